@@ -1,0 +1,36 @@
+"""The exceptions whose text is written for the person who runs Spanmix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SpanmixError(Exception):
+    """Something the user can act on; the command line prints it as one paragraph.
+
+    ``exit_code`` is 1 for work that failed although it was asked for correctly.
+    """
+
+    exit_code = 1
+
+
+class InputError(SpanmixError):
+    """What was given cannot be used: a file, a field or a flag. Exit code 2, nothing is written."""
+
+    exit_code = 2
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the closest of `choices`, or all of them if none is close.
+
+    >>> nearest("sede", ["seed", "num_steps"])
+    " (did you mean 'seed'?)"
+    >>> nearest("zzz", ["seed", "num_steps"])
+    " (one of: num_steps, seed)"
+    """
+    names = sorted(choices)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f" (did you mean {close[0]!r}?)"
+    return f" (one of: {', '.join(names)})" if names else ""

@@ -1,0 +1,117 @@
+"""The interface of everything that runs a model: `Engine`.
+
+Requests are token ids. Stop strings, text and stitching live above. A capability that is asked for
+and missing is an error, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+CAPABILITIES = frozenset({"seed", "top_logprobs", "logit_bias", "penalties"})
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What an engine can do.
+
+    Args:
+        context_tokens: longest prompt plus completion.
+        vocab_size: ids run from 0 to vocab_size - 1.
+        dtype: what it computes in, for example ``fp32``.
+        capabilities: a subset of `CAPABILITIES`.
+    """
+
+    context_tokens: int
+    vocab_size: int
+    dtype: str
+    capabilities: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """Score `target_ids` after `context_ids` (which may not be empty)."""
+
+    context_ids: Sequence[int]
+    target_ids: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Score:
+    """For each target token: its natural-log probability, and whether it was the most likely one."""
+
+    logprobs: list[float]
+    is_greedy: list[bool]
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """Ask for tokens after a prompt.
+
+    Args:
+        prompt_ids: at least one token.
+        max_tokens: most tokens to generate.
+        temperature: 0 is greedy.
+        top_p: keep the smallest set of tokens whose probability reaches this; 1 keeps all.
+        top_k: keep the k most likely tokens; 0 keeps all.
+        seed: makes sampling reproducible, whatever else is in the batch.
+        stop_ids: ids any one of which ends the completion (it is reported, with reason ``stop``).
+        suppress_ids: ids that are never generated.
+        num_top_logprobs: how many of the most likely tokens to report at each position.
+    """
+
+    prompt_ids: Sequence[int]
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int = 0
+    stop_ids: frozenset[int] = frozenset()
+    suppress_ids: frozenset[int] = frozenset()
+    num_top_logprobs: int = 0
+
+
+@dataclass(frozen=True)
+class TokenEvent:
+    """One generated token.
+
+    Args:
+        id: what `submit` returned.
+        token_id: the token.
+        logprob: its natural-log probability before temperature and truncation.
+        top: (token id, log-probability) of the most likely tokens, best first.
+        finish_reason: ``None`` while more will come, else ``"stop"`` or ``"length"``.
+    """
+
+    id: int
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+    finish_reason: str | None
+
+
+class Engine(Protocol):
+    """Runs a model: scores token sequences and generates many requests at once."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine can do."""
+        ...
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        """Score each request; the order of the answers is that of the requests."""
+        ...
+
+    def submit(self, request: GenerateRequest) -> int:
+        """Accept a request and return its id. Raises `InputError` if it does not fit the context."""
+        ...
+
+    def step(self) -> list[TokenEvent]:
+        """Advance every running request by one token; empty when nothing is left to do."""
+        ...
+
+    def cancel(self, request_id: int) -> None:
+        """Forget a request; unknown ids are ignored."""
+        ...

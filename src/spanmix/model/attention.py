@@ -1,0 +1,98 @@
+"""Compute softmax(QK' / sqrt(C)) V under a mask, with the kernel that suits the processor.
+
+The rule is static: bfloat16 on a CPU takes `BlockedAttention`, everything else takes PyTorch's
+scaled_dot_product_attention. On a CPU the latter runs far below the speed of its matrix products in
+bfloat16; see ``docs/performance.md`` for the measurement.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spanmix.model.masks import AttentionMask
+
+_QUERY_BLOCK = 256
+_KEY_STEP = 128
+
+
+def attend(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, mask: AttentionMask) -> Tensor:
+    """Attend within a packed batch; every argument and the result are [B, H, T, C]."""
+    if q_BHTC.device.type == "cpu" and q_BHTC.dtype == torch.bfloat16:
+        result: Tensor = BlockedAttention.apply(q_BHTC, k_BHTC, v_BHTC, mask)  # type: ignore[no-untyped-call]
+        return result
+    return F.scaled_dot_product_attention(q_BHTC, k_BHTC, v_BHTC, attn_mask=mask.allowed_BTS[:, None])
+
+
+def attend_cached(q_BHTC: Tensor, keys_BHSC: Tensor, values_BHSC: Tensor, positions_BT: Tensor) -> Tensor:
+    """Attend to a cache in which slot s holds position s: a query sees the slots up to its own."""
+    slots_S = torch.arange(keys_BHSC.shape[2], device=q_BHTC.device)
+    visible_BTS = slots_S[None, None, :] <= positions_BT[:, :, None]
+    return F.scaled_dot_product_attention(q_BHTC, keys_BHSC, values_BHSC, attn_mask=visible_BTS[:, None])
+
+
+class BlockedAttention(torch.autograd.Function):
+    """Attention row by row and block by block, so that the scores stay in the processor's cache.
+
+    Keys after a block of queries, and keys before the first one that its documents can see, are never
+    touched. Block edges are multiples of a fixed step, so the matrix products come in few shapes and
+    the library's kernels are built once. The scores are recomputed in the backward pass (Dao et al.,
+    FlashAttention, arXiv 2205.14135).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, mask: AttentionMask) -> Tensor:
+        """Return the attended values, [B, H, T, C]."""
+        additive_BTS = mask.additive_BTS(q_BHTC.dtype)
+        q_BHTC = q_BHTC * q_BHTC.shape[-1] ** -0.5
+        out_BHTC = torch.empty_like(q_BHTC)
+        for row, queries, keys in _blocks(mask):
+            probabilities = _probabilities(q_BHTC, k_BHTC, additive_BTS, row, queries, keys)
+            out_BHTC[row, :, queries] = torch.bmm(probabilities, v_BHTC[row, :, keys])
+        ctx.save_for_backward(q_BHTC, k_BHTC, v_BHTC, additive_BTS)
+        ctx.mask = mask
+        return out_BHTC
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of queries, keys and values."""
+        grad_BHTC = grads[0]
+        q_BHTC, k_BHTC, v_BHTC, additive_BTS = ctx.saved_tensors
+        grad_q, grad_k, grad_v = (
+            torch.empty_like(q_BHTC),
+            torch.zeros_like(k_BHTC),
+            torch.zeros_like(v_BHTC),
+        )
+        for row, queries, keys in _blocks(ctx.mask):
+            probabilities = _probabilities(q_BHTC, k_BHTC, additive_BTS, row, queries, keys)
+            grad = grad_BHTC[row, :, queries]
+            grad_probabilities = torch.bmm(grad, v_BHTC[row, :, keys].transpose(1, 2))
+            grad_scores = torch._softmax_backward_data(
+                grad_probabilities, probabilities, -1, probabilities.dtype
+            )
+            grad_q[row, :, queries] = torch.bmm(grad_scores, k_BHTC[row, :, keys])
+            grad_k[row, :, keys] += torch.bmm(grad_scores.transpose(1, 2), q_BHTC[row, :, queries])
+            grad_v[row, :, keys] += torch.bmm(probabilities.transpose(1, 2), grad)
+        return grad_q.mul_(q_BHTC.shape[-1] ** -0.5), grad_k, grad_v, None
+
+
+def _probabilities(
+    q_BHTC: Tensor, k_BHTC: Tensor, additive_BTS: Tensor, row: int, queries: slice, keys: slice
+) -> Tensor:
+    scores_HTS = torch.bmm(q_BHTC[row, :, queries], k_BHTC[row, :, keys].transpose(1, 2))
+    scores_HTS += additive_BTS[row, queries, keys]
+    return torch.softmax(scores_HTS, dim=-1)
+
+
+def _blocks(mask: AttentionMask) -> list[tuple[int, slice, slice]]:
+    """List (row, queries, keys) blocks that together cover every allowed pair."""
+    blocks = []
+    for row, first_keys in enumerate(mask.first_keys):
+        for start in range(0, len(first_keys), _QUERY_BLOCK):
+            stop = min(start + _QUERY_BLOCK, len(first_keys))
+            first = min(first_keys[start:stop]) // _KEY_STEP * _KEY_STEP
+            blocks.append((row, slice(start, stop), slice(first, stop)))
+    return blocks

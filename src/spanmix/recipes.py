@@ -1,0 +1,157 @@
+"""Turn a recipe file plus dotted overrides into a checked `Recipe`, and back into YAML.
+
+Unknown keys are errors that name the nearest known key: a silently ignored setting is worse than none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import types
+import typing
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import yaml
+
+from spanmix.config import Recipe
+from spanmix.errors import InputError, nearest
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads ``3e-4`` as text; people mean a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file (or a built-in recipe by its name) and apply ``section.field=value`` overrides.
+
+    Raises:
+        InputError: the file is missing or not YAML; a key is unknown; a value has the wrong type.
+    """
+    fields = read_fields(name)
+    for override in overrides:
+        _apply_override(fields, override)
+    return recipe_from_fields(fields, name)
+
+
+def read_fields(name: str) -> dict[str, Any]:
+    """Read a recipe's fields as plain YAML values."""
+    path = Path(name)
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif name in builtin_recipes():
+        text = (resources.files("spanmix") / "recipe_files" / f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise InputError(f"recipe {name}: no such file or built-in recipe{nearest(name, builtin_recipes())}")
+    return parse_fields(text, name)
+
+
+def parse_fields(text: str, name: str) -> dict[str, Any]:
+    """Parse the text of a recipe."""
+    try:
+        # _Loader is a SafeLoader with one more number format.
+        fields = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise InputError(f"recipe {name} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise InputError(f"recipe {name} holds {type(fields).__name__}; it must be a mapping of sections")
+    return fields
+
+
+def builtin_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("spanmix") / "recipe_files"
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def recipe_from_fields(fields: dict[str, Any], name: str) -> Recipe:
+    """Check plain fields and build the `Recipe`; errors name the recipe, the field and the value."""
+    _check_keys(fields, Recipe, f"recipe {name}", "")
+    adapter = _adapter()
+    from pydantic import ValidationError
+
+    try:
+        # JSON mode: lists may become tuples, yet strings never become numbers.
+        return typing.cast(Recipe, adapter.validate_json(json.dumps(fields), strict=True))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"recipe {name}: {field} is {first['input']!r}; {first['msg'].lower()}") from None
+    except TypeError as error:
+        raise InputError(f"recipe {name}: {error}; use text, numbers, lists and mappings only") from None
+
+
+def to_fields(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as plain values: the inverse of `recipe_from_fields`."""
+    return typing.cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(recipe))))
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """Write the recipe as YAML, in the order of its fields."""
+    return yaml.safe_dump(to_fields(recipe), sort_keys=False, allow_unicode=True)
+
+
+@cache
+def _adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Recipe)
+
+
+def _apply_override(fields: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"override {override!r} is not of the form section.field=value")
+    *sections, last = key.split(".")
+    node: Any = fields
+    for section in sections:
+        node = _descend(node, section, key)
+    value = yaml.load(text, Loader=_Loader)
+    if isinstance(node, list):
+        node[_index(node, last, key)] = value
+    else:
+        node[last] = value
+
+
+def _descend(node: Any, part: str, key: str) -> Any:
+    if isinstance(node, list):
+        node = node[_index(node, part, key)]
+    else:
+        node = node.setdefault(part, {})
+    if not isinstance(node, dict | list):
+        raise InputError(f"override {key}: {part} is {node!r}, which has no fields")
+    return node
+
+
+def _index(node: list[Any], part: str, key: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise InputError(f"override {key}: {part!r} is not an index from 0 to {len(node) - 1}")
+    return int(part)
+
+
+def _check_keys(value: Any, kind: Any, name: str, prefix: str) -> None:
+    """Raise on any key that `kind` (a dataclass, or a container of them) does not have."""
+    origin = get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        for option in get_args(kind):
+            _check_keys(value, option, name, prefix)
+    elif origin is tuple and isinstance(value, list):
+        for i, item in enumerate(value):
+            _check_keys(item, get_args(kind)[0], name, f"{prefix}{i}.")
+    elif dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        known = get_type_hints(kind)
+        for key, item in value.items():
+            if key not in known:
+                raise InputError(f"{name}: unknown key {prefix}{key}{nearest(str(key), known)}")
+            _check_keys(item, known[key], name, f"{prefix}{key}.")

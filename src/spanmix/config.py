@@ -174,7 +174,9 @@ class OptimizerConfig:
         _require(0 <= self.beta2 < 1, "optimizer.beta2", self.beta2, "use 0 to below 1")
         _require(self.epsilon > 0, "optimizer.epsilon", self.epsilon, "use a number above 0")
         _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "use 0 or more")
-        _require(self.max_grad_norm > 0, "optimizer.max_grad_norm", self.max_grad_norm, "use a number above 0")
+        _require(
+            self.max_grad_norm > 0, "optimizer.max_grad_norm", self.max_grad_norm, "use a number above 0"
+        )
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ class RunConfig:
         save_every_steps: steps between checkpoints; the last step is always saved.
         keep_checkpoints: how many of the newest checkpoints stay on disk.
         log_every_steps: steps between metric lines.
+        device: ``cpu``, ``cuda`` or ``auto`` (a GPU if there is one).
         precision: ``bf16``, ``fp32`` or ``auto`` (bf16 where the processor computes with it).
         num_threads: CPU threads; 0 takes all cores. Resolved before the first step.
     """
@@ -209,6 +212,7 @@ class RunConfig:
     save_every_steps: int
     keep_checkpoints: int = 2
     log_every_steps: int = 10
+    device: str = "auto"
     precision: str = "auto"
     num_threads: int = 0
 
@@ -218,6 +222,8 @@ class RunConfig:
         _require(every >= 1, "run.save_every_steps", every, "use at least 1")
         _require(self.keep_checkpoints >= 1, "run.keep_checkpoints", self.keep_checkpoints, "use at least 1")
         _require(self.log_every_steps >= 1, "run.log_every_steps", self.log_every_steps, "use at least 1")
+        devices = ("auto", "cpu", "cuda")
+        _require(self.device in devices, "run.device", self.device, f"use one of {', '.join(devices)}")
         kinds = ("auto", "bf16", "fp32")
         _require(self.precision in kinds, "run.precision", self.precision, f"use one of {', '.join(kinds)}")
         _require(self.num_threads >= 0, "run.num_threads", self.num_threads, "use 0 (all cores) or more")

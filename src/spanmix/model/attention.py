@@ -46,7 +46,7 @@ class BlockedAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, mask: AttentionMask) -> Tensor:
         """Return the attended values, [B, H, T, C]."""
-        additive_BTS = mask.additive_BTS(q_BHTC.dtype)
+        additive_BTS = mask.additive_BTS
         q_BHTC = q_BHTC * q_BHTC.shape[-1] ** -0.5
         out_BHTC = torch.empty_like(q_BHTC)
         for row, queries, keys in _blocks(mask):

@@ -36,7 +36,9 @@ class KVCache:
         self.keys_LBHSC = torch.zeros(shape, dtype=dtype)
         self.values_LBHSC = torch.zeros(shape, dtype=dtype)
 
-    def extend(self, layer: int, k_BHTC: Tensor, v_BHTC: Tensor, positions_BT: Tensor) -> tuple[Tensor, Tensor]:
+    def extend(
+        self, layer: int, k_BHTC: Tensor, v_BHTC: Tensor, positions_BT: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Store new keys and values at their positions; return all slots up to the last one in use."""
         rows_B1 = torch.arange(positions_BT.shape[0])[:, None]
         self.keys_LBHSC[layer].transpose(1, 2)[rows_B1, positions_BT] = k_BHTC.transpose(1, 2)
@@ -68,17 +70,16 @@ class Attention(nn.Module):
     def forward(
         self,
         h_BTD: Tensor,
-        table_BTFR: Tensor,
+        table_BTR: Tensor,
         positions_BT: Tensor,
         mask: AttentionMask | None,
         cache: KVCache | None,
     ) -> Tensor:
         """Return the attention's addition to the residual stream, [B, T, D]."""
         num_rows, num_tokens, dim = h_BTD.shape
-        qkv = self.qkv_proj(h_BTD).view(num_rows, num_tokens, 3, self.num_heads, dim // self.num_heads)
-        q_BTHC, k_BTHC, v_BTHC = qkv.unbind(2)
-        q_BHTC = rotate(q_BTHC, table_BTFR).transpose(1, 2)
-        k_BHTC = rotate(k_BTHC, table_BTFR).transpose(1, 2)
+        qkv_BTEC = self.qkv_proj(h_BTD).view(num_rows, num_tokens, 3 * self.num_heads, -1)
+        qk_BTEC, v_BTHC = qkv_BTEC.split((2 * self.num_heads, self.num_heads), dim=2)
+        q_BHTC, k_BHTC = rotate(qk_BTEC, table_BTR).transpose(1, 2).chunk(2, dim=1)
         v_BHTC = v_BTHC.transpose(1, 2)
         if cache is not None:
             keys, values = cache.extend(self.layer, k_BHTC, v_BHTC, positions_BT)
@@ -116,14 +117,14 @@ class Block(nn.Module):
     def forward(
         self,
         x_BTD: Tensor,
-        table_BTFR: Tensor,
+        table_BTR: Tensor,
         positions_BT: Tensor,
         mask: AttentionMask | None,
         cache: KVCache | None,
     ) -> Tensor:
         """Return the residual stream after this block."""
         h_BTD = self.ln_1(x_BTD)
-        return x_BTD + self.attn(h_BTD, table_BTFR, positions_BT, mask, cache) + self.mlp(h_BTD)
+        return x_BTD + self.attn(h_BTD, table_BTR, positions_BT, mask, cache) + self.mlp(h_BTD)
 
 
 class Decoder(nn.Module):
@@ -180,8 +181,8 @@ class Decoder(nn.Module):
         if dtype is not None:
             x_BTD = x_BTD.to(dtype)
         num_positions = int(positions_BT.max()) + 1
-        table_BTFR = rotary_table(self.architecture.rotary_dim, num_positions, x_BTD.device)[positions_BT]
+        table_BTR = rotary_table(self.architecture.rotary_dim, num_positions, x_BTD.device)[positions_BT]
         for block in self.h:
-            x_BTD = block(x_BTD, table_BTFR, positions_BT, mask, cache)
+            x_BTD = block(x_BTD, table_BTR, positions_BT, mask, cache)
         hidden_BTD: Tensor = self.ln_f(x_BTD)
         return hidden_BTD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -51,7 +52,8 @@ class AttentionMask:
         """Build the mask of rows that hold one segment each."""
         return cls.from_segments(torch.ones(num_rows, num_tokens, dtype=torch.int32, device=device))
 
-    def additive_BTS(self, dtype: torch.dtype) -> Tensor:
-        """Return 0 where a query may look and -inf where it may not."""
-        additive = torch.zeros(self.allowed_BTS.shape, dtype=dtype, device=self.allowed_BTS.device)
+    @cached_property
+    def additive_BTS(self) -> Tensor:
+        """0 where a query may look and -inf where it may not, in bfloat16 (which holds both exactly)."""
+        additive = torch.zeros(self.allowed_BTS.shape, dtype=torch.bfloat16, device=self.allowed_BTS.device)
         return additive.masked_fill_(~self.allowed_BTS, float("-inf"))

@@ -12,7 +12,9 @@ class Hook(Protocol):
     """Measures a model during training. The command line builds hooks, so the loop never imports them."""
 
     every_steps: int
+    kind: str
+    """What its figures are filed under in ``metrics.jsonl``."""
 
     def run(self, model: Decoder, step: int) -> dict[str, float]:
-        """Return named figures for this step; the loop writes them to ``metrics.jsonl``."""
+        """Return named figures for this step; the model must be left as it was."""
         ...

@@ -1,0 +1,38 @@
+"""``spanmix demo``: the whole road, small, on this machine's own sources."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spanmix.cli.arguments import add_json, add_verb
+from spanmix.cli.terminal import print_json
+
+if TYPE_CHECKING:
+    from spanmix.cli.arguments import Verbs
+
+EXAMPLE = """
+spanmix demo --out runs/demo
+spanmix demo --out runs/demo --minutes 60       # goes on from there
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb."""
+    summary = "prepare, train, evaluate and infill, small, on this machine's own sources"
+    parser = add_verb(verbs, "demo", summary, EXAMPLE, run)
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="folder (%(default)s)"
+    )
+    parser.add_argument("--minutes", type=float, default=None, metavar="M", help="minutes of training in all")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the demo; it prints its own table."""
+    from spanmix.demo import run_demo
+
+    results = run_demo(args.out) if args.minutes is None else run_demo(args.out, args.minutes)
+    if args.json:
+        print_json(results)

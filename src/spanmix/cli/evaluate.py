@@ -1,0 +1,148 @@
+"""``spanmix evaluate``: measure a model on the held-out files of a corpus."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spanmix.cli.arguments import add_json, add_model, add_verb
+from spanmix.cli.terminal import Progress, print_json, print_table
+from spanmix.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from spanmix.cli.arguments import Verbs
+    from spanmix.cli.models import OpenModel
+    from spanmix.evaluate.intervals import Interval
+    from spanmix.text.corpus import Corpus
+
+EXAMPLE = """
+spanmix evaluate runs/demo --corpus runs/demo/corpus
+spanmix evaluate runs/mine --corpus corpora/mine --tasks bits-per-byte --json
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb."""
+    parser = add_verb(verbs, "evaluate", "measure a model on the held-out files of a corpus", EXAMPLE, run)
+    add_model(parser)
+    parser.add_argument(
+        "--corpus", type=Path, required=True, metavar="CORPUS", help="a corpus made by prepare"
+    )
+    parser.add_argument(
+        "--tasks", default=",".join(TASKS), metavar="A,B", help="what to measure (%(default)s)"
+    )
+    parser.add_argument(
+        "--spans", type=int, default=1000, metavar="N", help="infill spans of a kind (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which spans (%(default)s)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON too")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure each task on each source, and print one table a task."""
+    tasks = args.tasks.split(",")
+    for name in tasks:
+        if name not in TASKS:
+            raise InputError(f"--tasks: there is no task {name!r}{nearest(name, TASKS)}")
+    if args.spans < 1:
+        raise InputError(f"--spans is {args.spans}; use at least 1")
+    from spanmix.cli.models import open_model
+    from spanmix.evaluate.results import SourceResult, gather, write_results
+    from spanmix.text.corpus import Corpus
+
+    corpus = Corpus.open(args.corpus)
+    model = open_model(args.model)
+    if model.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
+        raise InputError(
+            f"the model {args.model} has the tokenizer {model.tokenizer.fingerprint[:12]} and the corpus "
+            f"{args.corpus} was made with {corpus.tokenizer.fingerprint[:12]}; use its own corpus"
+        )
+    if args.out is not None:  # not only after an hour's work
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+    with Progress() as progress:
+        found = {name: TASKS[name](model, corpus, args, progress) for name in dict.fromkeys(tasks)}
+    results = gather(
+        title=args.model,
+        seed=args.seed,
+        sources=[SourceResult(loss) for loss in found.get("bits-per-byte", [])],
+        infill=found.get("infill", []),
+        facts={"model": args.model, "corpus": str(args.corpus), "corpus fingerprint": corpus.fingerprint},
+    )
+    if args.out is not None:
+        write_results(args.out, results)
+    if args.json:
+        print_json(results)
+        return
+    for name, figures in found.items():
+        _TABLES[name](figures)
+
+
+def _bits_per_byte(
+    model: OpenModel, corpus: Corpus, args: argparse.Namespace, progress: Progress
+) -> list[Any]:
+    from spanmix.evaluate.losses import bits_per_byte
+
+    found = []
+    for name, source in corpus.held_out.items():
+        report = partial(progress, f"bits per byte of {name}")
+        start = corpus.tokenizer.control.eot
+        found.append(bits_per_byte(model.engine, source, start, seed=args.seed, progress=report))
+    return found
+
+
+def _infill(model: OpenModel, corpus: Corpus, args: argparse.Namespace, progress: Progress) -> list[Any]:
+    from spanmix.evaluate.infill_match import measure_infill
+    from spanmix.evaluate.infill_spans import MULTI_LINE, SINGLE_LINE
+
+    found = []
+    for name, source in corpus.held_out.items():
+        for kind in (SINGLE_LINE, MULTI_LINE):
+            report = _staged(progress, f"{kind.name} infill of {name}")
+            figures = measure_infill(
+                model.engine,
+                model.tokenizer,
+                source,
+                model.infill_format,
+                seed=args.seed,
+                kind=kind,
+                num_spans=args.spans,
+                progress=report,
+            )
+            found.append(figures)
+    return found
+
+
+def _staged(progress: Progress, label: str) -> Any:
+    return lambda phase, done, total: progress(f"{label}, {phase}", done, total)
+
+
+def _print_bits(found: list[Any]) -> None:
+    rows = [[f.source, f"{f.num_files:,}", f"{f.num_bytes:,}", _shown(f.bits_per_byte)] for f in found]
+    print_table(["held out", "files", "bytes", "bits per byte"], rows)
+
+
+def _print_infill(found: list[Any]) -> None:
+    rows = []
+    for figures in found:
+        for condition, bits in figures.bits_per_byte.items():
+            match = figures.matches.get(condition)
+            exact = _shown(match.exact_stripped) if match else "-"
+            similar = _shown(match.edit_similarity_stripped) if match else "-"
+            label = f"{figures.source}, {figures.kind}, {condition}".replace("_", " ")
+            rows.append([label, f"{figures.num_spans:,}", _shown(bits), exact, similar])
+    print_table(["infill", "spans", "bits per byte of the middle", "exact match", "edit similarity"], rows)
+    for figures in found:
+        gain = figures.suffix_gain["better"]
+        kind = figures.kind.replace("_", " ")
+        print(f"{figures.source}, {kind}: the suffix changes bits per byte by {_shown(gain)}")
+
+
+def _shown(interval: Interval) -> str:
+    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+TASKS = {"bits-per-byte": _bits_per_byte, "infill": _infill}
+_TABLES = {"bits-per-byte": _print_bits, "infill": _print_infill}

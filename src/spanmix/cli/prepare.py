@@ -1,0 +1,103 @@
+"""``spanmix prepare``: raw sources to a corpus."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spanmix.cli.arguments import add_json, add_verb
+from spanmix.cli.terminal import Progress, print_json, print_table
+from spanmix.errors import InputError
+
+if TYPE_CHECKING:
+    from spanmix.cli.arguments import Verbs
+    from spanmix.config import CorpusConfig, TokenizerConfig
+    from spanmix.text.corpus import CorpusReport
+
+EXAMPLE = """
+spanmix prepare ../my-code --out corpora/mine
+spanmix prepare src notes.jsonl --out corpora/mine --vocab-size 8192 --held-out-share 0.05
+spanmix prepare recipe.yaml --out corpora/mine            # its sections corpus and tokenizer
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb."""
+    parser = add_verb(verbs, "prepare", "make a corpus of folders and files, with a report", EXAMPLE, run)
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="RECIPE_OR_SOURCE",
+        help="a recipe, or folders and .jsonl files, each a source named after it",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="CORPUS", help="folder of the corpus")
+    parser.add_argument(
+        "--vocab-size", type=int, metavar="N", help="entries of the tokenizer, a multiple of 64"
+    )
+    parser.add_argument(
+        "--held-out-share", type=float, metavar="S", help="share of documents kept out of training"
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Choose the sources, prepare the corpus and print what became of them."""
+    corpus, tokenizer = _choose(args)
+    import dataclasses
+
+    from spanmix.text.pipeline import prepare
+
+    with Progress() as progress:
+        report = prepare(corpus, tokenizer, args.out, progress)
+    if args.json:
+        print_json(dataclasses.asdict(report))
+    else:
+        _print_report(args.out, report)
+
+
+def _choose(args: argparse.Namespace) -> tuple[CorpusConfig, TokenizerConfig]:
+    from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
+    from spanmix.recipes import builtin_recipes, load_recipe
+
+    first = args.inputs[0]
+    if Path(first).suffix in (".yaml", ".yml") or (not Path(first).exists() and first in builtin_recipes()):
+        if len(args.inputs) > 1:
+            raise InputError(
+                f"{first} is a recipe, which names its sources itself; leave out {args.inputs[1]}"
+            )
+        flags = {"tokenizer.vocab_size": args.vocab_size, "corpus.held_out_share": args.held_out_share}
+        overrides = [f"{key}={value}" for key, value in flags.items() if value is not None]
+        recipe = load_recipe(first, overrides)
+        return recipe.corpus, recipe.tokenizer
+    sources = tuple(SourceFilesConfig(_source_name(path), (path,)) for path in args.inputs)
+    corpus = CorpusConfig(str(args.out), sources)
+    if args.held_out_share is not None:
+        corpus = CorpusConfig(str(args.out), sources, args.held_out_share)
+    return corpus, TokenizerConfig() if args.vocab_size is None else TokenizerConfig(args.vocab_size)
+
+
+def _source_name(path: str) -> str:
+    """Name a source after its folder or file, with what a file name may not hold replaced.
+
+    >>> _source_name("work/My Code"), _source_name("notes.jsonl"), _source_name("/")
+    ('My_Code', 'notes', 'source')
+    """
+    name = Path(path).resolve().name.removesuffix(".jsonl")
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".-") or "source"
+
+
+def _print_report(out: Path, report: CorpusReport) -> None:
+    rows = []
+    for name, source in report.sources.items():
+        for side, counts in (("train", source.train), ("held out", source.held_out)):
+            rows.append(
+                [f"{name}, {side}", f"{counts.documents:,}", f"{counts.tokens:,}", f"{counts.bytes:,}"]
+            )
+    print_table(["source", "documents", "tokens", "bytes"], rows)
+    for name, source in report.sources.items():
+        if source.dropped:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in source.dropped.items())
+            print(f"dropped from {name}: {reasons}")
+    print(f"{out}: {report.vocab_size:,} entries in the tokenizer, fingerprint {report.fingerprint[:12]}")

@@ -1,0 +1,96 @@
+"""Show results on stdout and progress on stderr: for people on a terminal, as plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+_PLAIN_EVERY_SECONDS = 10.0
+
+
+class Progress:
+    """A bar for each stage of the work; call it with (stage, units done, units in all).
+
+    On a terminal the bars are drawn by rich. Elsewhere, as in a log, a stage prints a line when it
+    begins, one every ten seconds while it runs, and one when it is done.
+    """
+
+    def __init__(self) -> None:
+        self._rich = _rich_progress() if sys.stderr.isatty() else None
+        self._tasks: dict[str, TaskID] = {}
+        self._next_line: dict[str, float] = {}
+
+    def __enter__(self) -> Progress:
+        """Start drawing."""
+        if self._rich is not None:
+            self._rich.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the bars as they are and give the terminal back."""
+        if self._rich is not None:
+            self._rich.stop()
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a terminal with bars on it."""
+        return self._rich is not None
+
+    def __call__(self, stage: str, done: int, total: int, figures: str = "") -> None:
+        """Report on a stage, with its newest figures behind the bar; the first call begins it."""
+        if self._rich is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._rich.add_task(stage, figures=figures)
+            self._rich.update(self._tasks[stage], completed=done, total=total, figures=figures)
+            return
+        now = time.monotonic()
+        if done >= total or now >= self._next_line.get(stage, 0.0):
+            if self._next_line.get(stage) != math.inf:
+                print(f"{stage}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+            self._next_line[stage] = math.inf if done >= total else now + _PLAIN_EVERY_SECONDS
+
+
+def _rich_progress() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True))
+
+
+def print_json(result: object) -> None:
+    """Print one JSON object on one line; NaN and infinities, which JSON does not have, become null."""
+    print(json.dumps(_finite(result), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print columns that line up: the first to the left, figures to the right.
+
+    >>> print_table(["source", "bytes"], [["code", "1,024"], ["prose", "7"]])
+    source  bytes
+    code    1,024
+    prose       7
+    """
+    lines = [header, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    for first, *others in lines:
+        cells = [first.ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        print("  ".join(cells).rstrip())

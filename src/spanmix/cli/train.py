@@ -1,0 +1,83 @@
+"""``spanmix train``: train, continue or resume a model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spanmix.cli.arguments import add_verb
+from spanmix.cli.terminal import Progress
+
+if TYPE_CHECKING:
+    from spanmix.cli.arguments import Verbs
+    from spanmix.train.metrics import Metric
+
+EXAMPLE = """
+spanmix train recipe.yaml --out runs/mine
+spanmix train recipe.yaml --out runs/mine                 # after an interruption: goes on where it was
+spanmix train recipe.yaml --out runs/hot optimizer.learning_rate=2e-3 objectives.1.max_ratio=0.3
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb."""
+    parser = add_verb(verbs, "train", "train a model; the same --out goes on with a run", EXAMPLE, run)
+    parser.add_argument("recipe", metavar="RECIPE", help="a recipe file, or the name of a built-in recipe")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="section.field=value", help="change a field of the recipe"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read the recipe, whole and checked, and train."""
+    from spanmix.recipes import load_recipe
+
+    recipe = load_recipe(args.recipe, args.overrides)
+    from spanmix.train.run import train
+
+    with Progress() as progress:
+        model = train(recipe, args.out, report=TrainingReport(progress))
+    print(f"trained {recipe.run.num_steps:,} steps; the model is {model}")
+
+
+class TrainingReport:
+    """Shows the steps: a bar that carries the newest figures, or a plain line when there are new ones."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._figures = ""
+
+    def __call__(self, done: int, total: int, metrics: Sequence[Metric]) -> None:
+        """Report on a step."""
+        if metrics:
+            self._figures = ", ".join(_figure(metric) for metric in metrics if _is_shown(metric))
+        if self._progress.is_drawn:
+            self._progress("train", done, total, self._figures)
+        elif metrics:
+            print(f"step {done:,} of {total:,}: {self._figures}", file=sys.stderr, flush=True)
+
+
+def _is_shown(metric: Metric) -> bool:
+    shown = ("loss", "tokens_per_second", "mfu")
+    return (metric.name in shown and metric.source is None) or metric.kind not in ("train", "speed")
+
+
+def _figure(metric: Metric) -> str:
+    """Write a figure for people.
+
+    >>> from spanmix.train.metrics import Metric
+    >>> _figure(Metric("train", "loss", 2.34567, objective="infill"))
+    'infill loss 2.346'
+    >>> _figure(Metric("speed", "tokens_per_second", 7712.3)), _figure(Metric("speed", "mfu", 0.1234))
+    ('7,712 tokens/s', 'mfu 12 %')
+    """
+    if metric.name == "tokens_per_second":
+        return f"{metric.value:,.0f} tokens/s"
+    if metric.name == "mfu":
+        return f"mfu {metric.value:.0%}".replace("%", " %")
+    label = metric.objective or metric.source
+    return f"{label} {metric.name} {metric.value:.3f}" if label else f"{metric.name} {metric.value:.3f}"

@@ -1,0 +1,84 @@
+"""Turn minutes of training into a number of steps, once; from then on the run is exact."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spanmix.config import Recipe
+from spanmix.errors import InputError
+from spanmix.files import write_json
+from spanmix.model.decoder import Decoder
+from spanmix.text.corpus import Corpus
+from spanmix.train import machine
+from spanmix.train.metrics import read_metrics
+from spanmix.train.optimizer import build_adamw
+from spanmix.train.run import build_architecture, build_loader
+from spanmix.train.step import TrainStep
+
+if TYPE_CHECKING:
+    from spanmix.demo.run import Progress
+
+_WARM_UP, _TIMED = 3, 9
+
+
+def steps_for(recipe: Recipe, corpus: Corpus, out: Path, minutes: float, progress: Progress) -> Recipe:
+    """Return the recipe with `num_steps` for so many minutes, warm-up and saving in proportion.
+
+    The first time, a few steps of a throw-away model are timed; later, the run's own speed is taken.
+    The answer is kept in ``length.json``, so that the same call after a crash is the same run.
+
+    Raises:
+        InputError: `minutes` is not above 0, or the run is already longer than that.
+    """
+    if minutes <= 0:
+        raise InputError(f"--minutes is {minutes}; use a number above 0")
+    path = out / "length.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    asked = f"{minutes:g}"
+    if asked not in kept:
+        rate = _measured_rate(recipe, out) if kept else _timed_rate(recipe, corpus, progress)
+        kept[asked] = max(30, int(60 * minutes * rate))
+        longest = max(kept.values())
+        if kept[asked] < longest:
+            raise InputError(
+                f"--minutes {asked} is about {kept[asked]} steps, but this demo was already set to train "
+                f"{longest}; give more minutes, or another --out"
+            )
+        write_json(path, kept)
+    num_steps = kept[asked]
+    every = max(50, num_steps // 12)
+    run = replace(recipe.run, num_steps=num_steps, save_every_steps=every)
+    return replace(recipe, run=run, evaluate=replace(recipe.evaluate, every_steps=every))
+
+
+def _timed_rate(recipe: Recipe, corpus: Corpus, progress: Progress) -> float:
+    """Return steps per second of a throw-away model."""
+    recipe = machine.resolve(recipe)
+    machine.prepare_process(recipe.run.num_threads)
+    loader = build_loader(recipe, corpus)
+    model = Decoder(build_architecture(recipe, corpus.tokenizer), seed=0).to(recipe.run.device)
+    optimizer = build_adamw(model, recipe.optimizer)
+    step = TrainStep(model, optimizer, machine.compute_dtype(recipe), recipe.parallel.micro_batch_rows, 1.0)
+    batches = loader.batches(loader.start(), recipe.data.global_batch_rows)
+    seconds = []
+    for i in range(_WARM_UP + _TIMED):
+        progress("measure this machine", i, _WARM_UP + _TIMED)
+        batch = next(batches)[0]
+        start = time.monotonic()
+        step(batch, 1e-4)
+        seconds.append(time.monotonic() - start)
+    progress("measure this machine", _WARM_UP + _TIMED, _WARM_UP + _TIMED)
+    return 1 / sorted(seconds[_WARM_UP:])[_TIMED // 2]
+
+
+def _measured_rate(recipe: Recipe, out: Path) -> float:
+    """Return the run's own steps per second."""
+    speeds = [
+        m["value"] for m in read_metrics(out / "run" / "metrics.jsonl") if m["name"] == "tokens_per_second"
+    ]
+    tokens_per_step = recipe.data.global_batch_rows * recipe.data.row_tokens
+    return float(sorted(speeds)[len(speeds) // 2] / tokens_per_step)

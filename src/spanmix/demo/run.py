@@ -1,0 +1,200 @@
+"""Run the whole road, small: gather, prepare, train, evaluate, report."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from spanmix.config import CorpusConfig, Recipe, SourceFilesConfig
+from spanmix.demo.gather import gather as gather_sources
+from spanmix.demo.length import steps_for
+from spanmix.evaluate.compressors import XzAfterTraining, XzAfterTrainingJob, xz_per_file
+from spanmix.evaluate.held_out import make_hooks
+from spanmix.evaluate.infill_match import InfillFigures, measure_infill
+from spanmix.evaluate.infill_spans import MULTI_LINE, SINGLE_LINE
+from spanmix.evaluate.losses import bits_per_byte
+from spanmix.evaluate.report import write_report
+from spanmix.evaluate.results import SourceResult, gather, write_results
+from spanmix.files import write_json
+from spanmix.generate.engine import Engine
+from spanmix.generate.formats import codegen2_format
+from spanmix.generate.torch_engine import TorchEngine
+from spanmix.model.folder import load_model_folder
+from spanmix.recipes import load_recipe
+from spanmix.text.corpus import Corpus
+from spanmix.text.pipeline import prepare
+from spanmix.train.loop import Report
+from spanmix.train.metrics import read_metrics
+from spanmix.train.run import train
+
+MINUTES = 8.0
+_CODE_BYTES = 48_000_000
+_PROSE_BYTES = 6_000_000
+_HELD_OUT_SHARE = 0.04
+_SINGLE_LINE_SPANS = 1500
+_MULTI_LINE_SPANS = 300
+
+
+class Progress(Protocol):
+    """Called with the stage, units done and units in all."""
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        """Report."""
+
+
+def run_demo(
+    out: Path,
+    minutes: float = MINUTES,
+    progress: Progress = lambda stage, done, total: None,
+    report: Report = lambda done, total, metrics: None,
+) -> dict[str, Any]:
+    """Make a corpus of this machine's own sources, train the demo preset, and measure it.
+
+    The same call goes on after an interruption; a call with more minutes trains the same model longer.
+    Everything lies under `out`: ``sources/``, ``corpus/``, ``run/``, ``results.json``, ``report.html``.
+
+    Args:
+        out: the demo's folder.
+        minutes: minutes of training in all, on this machine.
+        progress: called by all stages but training.
+        report: called after every training step.
+
+    Returns:
+        The content of ``results.json``.
+    """
+    seconds: dict[str, float] = {}
+    base = load_recipe("demo")
+    base = replace(base, corpus=replace(base.corpus, path=str(out / "corpus")))
+    with _timed(seconds, "prepare"):
+        corpus = _prepare(out, base, progress)
+    recipe = steps_for(base, corpus, out, minutes, progress)
+    with _timed(seconds, "train"):
+        model_folder = train(recipe, out / "run", make_hooks, report)
+    metrics = read_metrics(out / "run" / "metrics.jsonl")
+    decoder, tokenizer = load_model_folder(model_folder)
+    engine = TorchEngine(decoder)
+    with _timed(seconds, "bits per byte"):
+        sources = [_source_result(engine, corpus, name, recipe, progress) for name in corpus.held_out]
+    with _timed(seconds, "infill"):
+        infill = [
+            _infill(engine, corpus, kind, count, recipe, progress)
+            for kind, count in ((SINGLE_LINE, _SINGLE_LINE_SPANS), (MULTI_LINE, _MULTI_LINE_SPANS))
+        ]
+    with _timed(seconds, "xz"):
+        after = _xz_after_training(out, corpus, progress)
+        sources = [replace(s, xz_after_training=after.get(s.loss.source)) for s in sources]
+    results = gather(
+        title="Spanmix demo",
+        seed=recipe.run.seed,
+        sources=sources,
+        infill=infill,
+        facts=_facts(recipe, corpus, metrics),
+        seconds={name: round(value, 1) for name, value in seconds.items()},
+    )
+    write_results(out / "results.json", results)
+    write_report(out / "report.html", results, metrics, infill)
+    return results
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    seconds[phase] = time.monotonic() - start
+
+
+def _prepare(out: Path, recipe: Recipe, progress: Progress) -> Corpus:
+    progress("gather", 0, 1)
+    code, prose = gather_sources(out / "sources", _CODE_BYTES, _PROSE_BYTES, recipe.run.seed)
+    progress("gather", 1, 1)
+    sources = (SourceFilesConfig("code", (str(code),)), SourceFilesConfig("prose", (str(prose),)))
+    config = CorpusConfig(str(out / "corpus"), sources, held_out_share=_HELD_OUT_SHARE, seed=recipe.run.seed)
+    prepare(config, recipe.tokenizer, out / "corpus", progress)
+    return Corpus.open(out / "corpus")
+
+
+def _source_result(
+    engine: Engine, corpus: Corpus, name: str, recipe: Recipe, progress: Progress
+) -> SourceResult:
+    held_out = corpus.held_out[name]
+    label = f"bits per byte of {name}"
+    start = corpus.tokenizer.control.eot
+    loss = bits_per_byte(
+        engine, held_out, start, seed=recipe.run.seed, progress=lambda d, t: progress(label, d, t)
+    )
+    files = [held_out.text(i).encode() for i in range(held_out.num_documents)]
+    label_xz = f"xz -9e of {name}, file by file"
+    xz = xz_per_file(files, seed=recipe.run.seed, progress=lambda d, t: progress(label_xz, d, t))
+    return SourceResult(loss, xz)
+
+
+def _infill(
+    engine: Engine, corpus: Corpus, kind: Any, count: int, recipe: Recipe, progress: Progress
+) -> InfillFigures:
+    label = f"{kind.name.replace('_', ' ')} infill"
+    return measure_infill(
+        engine,
+        corpus.tokenizer,
+        corpus.held_out["code"],
+        codegen2_format(corpus.tokenizer.control),
+        seed=recipe.run.seed,
+        kind=kind,
+        num_spans=count,
+        progress=lambda phase, done, total: progress(f"{label}, {phase}", done, total),
+    )
+
+
+def _xz_after_training(out: Path, corpus: Corpus, progress: Progress) -> dict[str, XzAfterTraining]:
+    """Compress training and held-out files together; kept, as it depends on the corpus alone."""
+    path = out / "xz.json"
+    if path.exists():
+        kept = json.loads(path.read_text())
+        if kept.get("fingerprint") == corpus.fingerprint:
+            return {name: XzAfterTraining(**fields) for name, fields in kept["sources"].items()}
+    source, held_out = corpus.train["code"], corpus.held_out["code"]
+
+    def training_files() -> Iterator[bytes]:
+        return (source.text(i).encode() for i in range(source.num_documents))
+
+    files = [held_out.text(i).encode() for i in range(held_out.num_documents)]
+    with XzAfterTrainingJob(
+        training_files,
+        files,
+        progress=lambda done, total: progress("xz -9e behind the training files", done, total),
+        total_bytes=source.num_bytes,
+    ) as job:
+        result = job.result()
+    fields = {name: getattr(result, name) for name in result.__dataclass_fields__}
+    write_json(path, {"fingerprint": corpus.fingerprint, "sources": {"code": fields}})
+    return {"code": result}
+
+
+def _facts(recipe: Recipe, corpus: Corpus, metrics: list[dict[str, Any]]) -> dict[str, str | int | float]:
+    import torch
+
+    from spanmix import __version__
+
+    speeds = sorted(m["value"] for m in metrics if m["name"] == "tokens_per_second")
+    shares = sorted(m["value"] for m in metrics if m["name"] == "mfu")
+    report = corpus.report.sources
+    return {
+        "model": f"preset {recipe.model.preset}",
+        "steps": recipe.run.num_steps,
+        "tokens trained on": max(m["tokens"] for m in metrics),
+        "tokens per second (median)": round(speeds[len(speeds) // 2]),
+        "share of the bf16 peak (median)": round(shares[len(shares) // 2], 3),
+        "training files": sum(s.train.documents for s in report.values()),
+        "training tokens in one epoch": sum(s.train.tokens for s in report.values()),
+        "held-out files": sum(s.held_out.documents for s in report.values()),
+        "corpus fingerprint": corpus.fingerprint,
+        "seed": recipe.run.seed,
+        "spanmix": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }

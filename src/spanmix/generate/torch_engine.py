@@ -1,0 +1,319 @@
+"""Run a decoder of ours: score sequences, and generate many requests at once."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spanmix.errors import InputError
+from spanmix.generate.engine import EngineInfo, GenerateRequest, Score, ScoreRequest, TokenEvent
+from spanmix.generate.row_cache import RowCache
+from spanmix.generate.sampling import Choice, choose, uniforms
+from spanmix.model.decoder import Decoder, Linear
+from spanmix.model.masks import AttentionMask
+from spanmix.types import PAD_SEGMENT
+
+_DTYPE_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+_FORWARD_TOKENS = 2048
+"""Most positions, padding included, that go through the decoder at once (a longer row goes alone)."""
+_LOGITS_ELEMENTS = 4_000_000
+"""Most logits, positions times vocabulary, that exist at once while scoring."""
+
+
+@dataclass
+class _Running:
+    """A request with a row in the cache; `num_cached` of its positions are filled."""
+
+    id: int
+    request: GenerateRequest
+    uniform: NDArray[np.float64]
+    num_cached: int
+    num_generated: int
+    last_token: int
+
+
+class TorchEngine:
+    """The `Engine` of a decoder in this process, with continuous batching.
+
+    A request joins the running batch at the next `step`, as soon as a row is free, and leaves it with
+    its last token; the others do not notice. Prompts of different lengths are padded on the right: a
+    cache slot is a position, so the padding is overwritten before it is ever seen.
+
+    Choices do not depend on the rest of the batch: each is a function of the row's own logits and
+    the request's own random numbers. Logits agree between batches to rounding (about 1e-6 in fp32).
+
+    Args:
+        decoder: the model; its weights may change between calls if `dtype` is theirs.
+        dtype: what to compute in; the weights' own type if not given. Another type than the weights'
+            makes a copy of the linear maps in it, once.
+        max_rows: most requests that run at once.
+        cache_bytes: most memory for keys and values; one request always runs.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        dtype: torch.dtype | None = None,
+        max_rows: int = 64,
+        cache_bytes: int = 4 * 2**30,
+    ) -> None:
+        own = decoder.head.weight.dtype
+        self._dtype = dtype or own
+        self._decoder = decoder if self._dtype == own else _cast(decoder, self._dtype)
+        self._device = decoder.head.weight.device
+        self._max_rows = max_rows
+        slot_bytes = RowCache.slot_bytes(decoder.architecture, self._dtype)
+        self._max_cached_slots = cache_bytes // slot_bytes
+        self._cache = RowCache(decoder.architecture, self._dtype, self._device)
+        self._waiting: deque[tuple[int, GenerateRequest]] = deque()
+        self._running: list[_Running] = []
+        self._next_id = 0
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine can do."""
+        shape = self._decoder.architecture
+        capabilities = frozenset({"seed", "top_logprobs"})
+        return EngineInfo(shape.context_tokens, shape.vocab_size, _DTYPE_NAMES[self._dtype], capabilities)
+
+    def submit(self, request: GenerateRequest) -> int:
+        """Accept a request and return its id.
+
+        Raises:
+            InputError: it does not fit the context, has an id outside the vocabulary, or asks for
+                something that is not a distribution.
+        """
+        self._check_tokens(request.prompt_ids, "prompt_ids")
+        if not request.prompt_ids:
+            raise InputError("the prompt is empty; give at least one token, such as <|endoftext|>")
+        if request.max_tokens < 1:
+            raise InputError(f"max_tokens is {request.max_tokens}; use at least 1")
+        if not (0 <= request.temperature < float("inf")):
+            raise InputError(f"temperature is {request.temperature}; use 0 (greedy) or more")
+        if not 0 < request.top_p <= 1:
+            raise InputError(f"top_p is {request.top_p}; use a share above 0 and up to 1")
+        if request.top_k < 0:
+            raise InputError(f"top_k is {request.top_k}; use 0 (all tokens) or more")
+        if request.num_top_logprobs < 0:
+            raise InputError(f"num_top_logprobs is {request.num_top_logprobs}; use 0 (none) or more")
+        if len(request.suppress_ids) >= self.info.vocab_size:
+            raise InputError("every token is suppressed; nothing could be generated")
+        self._check_tokens(tuple(request.suppress_ids), "suppress_ids")
+        self._check_context("prompt", len(request.prompt_ids), "max_tokens", request.max_tokens)
+        request_id = self._next_id
+        self._next_id += 1
+        self._waiting.append((request_id, request))
+        return request_id
+
+    @torch.inference_mode()
+    def step(self) -> list[TokenEvent]:
+        """Give every running request its next token, and every one that can join its first.
+
+        Returns:
+            One event a request; empty when nothing is left to do.
+        """
+        events = self._decode() if self._running else []
+        events += self._admit()
+        self._drop_finished(events)
+        return events
+
+    @torch.inference_mode()
+    def cancel(self, request_id: int) -> None:
+        """Forget a request, waiting or running; unknown ids are ignored."""
+        self._waiting = deque(entry for entry in self._waiting if entry[0] != request_id)
+        for row, running in enumerate(self._running):
+            if running.id == request_id:
+                self._remove(row)
+                return
+
+    @torch.inference_mode()
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        """Score each request.
+
+        Returns:
+            Log-probabilities (natural, float32) of each request's targets, in the requests' order.
+
+        Raises:
+            InputError: a context is empty, or a request is longer than the context window.
+        """
+        for request in requests:
+            self._check_tokens(request.context_ids, "context_ids")
+            self._check_tokens(request.target_ids, "target_ids")
+            if not request.context_ids:
+                raise InputError("context_ids is empty; give at least one token, such as <|endoftext|>")
+            self._check_context("context", len(request.context_ids), "targets", len(request.target_ids))
+        scores = [Score([], []) for _ in requests]
+        # The last target is only predicted, so a request takes one position fewer than its tokens.
+        lengths = [len(r.context_ids) + len(r.target_ids) - 1 for r in requests]
+        todo = [index for index, request in enumerate(requests) if len(request.target_ids) > 0]
+        for part in _by_length(todo, lengths):
+            for index, score in zip(part, self._score_part([requests[i] for i in part]), strict=True):
+                scores[index] = score
+        return scores
+
+    def _score_part(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        rows = [[*r.context_ids, *r.target_ids] for r in requests]
+        token_ids_BT, positions_BT, segment_ids_BT = self._pad([row[:-1] for row in rows])
+        mask = AttentionMask.from_segments(segment_ids_BT)
+        hidden_BTD = self._decoder(token_ids_BT, positions_BT, mask, dtype=self._dtype)
+        target_states = [
+            hidden_BTD[b, len(request.context_ids) - 1 : len(row) - 1]
+            for b, (request, row) in enumerate(zip(requests, rows, strict=True))
+        ]
+        hidden_ND = torch.cat(target_states)
+        targets_N = torch.tensor([t for r in requests for t in r.target_ids], device=self._device)
+        chunk = max(1, _LOGITS_ELEMENTS // self.info.vocab_size)
+        logprobs: list[float] = []
+        greedy: list[bool] = []
+        for start in range(0, len(targets_N), chunk):
+            logits_NV = self._decoder.head(hidden_ND[start : start + chunk]).float()
+            targets = targets_N[start : start + chunk, None]
+            chosen_N1 = logits_NV.gather(1, targets)
+            logprobs += (chosen_N1[:, 0] - logits_NV.logsumexp(dim=-1)).tolist()
+            greedy += (logits_NV.argmax(dim=-1) == targets[:, 0]).tolist()
+        scores = []
+        start = 0
+        for request in requests:
+            stop = start + len(request.target_ids)
+            scores.append(Score(logprobs[start:stop], greedy[start:stop]))
+            start = stop
+        return scores
+
+    def _decode(self) -> list[TokenEvent]:
+        self._cache.all_rows(max(running.num_cached for running in self._running) + 1)
+        token_ids_B1 = torch.tensor([[running.last_token] for running in self._running], device=self._device)
+        positions_B1 = torch.tensor([[running.num_cached] for running in self._running], device=self._device)
+        hidden_B1D = self._decoder(token_ids_B1, positions_B1, cache=self._cache, dtype=self._dtype)
+        for running in self._running:
+            running.num_cached += 1
+        return self._choose(hidden_B1D[:, 0], self._running)
+
+    def _admit(self) -> list[TokenEvent]:
+        """Read the prompts of the requests that can join, and give each its first token."""
+        new: list[_Running] = []
+        longest = max((_needed_slots(running.request) for running in self._running), default=0)
+        while self._waiting:
+            request_id, request = self._waiting[0]
+            longest = max(longest, _needed_slots(request))
+            num_rows = len(self._running) + len(new) + 1
+            if num_rows > self._max_rows or (num_rows > 1 and num_rows * longest > self._max_cached_slots):
+                break
+            self._waiting.popleft()
+            uniform = uniforms(request.seed, request.max_tokens) if request.temperature > 0 else _NO_UNIFORM
+            new.append(_Running(request_id, request, uniform, len(request.prompt_ids), 0, -1))
+        if new:
+            self._cache.reserve(len(self._running) + len(new), longest)
+        events = {}
+        for part in _by_length(list(range(len(new))), [len(n.request.prompt_ids) for n in new]):
+            joining = [new[i] for i in part]
+            for event in self._prefill(joining):
+                events[event.id] = event
+            self._running += joining
+        return [events[joined.id] for joined in new]
+
+    def _prefill(self, joining: list[_Running]) -> list[TokenEvent]:
+        token_ids_BT, positions_BT, _ = self._pad([joined.request.prompt_ids for joined in joining])
+        self._cache.add_rows(len(joining), token_ids_BT.shape[1])
+        hidden_BTD = self._decoder(token_ids_BT, positions_BT, cache=self._cache, dtype=self._dtype)
+        rows_B = torch.arange(len(joining), device=self._device)
+        last_B = torch.tensor([joined.num_cached - 1 for joined in joining], device=self._device)
+        return self._choose(hidden_BTD[rows_B, last_B], joining)
+
+    def _choose(self, hidden_BD: Tensor, batch: Sequence[_Running]) -> list[TokenEvent]:
+        logits_BV = self._decoder.head(hidden_BD).float()
+        uniform_B = [float(r.uniform[r.num_generated]) if len(r.uniform) else 0.0 for r in batch]
+        choices = choose(logits_BV, [running.request for running in batch], uniform_B)
+        return [_event(running, choice) for running, choice in zip(batch, choices, strict=True)]
+
+    def _drop_finished(self, events: Sequence[TokenEvent]) -> None:
+        finished = {event.id for event in events if event.finish_reason is not None}
+        for row in range(len(self._running) - 1, -1, -1):
+            if self._running[row].id in finished:
+                self._remove(row)
+
+    def _remove(self, row: int) -> None:
+        last = self._running.pop()
+        self._cache.remove_row(row, last.num_cached)
+        if row < len(self._running):
+            self._running[row] = last
+
+    def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return token ids, positions and segment ids of rows padded on the right, each int64 [B, T].
+
+        The padding's token does not matter: nothing sees it. Its positions go on, to slots that are free.
+        """
+        width = max(len(row) for row in rows)
+        token_ids_BT = np.zeros((len(rows), width), dtype=np.int64)
+        segment_ids_BT = np.full((len(rows), width), PAD_SEGMENT, dtype=np.int64)
+        for b, row in enumerate(rows):
+            token_ids_BT[b, : len(row)] = row
+            segment_ids_BT[b, : len(row)] = 1
+        positions_BT = np.broadcast_to(np.arange(width), (len(rows), width)).copy()
+        arrays = (token_ids_BT, positions_BT, segment_ids_BT)
+        tokens, positions, segments = (torch.from_numpy(array).to(self._device) for array in arrays)
+        return tokens, positions, segments
+
+    def _check_tokens(self, token_ids: Sequence[int], name: str) -> None:
+        vocab_size = self.info.vocab_size
+        if len(token_ids) and (min(token_ids) < 0 or max(token_ids) >= vocab_size):
+            wrong = next(token for token in token_ids if not 0 <= token < vocab_size)
+            raise InputError(f"{name} holds {wrong}; the vocabulary's ids run from 0 to {vocab_size - 1}")
+
+    def _check_context(self, what: str, num_given: int, wanted_name: str, num_wanted: int) -> None:
+        context = self.info.context_tokens
+        if num_given + num_wanted > context:
+            raise InputError(
+                f"this model's maximum context length is {context} tokens; {what} {num_given} + "
+                f"{wanted_name} {num_wanted} = {num_given + num_wanted}: shorten one of them"
+            )
+
+
+_NO_UNIFORM: NDArray[np.float64] = np.empty(0)
+
+
+def _event(running: _Running, choice: Choice) -> TokenEvent:
+    running.num_generated += 1
+    running.last_token = choice.token_id
+    reason = None
+    if choice.token_id in running.request.stop_ids:
+        reason = "stop"
+    elif running.num_generated == running.request.max_tokens:
+        reason = "length"
+    return TokenEvent(running.id, choice.token_id, choice.logprob, choice.top, reason)
+
+
+def _needed_slots(request: GenerateRequest) -> int:
+    return len(request.prompt_ids) + request.max_tokens
+
+
+def _by_length(indices: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+    """Cut indices, longest first, into parts whose padded size stays within `_FORWARD_TOKENS`.
+
+    >>> _by_length([0, 1, 2], [1000, 10, 900])
+    [[0, 2], [1]]
+    """
+    parts: list[list[int]] = []
+    for index in sorted(indices, key=lambda i: -lengths[i]):
+        longest = lengths[parts[-1][0]] if parts else 0
+        fits = parts and longest * (len(parts[-1]) + 1) <= _FORWARD_TOKENS
+        if fits and 2 * lengths[index] > longest:
+            parts[-1].append(index)
+        else:
+            parts.append([index])
+    return parts
+
+
+def _cast(decoder: Decoder, dtype: torch.dtype) -> Decoder:
+    """Copy a decoder with its linear maps in another type; embedding and norms keep theirs."""
+    cast = copy.deepcopy(decoder)
+    for module in cast.modules():
+        if isinstance(module, Linear):
+            module.to(dtype)
+    return cast

@@ -1,0 +1,362 @@
+"""Write HTML pages and plots: the only file that does.
+
+A page is one file that needs no network, no script and no font: it opens from disk, follows the
+reader's light or dark scheme, and prints. Every text is escaped on its way in, by `text` or by the
+function that takes it; `Html` is what has been through that. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NewType
+
+Html = NewType("Html", str)
+"""Text that is HTML already."""
+
+_WIDTH, _HEIGHT = 600, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 40
+_MAX_POINTS = 160
+_NUM_COLORS = 6
+# Besides its color every line has a dash pattern of its own, for those who see colors alike.
+_DASHES = ("none", "7 3", "2 3", "9 3 2 3", "12 4", "4 2")
+
+
+def text(value: object) -> Html:
+    """Escape any value for a place between tags or in a quoted attribute.
+
+    >>> text('<b> & "c"')
+    '&lt;b&gt; &amp; &quot;c&quot;'
+    """
+    return Html(html.escape(str(value), quote=True))
+
+
+def join(parts: Iterable[Html]) -> Html:
+    """Put pieces one behind the other."""
+    return Html("".join(parts))
+
+
+def paragraph(words: str, *, note: bool = False) -> Html:
+    """Return a paragraph; a `note` is set smaller and paler."""
+    return Html(f'<p class="note">{text(words)}</p>' if note else f"<p>{text(words)}</p>")
+
+
+def figure_with_range(value: str, low: str, high: str) -> Html:
+    """Return a figure with its 95 % interval beside it, set smaller."""
+    return Html(f'{text(value)} <span class="range">{text(low)} to {text(high)}</span>')
+
+
+def strong(words: object) -> Html:
+    """Return words that stand out."""
+    return Html(f"<strong>{text(words)}</strong>")
+
+
+def _slug(words: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "part"
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[Html]], *, caption: str = "", label_columns: int = 1
+) -> Html:
+    """Return a table whose first columns are labels, set to the left, and the rest figures, to the right.
+
+    Args:
+        columns: headings.
+        rows: cells, each of them through `text` or another function of this file.
+        caption: one sentence above it.
+        label_columns: how many columns are labels.
+    """
+    head = "".join(
+        f'<th scope="col"{"" if index < label_columns else " class=number"}>{text(name)}</th>'
+        for index, name in enumerate(columns)
+    )
+    body = []
+    for row in rows:
+        assert len(row) == len(columns), f"{len(row)} cells under {len(columns)} columns"
+        cells = [
+            f'<th scope="row">{cell}</th>'
+            if index == 0
+            else f"<td{'' if index < label_columns else ' class=number'}>{cell}</td>"
+            for index, cell in enumerate(row)
+        ]
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    title = f"<caption>{text(caption)}</caption>" if caption else ""
+    inside = f"{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
+    return Html(f'<div class="scroll"><table>{inside}</table></div>')
+
+
+def cards(entries: Iterable[tuple[str, str, str]]) -> Html:
+    """Return the few figures that matter most, large: (label, figure, explanation) each."""
+    parts = [
+        f'<div class="card"><div class="label">{text(label)}</div><div class="figure">{text(figure)}</div>'
+        f'<div class="note">{text(explanation)}</div></div>'
+        for label, figure, explanation in entries
+    ]
+    return Html(f'<div class="cards">{"".join(parts)}</div>')
+
+
+def columns(parts: Iterable[Html]) -> Html:
+    """Set pieces side by side where the window is wide enough."""
+    return Html(f'<div class="columns">{"".join(parts)}</div>')
+
+
+def code(parts: Iterable[tuple[str, str]], *, title: str = "", note: str = "") -> Html:
+    """Return program text in which some stretches are marked.
+
+    Args:
+        parts: (text, role) each; the role is ``""``, ``"infill"``, ``"truth"`` or ``"hidden"``.
+        title: a line above it, such as a path.
+        note: a line beside the title.
+    """
+    body = []
+    for words, role in parts:
+        assert role in ("", "infill", "truth", "hidden"), f"unknown role {role!r}"
+        body.append(f'<mark class="{role}">{text(words)}</mark>' if role else text(words))
+    head = (
+        f'<figcaption>{text(title)} <span class="note">{text(note)}</span></figcaption>'
+        if title or note
+        else ""
+    )
+    return Html(f'<figure class="code">{head}<pre><code>{"".join(body)}</code></pre></figure>')
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart: its name and its points, in rising x."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+    def __post_init__(self) -> None:
+        assert len(self.x) == len(self.y), f"{len(self.x)} x beside {len(self.y)} y"
+
+
+def line_chart(
+    series: Sequence[Series], *, title: str, x_label: str, y_label: str, from_zero: bool = False
+) -> Html:
+    """Draw lines as SVG, with axes, a legend that holds each last value, and the points' values on hover.
+
+    Long lines are drawn as means over neighboring points. A line's first 5 % do not stretch the y axis:
+    what a fresh model loses in its first steps would flatten all that follows.
+
+    Args:
+        series: at least one, each with at least one point; values that are not finite are left out.
+        title: what is shown.
+        x_label, y_label: quantities with their units; the x axis starts at 0.
+        from_zero: start the y axis at 0.
+
+    Raises:
+        ValueError: there is no finite point.
+    """
+    lines = [_thin(_finite(one)) for one in series]
+    lines = [line for line in lines if line.x]
+    if not lines:
+        raise ValueError(f"chart {title!r} has no finite point")
+    first_x, last_x = min(0.0, *(line.x[0] for line in lines)), max(line.x[-1] for line in lines)
+    settled = [
+        y
+        for line in lines
+        for x, y in zip(line.x, line.y, strict=True)
+        if x > first_x + 0.05 * (last_x - first_x)
+    ] or [y for line in lines for y in line.y]
+    x_axis = _Axis(first_x, last_x, _LEFT, _WIDTH - _RIGHT, tight=True)
+    low = min(settled)
+    y_axis = _Axis(min(0.0, low) if from_zero else low, max(settled), _HEIGHT - _BOTTOM, _TOP)
+    clip = _slug(title)
+    drawn = [_grid(x_axis, y_axis, x_label)]
+    drawn += [f'<g clip-path="url(#{clip})">']
+    drawn += [_line(line, place, x_axis, y_axis) for place, line in enumerate(lines)]
+    drawn += ["</g>"]
+    width, height = _WIDTH - _LEFT - _RIGHT + 4, _HEIGHT - _TOP - _BOTTOM + 8
+    inner = f'x="{_LEFT}" y="{_TOP - 4}" width="{width}" height="{height}"'
+    legend = "".join(
+        f'<li><svg width="26" height="8" aria-hidden="true"><line class="s{place % _NUM_COLORS}" x1="1" '
+        f'x2="25" y1="4" y2="4" stroke-dasharray="{_DASHES[place % len(_DASHES)]}"/></svg>'
+        f"{text(line.name)} <b>{_number(line.y[-1])}</b></li>"
+        for place, line in enumerate(lines)
+    )
+    last = ", ".join(f"{line.name} ends at {_number(line.y[-1])}" for line in lines)
+    return Html(
+        f'<figure class="chart"><figcaption>{text(title)} <span class="note">{text(y_label)}</span>'
+        "</figcaption>"
+        f'<ul class="legend">{legend}</ul>'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{text(f"{title}: {last}")}">'
+        f'<clipPath id="{clip}"><rect {inner}/></clipPath>{"".join(drawn)}</svg></figure>'
+    )
+
+
+def _finite(series: Series) -> Series:
+    points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if math.isfinite(y)]
+    return Series(series.name, [x for x, _ in points], [y for _, y in points])
+
+
+def _thin(series: Series) -> Series:
+    """Average neighbors until a line has few enough points to be drawn."""
+    group = -(-len(series.x) // _MAX_POINTS)
+    if group <= 1:
+        return series
+    starts = range(0, len(series.x), group)
+    x = [sum(part) / len(part) for part in (series.x[i : i + group] for i in starts)]
+    y = [sum(part) / len(part) for part in (series.y[i : i + group] for i in starts)]
+    return Series(series.name, x, y)
+
+
+class _Axis:
+    """Maps values to places, and knows its round values."""
+
+    def __init__(self, low: float, high: float, start: float, stop: float, tight: bool = False) -> None:
+        if high <= low:
+            low, high = low - (abs(low) * 0.1 or 1), high + (abs(high) * 0.1 or 1)
+        self.step = _round_step((high - low) / 5)
+        if not tight:
+            low, high = math.floor(low / self.step) * self.step, math.ceil(high / self.step) * self.step
+        self.low, self.high, self.start, self.stop = low, high, start, stop
+
+    def place(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.stop - self.start), 1)
+
+    @property
+    def ticks(self) -> list[float]:
+        first = math.ceil(self.low / self.step - 1e-9)
+        last = math.floor(self.high / self.step + 1e-9)
+        return [index * self.step for index in range(first, last + 1)]
+
+
+def _round_step(rough: float) -> float:
+    size = 10.0 ** math.floor(math.log10(rough))
+    return next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= rough * 0.999)
+
+
+def _number(value: float) -> str:
+    """Write a figure with three to four digits, and a letter for thousands and millions.
+
+    >>> [_number(value) for value in (0, 0.5, 2.3456, 950, 12000, 2_400_000)]
+    ['0', '0.5', '2.346', '950', '12k', '2.4M']
+    """
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            return f"{value / min(size, 1e3 if letter == 'k' else size):.4g}{letter}"
+    return "0" if abs(value) < 1e-12 else f"{value:.4g}"
+
+
+def _grid(x_axis: _Axis, y_axis: _Axis, x_label: str) -> str:
+    bottom = _HEIGHT - _BOTTOM
+    parts = []
+    for value in y_axis.ticks:
+        y = y_axis.place(value)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{_number(value)}</text>')
+    for value in x_axis.ticks:
+        x = x_axis.place(value)
+        parts.append(f'<line class="axis" x1="{x}" x2="{x}" y1="{bottom}" y2="{bottom + 4}"/>')
+        parts.append(f'<text x="{x}" y="{bottom + 17}" text-anchor="middle">{_number(value)}</text>')
+    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{bottom}" y2="{bottom}"/>')
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    parts.append(f'<text x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{text(x_label)}</text>')
+    return "".join(parts)
+
+
+def _line(line: Series, place: int, x_axis: _Axis, y_axis: _Axis) -> str:
+    color = f"s{place % _NUM_COLORS}"
+    points = [(x_axis.place(x), y_axis.place(y)) for x, y in zip(line.x, line.y, strict=True)]
+    path = " ".join(f"{x},{y}" for x, y in points)
+    radius = 3 if len(points) <= 24 else 0
+    marks = "".join(
+        f'<circle class="{color}" cx="{x}" cy="{y}" r="{radius}"/>'
+        f'<circle class="hover" cx="{x}" cy="{y}" r="7">'
+        f"<title>{text(line.name)}: {_number(value)} at {_number(at)}</title></circle>"
+        for (x, y), at, value in zip(points, line.x, line.y, strict=True)
+    )
+    dash = _DASHES[place % len(_DASHES)]
+    return f'<polyline class="{color}" points="{path}" stroke-dasharray="{dash}"/>{marks}'
+
+
+def page(title: str, subtitle: str, sections: Iterable[tuple[str, Html]]) -> Html:
+    """Return a whole page.
+
+    Args:
+        title: its name.
+        subtitle: one sentence under it.
+        sections: (heading, content) each; headings are linked from the top.
+    """
+    parts = list(sections)
+    links = "".join(f'<a href="#{_slug(heading)}">{text(heading)}</a>' for heading, _ in parts)
+    body = "".join(
+        f'<section id="{_slug(heading)}"><h2>{text(heading)}</h2>{content}</section>'
+        for heading, content in parts
+    )
+    return Html(
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><meta name="generator" content="Spanmix">'
+        f"<title>{text(title)}</title><style>{_STYLE}</style></head>"
+        f"<body><header><h1>{text(title)}</h1><p>{text(subtitle)}</p><nav>{links}</nav></header>"
+        f"<main>{body}</main></body></html>\n"
+    )
+
+
+# Okabe and Ito's colors, darkened on white and lightened on black until each has a contrast of 3 : 1.
+_STYLE = """
+:root{--back:#fbfbfa;--card:#fff;--ink:#1c1e21;--pale:#62676e;--rule:#e3e4e6;--infill:#d3efe1;--infill-ink:#0a4a33;
+--truth:#fde7c8;--truth-ink:#6b3e00;--c0:#0072b2;--c1:#c84e00;--c2:#00805d;--c3:#a8528a;--c4:#8a6d00;--c5:#56606b}
+@media(prefers-color-scheme:dark){:root{--back:#14161a;--card:#1b1e23;--ink:#e8e9eb;--pale:#a2a8b0;--rule:#30343b;
+--infill:#113d2e;--infill-ink:#a9ecd0;--truth:#47300d;--truth-ink:#fbd9a3;
+--c0:#5cb8ee;--c1:#f0935b;--c2:#3fc79a;--c3:#e39cc8;--c4:#e8c547;--c5:#aab2bb}}
+*{box-sizing:border-box}
+body{margin:0 auto;max-width:76rem;padding:2.5rem 1.5rem 4rem;background:var(--back);color:var(--ink);
+font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif}
+h1{font-size:2.1rem;line-height:1.2;margin:0;letter-spacing:-.02em}
+header p{color:var(--pale);margin:.4rem 0 1rem;font-size:1.05rem}
+h2{font-size:1.3rem;margin:3rem 0 .75rem;letter-spacing:-.01em}
+nav{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;border-block:1px solid var(--rule);padding:.6rem 0}
+a{color:var(--c0);text-decoration:none}a:hover{text-decoration:underline}
+p{max-width:48rem;margin:.6rem 0}
+.note{color:var(--pale);font-size:.875rem;font-weight:400}
+.cards,.columns{display:grid;gap:1rem}
+.cards{grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));margin-top:1.75rem}
+.columns{grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr))}
+.card,.chart,.code,.scroll{background:var(--card);border:1px solid var(--rule);border-radius:10px}
+.card,.chart,.code{margin:0;min-width:0}
+.card{padding:1rem 1.15rem;display:grid;
+grid-template-rows:subgrid;grid-row:span 3;align-items:start;gap:.15rem}
+.card .label{font-size:.875rem;font-weight:600}
+.card .figure{font-size:2rem;line-height:1.25;font-weight:650;letter-spacing:-.02em;
+font-variant-numeric:tabular-nums}
+.scroll{overflow-x:auto;margin:1rem 0}
+table{border-collapse:collapse;width:100%;font-size:.94rem;font-variant-numeric:tabular-nums}
+caption{text-align:left;padding:.8rem 1rem .2rem;font-weight:600}
+th,td{text-align:left;padding:.5rem 1rem;border-top:1px solid var(--rule);vertical-align:baseline}
+thead th{border-top:0;color:var(--pale);font-size:.82rem;font-weight:600}
+tbody th{font-weight:500;white-space:nowrap}
+.number{text-align:right;white-space:nowrap}
+.range{color:var(--pale);font-size:.8rem;display:block}
+.chart{padding:.9rem 1rem .6rem}
+figcaption{font-weight:600}
+.chart>svg{display:block;width:100%;height:auto;margin-top:.25rem}
+.legend{list-style:none;display:flex;flex-wrap:wrap;gap:.1rem 1.1rem;margin:.3rem 0 0;padding:0;
+font-size:.85rem}
+.legend svg{margin-right:.4rem;vertical-align:middle}.legend b{font-variant-numeric:tabular-nums}
+svg text{font-size:12px;fill:var(--pale);font-variant-numeric:tabular-nums}
+svg line,polyline{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
+svg .grid{stroke:var(--rule);stroke-width:1}svg .axis{stroke:var(--pale);stroke-width:1}
+.s0{stroke:var(--c0)}.s1{stroke:var(--c1)}.s2{stroke:var(--c2)}.s3{stroke:var(--c3)}.s4{stroke:var(--c4)}.s5{stroke:var(--c5)}
+circle.s0{fill:var(--c0)}circle.s1{fill:var(--c1)}circle.s2{fill:var(--c2)}
+circle.s3{fill:var(--c3)}circle.s4{fill:var(--c4)}circle.s5{fill:var(--c5)}
+.hover{fill:transparent;stroke:none}.hover:hover{fill:var(--pale);fill-opacity:.35}
+.code{overflow:hidden}
+.code figcaption{padding:.6rem 1rem;border-bottom:1px solid var(--rule);font-size:.88rem;
+overflow-wrap:anywhere}
+pre{margin:0;padding:.8rem 1rem;overflow-x:auto;tab-size:4;
+font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+mark{border-radius:3px;padding:1px 0;color:inherit;background:none}
+mark.infill{background:var(--infill);color:var(--infill-ink)}
+mark.truth{background:var(--truth);color:var(--truth-ink)}
+mark.hidden{color:var(--pale)}
+:focus-visible{outline:2px solid var(--c0);outline-offset:2px}
+@media print{body{max-width:none;padding:0}section{break-inside:avoid-page}}
+"""

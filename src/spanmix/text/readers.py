@@ -1,0 +1,200 @@
+"""Read the files of a source as documents, dropping what is not text with a reason that can be counted."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spanmix.config import SourceFilesConfig
+from spanmix.errors import InputError
+from spanmix.types import Document
+
+NOT_UTF8, BINARY, EMPTY = "not UTF-8", "binary (NUL byte)", "empty"
+TOO_LONG, UNREADABLE = "too long", "unreadable"
+
+_LANGUAGES = {
+    "bash": "sh bash", "c": "c h", "cpp": "cc cpp cxx hh hpp hxx", "csharp": "cs", "css": "css", "go": "go",
+    "html": "htm html", "java": "java", "javascript": "js jsx cjs mjs", "json": "json", "kotlin": "kt kts",
+    "lua": "lua", "markdown": "md markdown", "perl": "pl pm", "php": "php", "python": "py pyi pyx",
+    "r": "r", "restructuredtext": "rst", "ruby": "rb", "rust": "rs", "scala": "scala", "sql": "sql",
+    "swift": "swift", "text": "txt text", "toml": "toml", "typescript": "ts tsx", "yaml": "yaml yml",
+}  # fmt: skip
+_LANGUAGE_OF = {suffix: name for name, suffixes in _LANGUAGES.items() for suffix in suffixes.split()}
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A document that was not taken: its path and one of a few fixed reasons."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file on disk, as listed: its path, size in bytes and time of change in nanoseconds."""
+
+    path: Path
+    num_bytes: int
+    changed_ns: int
+    is_jsonl: bool
+
+
+def read_source(
+    source: SourceFilesConfig, max_document_bytes: int = 64_000_000
+) -> Iterator[Document | Dropped]:
+    """Yield every document of a source, in an order that depends only on the names of its files.
+
+    Folders are walked with their entries sorted. Hidden files and folders are skipped, links are followed,
+    and no folder is walked twice. Files in a folder are taken if `source.include` matches their name or their
+    path below the folder; each is one document. A ``.jsonl`` file named in `source.paths` is one document a
+    line, with the optional fields ``path``, ``language`` and ``license``; inside a folder it is a file like
+    any other.
+
+    Args:
+        source: where to look.
+        max_document_bytes: longer documents are dropped.
+
+    Yields:
+        `Document`, its text exactly as in the file (line ends are kept), or `Dropped`.
+
+    Raises:
+        InputError: a path does not exist; a ``.jsonl`` line is not an object with text in `text_field`.
+    """
+    for item in list_files(source):
+        if isinstance(item, Dropped):
+            yield item
+        elif item.is_jsonl:
+            yield from _read_jsonl(item.path, source, max_document_bytes)
+        else:
+            yield _read_file(item, source.name, max_document_bytes)
+
+
+def list_files(source: SourceFilesConfig) -> Iterator[SourceFile | Dropped]:
+    """Yield the files of a source in reading order, without opening them.
+
+    Raises:
+        InputError: a path does not exist.
+    """
+    for name in source.paths:
+        root = Path(name)
+        if not root.exists():
+            raise InputError(f"source {source.name}: {name} does not exist")
+        if root.is_dir():
+            yield from _walk(root, source.include)
+        else:
+            yield _list_file(root, is_jsonl=root.suffix == ".jsonl")
+
+
+def _walk(root: Path, include: tuple[str, ...]) -> Iterator[SourceFile | Dropped]:
+    seen: set[tuple[int, int]] = set()
+    pending = [root]
+    while pending:
+        path = pending.pop()
+        try:
+            is_folder = path.is_dir()
+            if is_folder:
+                status = path.stat()
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                names = sorted((name for name in os.listdir(path) if not name.startswith(".")), reverse=True)  # noqa: PTH208
+                pending += [path / name for name in names]
+        except OSError:
+            yield Dropped(str(path), UNREADABLE)
+            continue
+        if not is_folder and _included(path.relative_to(root).as_posix(), include):
+            yield _list_file(path, is_jsonl=False)
+
+
+def _included(relative: str, include: tuple[str, ...]) -> bool:
+    name = relative.rpartition("/")[2]
+    for pattern in include:
+        if fnmatch.fnmatchcase(name, pattern.removeprefix("**/")) or fnmatch.fnmatchcase(relative, pattern):
+            return True
+    return False
+
+
+def _list_file(path: Path, is_jsonl: bool) -> SourceFile | Dropped:
+    try:
+        status = path.stat()
+    except OSError:
+        return Dropped(str(path), UNREADABLE)
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        return Dropped(str(path), UNREADABLE)
+    return SourceFile(path, status.st_size, status.st_mtime_ns, is_jsonl)
+
+
+def _read_file(file: SourceFile, source: str, max_document_bytes: int) -> Document | Dropped:
+    path = _printable(str(file.path))
+    if file.num_bytes > max_document_bytes:
+        return Dropped(path, TOO_LONG)
+    try:
+        data = file.path.read_bytes()
+    except OSError:
+        return Dropped(path, UNREADABLE)
+    if b"\0" in data:
+        return Dropped(path, BINARY)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return Dropped(path, NOT_UTF8)
+    if not text or text.isspace():
+        return Dropped(path, EMPTY)
+    return Document(text, source, path, _LANGUAGE_OF.get(file.path.suffix[1:].lower(), ""))
+
+
+def _printable(path: str) -> str:
+    """Replace the bytes of a file name that are not UTF-8: they could be stored nowhere."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _read_jsonl(
+    path: Path, source: SourceFilesConfig, max_document_bytes: int
+) -> Iterator[Document | Dropped]:
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise InputError(f"source {source.name}: {path} cannot be read: {error.strerror}") from None
+    with stream:
+        for number, line in enumerate(stream, start=1):
+            if line.strip():
+                yield _read_line(line, f"{path}:{number}", source, max_document_bytes)
+
+
+def _read_line(
+    line: bytes, place: str, source: SourceFilesConfig, max_document_bytes: int
+) -> Document | Dropped:
+    field = source.text_field
+    try:
+        record: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"source {source.name}: {place} is not valid JSON: {error}") from None
+    if not isinstance(record, dict) or not isinstance(record.get(field), str):
+        held = (
+            f"the fields {', '.join(map(str, record))}" if isinstance(record, dict) else type(record).__name__
+        )
+        raise InputError(f"source {source.name}: {place} has no text in the field {field!r}; it holds {held}")
+    path, language, licence = (
+        _printable(value) if isinstance(value := record.get(key), str) else ""
+        for key in ("path", "language", "license")
+    )
+    text: str = record[field]
+    path = path or place
+    try:
+        num_bytes = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return Dropped(path, NOT_UTF8)
+    if num_bytes > max_document_bytes:
+        return Dropped(path, TOO_LONG)
+    if "\0" in text:
+        return Dropped(path, BINARY)
+    if not text or text.isspace():
+        return Dropped(path, EMPTY)
+    return Document(text, source.name, path, language, licence)

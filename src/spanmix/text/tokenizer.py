@@ -1,0 +1,248 @@
+"""Turn text into token ids and back, byte for byte, so that no text ever yields a control id.
+
+The layout of a trained tokenizer follows CodeGen2's, whose last ids are the sentinels in falling order::
+
+    0 ..           256 bytes, then the merges      byte-level BPE with GPT-2's splitting rule
+    next           <|endoftext|>
+    next 30        runs of 31, 30, ..., 2 spaces
+    next 8         runs of 9, 8, ..., 2 tabs
+    next           <pad>
+    next           <unused_0> ...                  fill the vocabulary up to exactly what was asked
+    next 2         <sep>, <eom>
+    last           <mask_N> ... <mask_2>, <mask_1> so the id of <mask_n> is vocab_size - n
+
+Runs of blanks are plain text. The rest behind the base are controls: `Tokenizer.encode` never makes them
+(law 9), not even from a file that holds the text ``<mask_1>``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+from tokenizers import AddedToken
+
+from spanmix.errors import InputError
+from spanmix.text import tokenizer_training
+from spanmix.text.tokenizer_training import EOM, EOT, PAD, SEP, UNUSED_PREFIX, mask_name
+from spanmix.types import ControlIds, IntArray
+
+CHUNK_CHARACTERS = 1 << 18
+"""Longer texts are encoded in chunks, because one huge word makes byte-pair merging slow."""
+
+_BOUNDARY_SEARCH = 1 << 14
+# A blank behind a non-blank always starts a new word of GPT-2's rule, whatever else stands around it.
+_WORD_START = re.compile(r"(?<=\S)[ \t\n]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Tokenizer:
+    """A byte-level BPE tokenizer with control tokens that text cannot reach.
+
+    Args:
+        inner: a tokenizer of the ``tokenizers`` library that has ``<|endoftext|>``, ``<pad>``, ``<sep>``,
+            ``<eom>`` and ``<mask_1>``, ``<mask_2>``, ... as special tokens.
+
+    Raises:
+        InputError: a control token is missing or is not a special token, or the ids have gaps.
+    """
+
+    control: ControlIds
+    vocab_size: int
+    num_sentinels: int
+    suppressed_ids: frozenset[int]
+
+    def __init__(self, inner: tokenizers.Tokenizer) -> None:
+        # Not part of tokenizer.json; it is what makes "<mask_1>" in a text ordinary tokens.
+        inner.encode_special_tokens = True
+        self._inner = inner
+        self.vocab_size = inner.get_vocab_size(with_added_tokens=True)
+        entries = {i: text for text, i in inner.get_vocab(with_added_tokens=True).items()}
+        if gaps := set(range(self.vocab_size)) - set(entries):
+            raise InputError(
+                f"it has {self.vocab_size} entries, yet none with the id {min(gaps)}; ids need no gaps"
+            )
+        added = inner.get_added_tokens_decoder()
+        self._control_strings = {i: token.content for i, token in added.items() if token.special}
+        self.control = _find_controls({text: i for i, text in self._control_strings.items()})
+        self.num_sentinels = len(self.control.masks)
+        unused = {i for i, text in self._control_strings.items() if text.startswith(UNUSED_PREFIX)}
+        self.suppressed_ids = frozenset(unused | {self.control.pad})
+        self.token_bytes: list[bytes] = _token_bytes(entries, added)
+        self.num_bytes = np.array([len(piece) for piece in self.token_bytes], dtype=np.int32)
+        self.ends_line = np.array([piece.endswith(b"\n") for piece in self.token_bytes], dtype=np.bool_)
+        self.is_control = np.zeros(self.vocab_size, dtype=np.bool_)
+        self.is_control[list(self._control_strings)] = True
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of plain text; control strings in it become ordinary tokens.
+
+        Raises:
+            InputError: the text holds a lone surrogate, which no UTF-8 file can hold.
+        """
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text, on all cores; see `encode`."""
+        return [ids.tolist() for ids in self.encode_arrays(texts)]
+
+    def encode_arrays(self, texts: Sequence[str]) -> list[IntArray]:
+        """Return the ids of each text as int32 arrays, a ninth of a list's memory; see `encode`."""
+        parts: list[list[IntArray]] = [[] for _ in texts]
+        for owners, chunks in _batches(texts):
+            encodings = self._inner.encode_batch_fast(chunks, add_special_tokens=False)
+            for owner, encoding in zip(owners, encodings, strict=True):
+                parts[owner].append(np.array(encoding.ids, dtype=np.int32))
+        return [part[0] if len(part) == 1 else np.concatenate(part) for part in parts]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of `ids`, with controls as their strings and bytes that are not UTF-8 as U+FFFD."""
+        pieces = [
+            self._control_strings[i].encode() if self.is_control[i] else self.token_bytes[i] for i in ids
+        ]
+        return b"".join(pieces).decode("utf-8", errors="replace")
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """Return exactly the bytes that plain `ids` stand for; controls stand for none."""
+        return b"".join(self.token_bytes[i] for i in ids)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of all that decides how text is encoded."""
+        spec = json.loads(self._inner.to_str())
+        deciding = [spec.get(key) for key in ("model", "added_tokens", "normalizer", "pre_tokenizer")]
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+    def save(self, folder: Path | str) -> None:
+        """Write the tokenizer as transformers 4 and 5 open it, without remote code.
+
+        Writes ``tokenizer.json``, ``tokenizer_config.json``, ``special_tokens_map.json``, ``vocab.json`` and
+        ``merges.txt``. There, control strings in a text do become controls unless the caller passes
+        ``split_special_tokens=True``.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._inner.save(str(folder / "tokenizer.json"))
+        self._inner.model.save(str(folder))
+        masks = [mask_name(n) for n in range(1, self.num_sentinels + 1)]
+        special = {"bos_token": EOT, "eos_token": EOT, "unk_token": EOT, "pad_token": PAD}
+        names: dict[str, Any] = {**special, "additional_special_tokens": [SEP, EOM, *masks]}
+        config = {
+            # transformers 5 would write its own "TokenizersBackend", which transformers 4 does not know.
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": 1_000_000_000,
+            **names,
+        }
+        _write_json(folder / "tokenizer_config.json", config)
+        _write_json(folder / "special_tokens_map.json", names)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Tokenizer:
+        """Open a folder that `save` wrote, or a model folder that holds one.
+
+        Raises:
+            InputError: ``tokenizer.json`` is missing or broken, or lacks the control tokens.
+        """
+        path = Path(folder) / "tokenizer.json"
+        if not path.is_file():
+            raise InputError(
+                f"tokenizer {folder}: there is no {path.name} in it; name a folder that holds one"
+            )
+        try:
+            inner = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception
+            raise InputError(f"tokenizer {path} cannot be read: {error}") from None
+        try:
+            return cls(inner)
+        except InputError as error:
+            raise InputError(f"tokenizer {path}: {error}") from None
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int, num_sentinels: int) -> Tokenizer:
+        """Train a tokenizer with exactly `vocab_size` entries; the same input gives the same tokenizer.
+
+        Args:
+            texts: training documents, read once, as a stream.
+            vocab_size: all entries, controls and fillers included; a multiple of 64.
+            num_sentinels: how many ``<mask_n>`` there are.
+
+        Raises:
+            InputError: `vocab_size` has no room for the bytes and the controls.
+        """
+        return cls(tokenizer_training.train(texts, vocab_size, num_sentinels))
+
+
+def _find_controls(ids: dict[str, int]) -> ControlIds:
+    missing = [name for name in (EOT, SEP, EOM, PAD, mask_name(1)) if name not in ids]
+    if missing:
+        raise InputError(
+            f"it has no special token {', '.join(missing)}; files and spans are marked with them"
+        )
+    masks: list[int] = []
+    while (name := mask_name(len(masks) + 1)) in ids:
+        masks.append(ids[name])
+    return ControlIds(ids[EOT], ids[SEP], ids[EOM], ids[PAD], tuple(masks))
+
+
+def _token_bytes(entries: dict[int, str], added: dict[int, AddedToken]) -> list[bytes]:
+    """Undo the byte-level alphabet: GPT-2 writes each byte as one printable character."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    byte_of = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+    table = []
+    for i, text in sorted(entries.items()):
+        if i in added:
+            table.append(b"" if added[i].special else text.encode())
+        elif all(character in byte_of for character in text):
+            table.append(bytes(byte_of[character] for character in text))
+        else:
+            raise InputError(f"entry {i} is {text!r}, which is not byte-level; use byte-level BPE")
+    return table
+
+
+def _batches(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
+    """Cut texts into chunks, in batches of a few MB so that the library's objects stay few."""
+    owners: list[int] = []
+    batch: list[str] = []
+    size = 0
+    for owner, text in enumerate(texts):
+        if found := _SURROGATE.search(text):
+            raise InputError(f"text holds a lone surrogate at character {found.start()}; it is not Unicode")
+        for chunk in split_text(text):
+            owners.append(owner)
+            batch.append(chunk)
+            size += len(chunk)
+            if size >= 16 * CHUNK_CHARACTERS:
+                yield owners, batch
+                owners, batch, size = [], [], 0
+    if batch:
+        yield owners, batch
+
+
+def split_text(text: str) -> Iterator[str]:
+    """Yield `text` in chunks of at most `CHUNK_CHARACTERS`, cut where a word starts.
+
+    Such a cut changes no token. Only where no blank stands behind a non-blank in 16,384 characters is the cut
+    made at the full length; the tokens beside it may then differ, and still stand for exactly the same bytes.
+    """
+    start = 0
+    while len(text) - start > CHUNK_CHARACTERS:
+        full = start + CHUNK_CHARACTERS
+        cut = full
+        for found in _WORD_START.finditer(text, full - _BOUNDARY_SEARCH, full):
+            cut = found.start()
+        yield text[start:cut]
+        start = cut
+    yield text[start:]
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

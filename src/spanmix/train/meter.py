@@ -1,0 +1,76 @@
+"""Add up what steps measured until it is time to write it down."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from spanmix.model.architecture import Architecture
+from spanmix.train.metrics import Metric
+from spanmix.train.step import StepLosses
+from spanmix.types import Batch
+
+
+class Meter:
+    """Losses per objective and per source, and speed, over the steps since the last report.
+
+    Args:
+        objectives: names, by the index that examples carry.
+        sources: names, by the index that examples carry.
+        architecture: for counting operations.
+        peak_flops: measured speed of matrix products, in operations a second.
+    """
+
+    def __init__(
+        self, objectives: Sequence[str], sources: Sequence[str], architecture: Architecture, peak_flops: float
+    ) -> None:
+        self.objectives = objectives
+        self.sources = sources
+        self.architecture = architecture
+        self.peak_flops = peak_flops
+        self._reset()
+
+    def _reset(self) -> None:
+        self._sums: dict[tuple[int, int], float] = defaultdict(float)
+        self._weights: dict[tuple[int, int], float] = defaultdict(float)
+        self._grad_norm = 0.0
+        self._positions = self._packed = self._flops = 0
+        self._since = time.perf_counter()
+
+    def update(self, batch: Batch, losses: StepLosses) -> None:
+        """Add a step."""
+        for segment, loss, weight in zip(losses.segments, losses.sums, losses.weights, strict=True):
+            self._sums[segment.objective, segment.ref.source] += loss
+            self._weights[segment.objective, segment.ref.source] += weight
+        self._grad_norm = losses.grad_norm
+        self._positions += batch.token_ids.size
+        self._packed += sum(segment.length for segment in batch.segments)
+        pairs = sum(segment.length * (segment.length + 1) // 2 for segment in batch.segments)
+        self._flops += self.architecture.training_flops(batch.token_ids.size, pairs)
+
+    def report(self, learning_rate: float) -> list[Metric]:
+        """Return the figures since the last report, and start again."""
+        seconds = time.perf_counter() - self._since
+        metrics = [Metric("train", "loss", self._mean(self._sums))]
+        for i, name in enumerate(self.objectives):
+            chosen = [key for key in self._sums if key[0] == i]
+            if chosen:
+                metrics.append(Metric("train", "loss", self._mean(chosen), objective=name))
+        for i, name in enumerate(self.sources):
+            chosen = [key for key in self._sums if key[1] == i]
+            if chosen:
+                metrics.append(Metric("train", "loss", self._mean(chosen), source=name))
+        metrics += [
+            Metric("train", "grad_norm", self._grad_norm),
+            Metric("train", "learning_rate", learning_rate),
+            Metric("train", "padding_share", 1 - self._packed / self._positions),
+            Metric("speed", "tokens_per_second", self._packed / seconds),
+            Metric("speed", "mfu", self._flops / seconds / self.peak_flops),
+        ]
+        self._reset()
+        return metrics
+
+    def _mean(self, keys: Sequence[tuple[int, int]] | dict[tuple[int, int], float]) -> float:
+        """Nats per token over the chosen (objective, source) pairs."""
+        return sum(self._sums[key] for key in keys) / sum(self._weights[key] for key in keys)

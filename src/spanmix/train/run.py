@@ -1,0 +1,163 @@
+"""Build the parts of a run from its recipe, train, and leave a model folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from spanmix import __version__
+from spanmix.config import Recipe
+from spanmix.data.loader import Loader, prefetch
+from spanmix.data.sources import Mixture
+from spanmix.errors import InputError
+from spanmix.model.architecture import Architecture, preset
+from spanmix.model.decoder import Decoder
+from spanmix.model.folder import save_model_folder
+from spanmix.objectives.choose import ObjectiveMixture
+from spanmix.objectives.objective import Alphabet
+from spanmix.text.corpus import Corpus
+from spanmix.text.tokenizer import Tokenizer
+from spanmix.train import machine
+from spanmix.train.checkpoint import Checkpoints, Progress, read_state
+from spanmix.train.hooks import Hook
+from spanmix.train.loop import Parts, Report, train_loop
+from spanmix.train.meter import Meter
+from spanmix.train.metrics import MetricsLog
+from spanmix.train.optimizer import build_adamw
+from spanmix.train.run_folder import adopt, check_corpus, is_run, locked, write_facts
+from spanmix.train.step import TrainStep
+
+_PREFETCH_BATCHES = 2
+HookMaker = Callable[[Recipe, Corpus], Sequence[Hook]]
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    make_hooks: HookMaker = lambda recipe, corpus: (),
+    report: Report = lambda done, total, metrics: None,
+) -> Path:
+    """Train a recipe in the folder `out`, or go on with the run that is there.
+
+    Args:
+        recipe: the whole run.
+        out: the run's folder; after a crash the same call goes on from the newest checkpoint.
+        make_hooks: builds what the loop calls now and then, from recipe and corpus.
+        report: called after every step.
+
+    Returns:
+        The model folder of the finished run.
+
+    Raises:
+        InputError: corpus, recipe and run do not fit together; nothing has been written then.
+    """
+    corpus = Corpus.open(Path(recipe.corpus.path))
+    _check_tokenizer(recipe, corpus)
+    continues = is_run(out)
+    if continues:
+        check_corpus(out, corpus.fingerprint)
+        recipe = adopt(out, recipe)
+    recipe = machine.resolve(recipe)
+    loader = build_loader(recipe, corpus)
+    architecture = build_architecture(recipe, corpus.tokenizer)
+    if not continues and out.is_dir() and any(path.name != "lock" for path in out.iterdir()):
+        raise InputError(f"{out} is neither empty nor a run; give another --out")
+    with locked(out):
+        return _train_locked(recipe, out, corpus, loader, architecture, make_hooks, report)
+
+
+def _train_locked(
+    recipe: Recipe,
+    out: Path,
+    corpus: Corpus,
+    loader: Loader,
+    architecture: Architecture,
+    make_hooks: HookMaker,
+    report: Report,
+) -> Path:
+    checkpoints = Checkpoints(out / "checkpoints", recipe.run.keep_checkpoints)
+    newest = checkpoints.newest()
+    _check_length(recipe, newest)
+    machine.prepare_process(recipe.run.num_threads)
+    write_facts(out, recipe, corpus.fingerprint, _versions())
+    model = Decoder(architecture, seed=recipe.run.seed).to(recipe.run.device)
+    optimizer = build_adamw(model, recipe.optimizer)
+    progress = Progress(0, 0, loader.start())
+    if newest is not None:
+        progress = checkpoints.load(newest, model, optimizer)
+    dtype = machine.compute_dtype(recipe)
+    step = TrainStep(
+        model, optimizer, dtype, recipe.parallel.micro_batch_rows, recipe.optimizer.max_grad_norm
+    )
+    batches = prefetch(loader.batches(progress.loader, recipe.data.global_batch_rows), _PREFETCH_BATCHES)
+    log = MetricsLog(out, progress.step)
+    try:
+        peak = machine.matmul_peak_flops(dtype, recipe.run.device)
+        meter = Meter(loader.objectives.names, loader.mixture.names, architecture, peak)
+        hooks = make_hooks(recipe, corpus)
+        parts = Parts(model, optimizer, step, batches, meter, log, checkpoints, hooks, report)
+        progress = train_loop(recipe, parts, progress)
+    finally:
+        log.close()
+    return save_model_folder(
+        out / "model", model.cpu(), corpus.tokenizer, _card_facts(recipe, corpus, progress)
+    )
+
+
+def build_loader(recipe: Recipe, corpus: Corpus) -> Loader:
+    """Build the data path of a recipe; raises `InputError` where recipe and corpus do not fit."""
+    alphabet = Alphabet(corpus.tokenizer.control, corpus.tokenizer.ends_line)
+    objectives = ObjectiveMixture(recipe.objectives, alphabet, recipe.data.row_tokens)
+    mixture = Mixture(recipe.data.sources, dict(corpus.train), recipe.run.seed)
+    return Loader(recipe.data, mixture, objectives, alphabet.control.pad, corpus.fingerprint)
+
+
+def build_architecture(recipe: Recipe, tokenizer: Tokenizer) -> Architecture:
+    """Return the recipe's preset, with the tokenizer's vocabulary and at least the recipe's row length."""
+    named = preset(recipe.model.preset)
+    context = max(named.context_tokens, recipe.data.row_tokens)
+    return preset(recipe.model.preset, tokenizer.vocab_size, context)
+
+
+def _check_tokenizer(recipe: Recipe, corpus: Corpus) -> None:
+    if recipe.tokenizer.path is None:
+        return
+    wanted = Tokenizer.load(Path(recipe.tokenizer.path)).fingerprint
+    if wanted != corpus.tokenizer.fingerprint:
+        raise InputError(
+            f"the corpus {corpus.path} was made with another tokenizer ({corpus.tokenizer.fingerprint[:12]}) "
+            f"than tokenizer.path {recipe.tokenizer.path} ({wanted[:12]}); prepare the corpus again with it"
+        )
+
+
+def _check_length(recipe: Recipe, newest: Path | None) -> None:
+    if newest is None:
+        return
+    step = read_state(newest)["step"]
+    if step > recipe.run.num_steps:
+        raise InputError(
+            f"run.num_steps is {recipe.run.num_steps}, but the run is already at step {step}; "
+            "use at least as many"
+        )
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "numpy", "tokenizers")
+    return {
+        "spanmix": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
+
+
+def _card_facts(recipe: Recipe, corpus: Corpus, progress: Progress) -> dict[str, object]:
+    return {
+        "preset": recipe.model.preset,
+        "steps": progress.step,
+        "training tokens": progress.tokens,
+        "objectives": ", ".join(f"{o.name} ({o.weight:g})" for o in recipe.objectives),
+        "sources": ", ".join(f"{s.name} ({s.weight:g})" for s in recipe.data.sources),
+        "corpus fingerprint": corpus.fingerprint,
+    }

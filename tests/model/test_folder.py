@@ -1,0 +1,222 @@
+"""The model folder: what transformers makes of it is what we make of it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from transformers import AutoTokenizer, GPTJForCausalLM
+
+from spanmix.errors import InputError
+from spanmix.generate.batch import generate
+from spanmix.generate.engine import GenerateRequest
+from spanmix.generate.torch_engine import TorchEngine
+from spanmix.model.architecture import PRESETS
+from spanmix.model.decoder import Decoder
+from spanmix.model.folder import load_model_folder, resolve_model, save_model_folder
+from spanmix.model.masks import AttentionMask
+
+SHAPES = [(1, 32, 1, 32, 96), (2, 48, 3, 8, 128), (3, 64, 4, 4, 100)]
+FACTS = {"objectives": "causal 0.5, infill 0.5", "training data": "fingerprint 123abc"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, make_decoder, tokenizer):
+    return save_model_folder(
+        tmp_path_factory.mktemp("f") / "model", make_decoder(*SHAPES[1]), tokenizer, FACTS
+    )
+
+
+def ids_of(seed, *size):
+    return torch.randint(0, 384, size, generator=torch.Generator().manual_seed(seed))
+
+
+def logits_of(decoder, ids_BT):
+    positions_BT = torch.arange(ids_BT.shape[1]).expand_as(ids_BT)
+    return decoder.head(decoder(ids_BT, positions_BT, AttentionMask.causal(*ids_BT.shape)))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@torch.inference_mode()
+def test_transformers_gives_the_same_logits_and_the_same_64_tokens(shape, tmp_path, make_decoder, tokenizer):
+    decoder = make_decoder(*shape)
+    save_model_folder(tmp_path / "m", decoder, tokenizer, FACTS)
+    theirs = GPTJForCausalLM.from_pretrained(tmp_path / "m", dtype=torch.float32)
+    ids = ids_of(3, 4, shape[4])
+    ours_BTV, theirs_BTV = logits_of(decoder, ids), theirs(ids).logits
+    assert (ours_BTV - theirs_BTV).abs().max() < 1e-4
+    assert ours_BTV.std() > 0.5  # the comparison is not one of zeros
+    theirs.generation_config.eos_token_id = None  # random weights would soon end
+    suppress = tokenizer.suppressed_ids
+    distinct = set()
+    for row in range(4):
+        prompt = ids[row, :20]
+        kept = {"max_new_tokens": 64, "do_sample": False, "attention_mask": torch.ones(1, 20)}
+        theirs_ids = theirs.generate(prompt[None], **kept)[0, 20:].tolist()
+        request = GenerateRequest(prompt.tolist(), 64, suppress_ids=suppress)
+        assert generate(TorchEngine(decoder), [request])[0].token_ids == theirs_ids
+        distinct |= set(theirs_ids)
+    assert len(distinct) > 8
+
+
+def test_the_tokenizer_is_the_same_in_transformers(folder, tokenizer):
+    theirs = AutoTokenizer.from_pretrained(folder)
+    texts = ["def f(x):\n    return x", "naïve ☃ wörld\r\n\t\tx", "        deep", ""]
+    for text in texts:
+        assert theirs.encode(text, add_special_tokens=False) == tokenizer.encode(text)
+    assert len(theirs) == tokenizer.vocab_size
+    assert theirs.convert_tokens_to_ids("<mask_1>") == tokenizer.control.masks[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "num_parameters"),
+    [
+        ("codegen2-1b", 1_015_306_240),
+        ("codegen2-3.7b", 3_641_174_016),
+        ("codegen2-7b", 6_862_858_240),
+        ("codegen2-16b", 16_032_155_648),
+    ],
+)
+def test_presets_have_exactly_codegen2s_parameters(name, num_parameters):
+    with torch.device("meta"):
+        decoder = Decoder(PRESETS[name])
+    assert sum(parameter.numel() for parameter in decoder.parameters()) == num_parameters
+    assert PRESETS[name].num_parameters == num_parameters
+
+
+@pytest.mark.parametrize("max_shard_bytes", [10**9, 60_000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_save_and_load_is_bit_equal(max_shard_bytes, dtype, tmp_path, make_decoder, tokenizer):
+    decoder = make_decoder(*SHAPES[1]).to(dtype)
+    path = save_model_folder(tmp_path / "m", decoder, tokenizer, FACTS, max_shard_bytes)
+    shards = list(path.glob("*.safetensors"))
+    assert len(shards) == 1 if max_shard_bytes == 10**9 else len(shards) > 3
+    assert all(shard.stat().st_size < max_shard_bytes + 20_000 for shard in shards)
+    loaded, loaded_tokenizer = load_model_folder(path)
+    before, after = decoder.state_dict(), loaded.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert after["head.weight"].dtype == dtype
+    assert loaded.architecture == decoder.architecture
+    assert loaded_tokenizer.fingerprint == tokenizer.fingerprint
+    ids = ids_of(5, 2, 30)
+    theirs = GPTJForCausalLM.from_pretrained(path, dtype=torch.float32)
+    if dtype == torch.float32:
+        assert (theirs(ids).logits - logits_of(loaded, ids)).abs().max() < 1e-4
+
+
+def test_generation_config_ends_where_the_model_ends(folder, tokenizer):
+    config = json.loads((folder / "generation_config.json").read_text())
+    assert config["eos_token_id"] == [tokenizer.control.eot, tokenizer.control.eom]
+    assert set(config["suppress_tokens"]) == tokenizer.suppressed_ids
+    card = (folder / "README.md").read_text()
+    assert "fingerprint 123abc" in card and "<mask_1>" in card
+
+
+def test_saving_replaces_a_model_folder_and_nothing_else(tmp_path, make_decoder, tokenizer):
+    save_model_folder(tmp_path / "m", make_decoder(*SHAPES[0]), tokenizer, {})
+    save_model_folder(tmp_path / "m", make_decoder(*SHAPES[1]), tokenizer, {})
+    assert load_model_folder(tmp_path / "m")[0].architecture.num_layers == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter").write_text("one")
+    with pytest.raises(InputError, match="not a model folder"):
+        save_model_folder(tmp_path / "thesis", make_decoder(*SHAPES[0]), tokenizer, {})
+    assert (tmp_path / "thesis" / "chapter").read_text() == "one"
+
+
+KILLED = """
+import os, signal, sys
+from spanmix.model.folder import load_model_folder, save_model_folder
+from spanmix.text.tokenizer import Tokenizer
+decoder, tokenizer = load_model_folder(sys.argv[1])
+Tokenizer.save = lambda self, folder: os.kill(os.getpid(), signal.SIGKILL)
+save_model_folder(sys.argv[2], decoder, tokenizer, {})
+"""
+
+
+def test_killed_while_saving_leaves_no_folder_and_the_next_save_cleans_up(folder, tmp_path):
+    target = tmp_path / "new"
+    ran = subprocess.run([sys.executable, "-c", KILLED, folder, target], env=dict(os.environ))
+    assert ran.returncode == -9
+    assert not target.exists() and list(tmp_path.iterdir())
+    save_model_folder(target, *load_model_folder(folder), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def edit_config(folder, **changes):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+BROKEN = [
+    (lambda f: (f / "config.json").unlink(), "config.json is missing"),
+    (lambda f: (f / "config.json").write_text("{"), "cannot be read as JSON"),
+    (lambda f: (f / "model.safetensors").unlink(), "neither model.safetensors nor"),
+    (lambda f: (f / "model.safetensors").write_bytes(b"x" * 99), "cannot be read as safetensors"),
+    (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json"),
+    (lambda f: edit_config(f, architectures=["LlamaForCausalLM"]), "architecture LlamaForCausalLM"),
+    (lambda f: edit_config(f, architectures=["SpanmixPrefixLM"]), "architecture SpanmixPrefixLM"),
+    (lambda f: edit_config(f, vocab_size=448), "384 entries and the model 448"),
+    (lambda f: edit_config(f, n_head=5), "multiple of num_heads"),
+    (lambda f: edit_config(f, n_layer="2"), "n_layer '2'"),
+    (lambda f: edit_config(f, n_layer=3), "tensors are missing"),
+    (lambda f: edit_config(f, activation_function="relu"), "activation_function 'relu'"),
+    (lambda f: edit_config(f, spanmix={"format_version": 99}), "version 99"),
+    (lambda f: edit_config(f, n_embd=96), r"has shape \[\d+.* asks for \[\d+"),
+]
+
+
+@pytest.mark.parametrize(("break_it", "message"), BROKEN)
+def test_a_broken_folder_is_refused_with_its_reason(break_it, message, tmp_path, make_decoder, tokenizer):
+    path = save_model_folder(tmp_path / "m", make_decoder(*SHAPES[1]), tokenizer, {})
+    break_it(path)
+    with pytest.raises(InputError, match=message) as caught:
+        load_model_folder(path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_an_index_cannot_lead_out_of_the_folder(tmp_path, make_decoder, tokenizer):
+    path = save_model_folder(tmp_path / "m", make_decoder(*SHAPES[0]), tokenizer, {})
+    (path / "model.safetensors").rename(tmp_path / "outside.safetensors")
+    index = {"weight_map": {"lm_head.bias": "../outside.safetensors"}}
+    (path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="not in the folder"):
+        load_model_folder(path)
+
+
+def test_a_tokenizer_of_another_size_is_not_saved(tmp_path, make_decoder, tokenizer):
+    with pytest.raises(InputError, match="384 entries and the model 320"):
+        save_model_folder(tmp_path / "m", make_decoder(*SHAPES[0], vocab_size=320), tokenizer, {})
+    assert not (tmp_path / "m").exists()
+
+
+def test_model_is_resolved_in_one_place(folder, tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints" / "step-10").mkdir(parents=True)
+    (run / "recipe.yaml").write_text("")
+    assert resolve_model(folder) == folder
+    with pytest.raises(InputError, match="no model yet"):
+        resolve_model(run)
+    with pytest.raises(InputError, match=r"training checkpoint.*run"):
+        resolve_model(run / "checkpoints" / "step-10")
+    save_model_folder(run / "model", *load_model_folder(folder), {})
+    assert resolve_model(run) == run / "model"
+    with pytest.raises(InputError, match="neither a model folder"):
+        resolve_model(tmp_path)
+    with pytest.raises(InputError, match="there is no model at"):
+        resolve_model(tmp_path / "nothing")
+
+
+def test_a_hub_name_without_network_is_an_error_in_one_paragraph(monkeypatch):
+    import huggingface_hub
+
+    def no_network(name, **kwargs):
+        raise OSError("We couldn't connect\nsecond line")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", no_network)
+    with pytest.raises(InputError, match="the hub did not give it: We couldn't connect") as caught:
+        resolve_model("nobody/nothing")
+    assert "\n" not in str(caught.value)

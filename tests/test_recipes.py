@@ -1,0 +1,239 @@
+"""Recipes: what is written is what runs, and a typing slip never passes in silence."""
+
+import copy
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spanmix import config
+from spanmix.config import Recipe
+from spanmix.errors import InputError
+from spanmix.recipes import load_recipe, parse_fields, recipe_from_fields, to_fields, to_yaml
+
+RECIPE = """
+corpus:
+  path: corpus
+  sources:
+    - {name: code, paths: [src], include: ["*.py"]}
+model: {preset: demo}
+objectives:
+  - {name: causal, weight: 1}
+  - {name: infill, weight: 1, max_ratio: 0.25}
+data:
+  row_tokens: 512
+  global_batch_rows: 8
+  sources:
+    - {name: code, weight: 0.8}
+    - {name: prose, weight: 0.2}
+optimizer: {learning_rate: 1e-4}
+schedule: {warmup_steps: 10}
+run: {seed: 1, num_steps: 100, save_every_steps: 50}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(RECIPE, encoding="utf-8")
+    return str(file)
+
+
+def refusal(path: str, *overrides: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load_recipe(path, overrides)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert caught.value.exit_code == 2
+    return message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "meant"),
+    [
+        ("schedule:", "shedule:", "shedule", "schedule"),
+        ("learning_rate:", "learning_rat:", "optimizer.learning_rat", "learning_rate"),
+        ("max_ratio:", "max_ration:", "objectives.1.max_ration", "max_ratio"),
+        ("{name: prose, weight: 0.2}", "{name: prose, wieght: 0.2}", "data.sources.1.wieght", "weight"),
+        ("include:", "inclde:", "corpus.sources.0.inclde", "include"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_at_every_depth(tmp_path, old, new, key, meant):
+    file = tmp_path / "recipe.yaml"
+    file.write_text(RECIPE.replace(old, new, 1), encoding="utf-8")
+    message = refusal(str(file))
+    assert f"unknown key {key} (did you mean {meant!r}?)" in message
+    assert str(file) in message
+
+
+def test_a_key_that_resembles_nothing_lists_the_choices(path):
+    message = refusal(path, "run.zzzz=1")
+    assert "run.zzzz" in message
+    assert "num_steps" in message and "seed" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ("run.num_steps=many", "run.num_steps"),
+        ("run.num_steps='100'", "run.num_steps"),
+        ("run.num_steps=1.5", "run.num_steps"),
+        ("run.num_steps=true", "run.num_steps"),
+        ("run.num_steps=", "run.num_steps"),
+        ("optimizer.learning_rate=[1]", "optimizer.learning_rate"),
+        ("model.preset=3", "model.preset"),
+        ("objectives.0.loss_on_sentinels=1", "objectives.0.loss_on_sentinels"),
+        ("data.sources.0.weight=heavy", "data.sources.0.weight"),
+        ("data.sources={}", "data.sources"),
+        ("corpus.path=2026-01-01", "test|recipe"),
+    ],
+)
+def test_a_wrong_type_names_its_field(path, override, field):
+    assert re.search(field, refusal(path, override))
+
+
+def test_a_missing_required_field_is_named(path):
+    fields = parse_fields(RECIPE, "test")
+    del fields["run"]["seed"]
+    with pytest.raises(InputError, match=r"run\.seed"):
+        recipe_from_fields(fields, "test")
+
+
+def test_overrides_reach_every_depth(path):
+    overrides = [
+        "run.seed=7",
+        "optimizer.learning_rate=3e-4",
+        "objectives.1.max_spans=4",
+        "data.sources.0.name=rust",
+        "evaluate.every_steps=20",
+        "tokenizer.path=some/folder",
+        "corpus.sources.0.include=['*.rs', '*.toml']",
+    ]
+    recipe = load_recipe(path, overrides)
+    assert recipe.run.seed == 7
+    assert recipe.optimizer.learning_rate == 3e-4
+    assert [objective.max_spans for objective in recipe.objectives] == [8, 4]
+    assert [source.name for source in recipe.data.sources] == ["rust", "prose"]
+    assert recipe.evaluate.every_steps == 20
+    assert recipe.tokenizer.path == "some/folder"
+    assert recipe.corpus.sources[0].include == ("*.rs", "*.toml")
+
+
+def test_the_last_override_wins(path):
+    assert load_recipe(path, ["run.seed=1", "run.seed=2"]).run.seed == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("run.seed", "not of the form"),
+        ("=3", "not of the form"),
+        ("objectives.2.weight=1", "'2' is not an index from 0 to 1"),
+        ("objectives.first.weight=1", "'first' is not an index"),
+        ("run.seed.more=1", "which has no fields"),
+    ],
+)
+def test_a_broken_override_is_refused(path, override, said):
+    assert said in refusal(path, override)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1e-4", 1e-4),
+        ("3E-4", 3e-4),
+        ("1.5e3", 1500.0),
+        (".5e1", 5.0),
+        ("1.e-2", 0.01),
+        ("2e+1", 20.0),
+        ("5", 5),
+    ],
+)
+def test_scientific_notation_is_a_number(path, text, number):
+    assert load_recipe(path, [f"optimizer.learning_rate={text}"]).optimizer.learning_rate == number
+
+
+def test_exponents_do_not_swallow_words(path):
+    assert load_recipe(path, ["model.preset=e4"]).model.preset == "e4"
+
+
+def test_no_such_recipe(tmp_path):
+    message = refusal(str(tmp_path / "missing.yaml"))
+    assert "missing.yaml" in message and "no such file" in message
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2\n", "", "just words", "a: !!python/object:os.system {}"])
+def test_a_file_that_is_no_recipe(tmp_path, text):
+    file = tmp_path / "broken.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert "broken.yaml" in refusal(str(file))
+
+
+def test_the_yaml_of_a_recipe_is_the_recipe(path):
+    recipe = load_recipe(path)
+    assert recipe_from_fields(parse_fields(to_yaml(recipe), "again"), "again") == recipe
+
+
+small = st.floats(1e-9, 1.0, exclude_min=True, allow_subnormal=False)
+
+
+@given(small, small, st.integers(0, 2**62), st.integers(1, 10**12), st.text(min_size=1, max_size=12))
+def test_any_recipe_survives_yaml(learning_rate, weight, seed, num_steps, name):
+    fields = copy.deepcopy(parse_fields(RECIPE, "test"))
+    fields["optimizer"]["learning_rate"] = learning_rate
+    fields["data"]["sources"][0] = {"name": f"x{name}", "weight": weight}
+    fields["run"] |= {"seed": seed, "num_steps": num_steps}
+    recipe = recipe_from_fields(fields, "test")
+    again = recipe_from_fields(parse_fields(to_yaml(recipe), "again"), "again")
+    assert again == recipe
+    assert to_fields(again) == to_fields(recipe)
+
+
+def documented_fields() -> dict[str, list[str]]:
+    """Fields by section, as the tables of docs/recipes.md list them."""
+    text = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    sections: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if heading := re.fullmatch(r"## `([\w.\[\]]+)`", line):
+            current = sections.setdefault(heading[1].replace("[]", ""), [])
+        elif row := re.match(r"\| `(\w+)` \|", line):
+            current.append(row[1])
+    return sections
+
+
+def test_the_recipe_page_documents_every_field_with_its_default():
+    kinds = {
+        "corpus": config.CorpusConfig,
+        "corpus.sources": config.SourceFilesConfig,
+        "tokenizer": config.TokenizerConfig,
+        "model": config.ModelConfig,
+        "objectives": config.ObjectiveConfig,
+        "data": config.DataConfig,
+        "data.sources": config.SourceConfig,
+        "optimizer": config.OptimizerConfig,
+        "schedule": config.ScheduleConfig,
+        "run": config.RunConfig,
+        "parallel": config.ParallelConfig,
+        "evaluate": config.EvaluateConfig,
+    }
+    assert {name.split(".")[0] for name in kinds} == {field.name for field in dataclasses.fields(Recipe)}
+    documented = documented_fields()
+    assert documented == {name: [f.name for f in dataclasses.fields(kind)] for name, kind in kinds.items()}
+    text = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    for section, kind in kinds.items():
+        part = text.split(f"## `{section}", 1)[1].split("\n## ", 1)[0]
+        for field in dataclasses.fields(kind):
+            row = next(line for line in part.splitlines() if line.startswith(f"| `{field.name}` |"))
+            assert f"| {shown_default(field)} |" in row, f"{section}.{field.name}: {row}"
+
+
+def shown_default(field: "dataclasses.Field[object]") -> str:
+    """A default as a recipe would write it; a required field says so."""
+    if field.default is dataclasses.MISSING:
+        return "required"
+    text = field.default if isinstance(field.default, str) else json.dumps(field.default)
+    return f"`{text}`"

@@ -27,7 +27,7 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     >>> nearest("sede", ["seed", "num_steps"])
     " (did you mean 'seed'?)"
     >>> nearest("zzz", ["seed", "num_steps"])
-    " (one of: num_steps, seed)"
+    ' (one of: num_steps, seed)'
     """
     names = sorted(choices)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)

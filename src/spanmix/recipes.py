@@ -49,7 +49,12 @@ def read_fields(name: str) -> dict[str, Any]:
     """Read a recipe's fields as plain YAML values."""
     path = Path(name)
     if path.is_file():
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"recipe {name} is not UTF-8 text (byte {error.start}); save it as UTF-8"
+            ) from None
     elif name in builtin_recipes():
         text = (resources.files("spanmix") / "recipe_files" / f"{name}.yaml").read_text(encoding="utf-8")
     else:
@@ -125,10 +130,7 @@ def _apply_override(fields: dict[str, Any], override: str) -> None:
 
 
 def _descend(node: Any, part: str, key: str) -> Any:
-    if isinstance(node, list):
-        node = node[_index(node, part, key)]
-    else:
-        node = node.setdefault(part, {})
+    node = node[_index(node, part, key)] if isinstance(node, list) else node.setdefault(part, {})
     if not isinstance(node, dict | list):
         raise InputError(f"override {key}: {part} is {node!r}, which has no fields")
     return node

@@ -87,7 +87,7 @@ def test_kernel_agrees_with_the_reference(kernel, dtype, tolerance):
         met["padding"] += any(0 in count for count in counts)
 
     check()
-    assert len(met) == 4 and min(met.values()) >= 10, met
+    assert len(met) == 4 and min(met.values()) >= 5, met
 
 
 def test_cached_attention_agrees_with_the_reference():

@@ -37,10 +37,11 @@ def run(args: argparse.Namespace) -> None:
     from spanmix.recipes import load_recipe
 
     recipe = load_recipe(args.recipe, args.overrides)
+    from spanmix.evaluate.held_out import make_hooks
     from spanmix.train.run import train
 
     with Progress() as progress:
-        model = train(recipe, args.out, report=TrainingReport(progress))
+        model = train(recipe, args.out, make_hooks, TrainingReport(progress))
     print(f"trained {recipe.run.num_steps:,} steps; the model is {model}")
 
 

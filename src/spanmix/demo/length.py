@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from spanmix.config import Recipe
 from spanmix.errors import InputError
@@ -19,8 +19,8 @@ from spanmix.train.optimizer import build_adamw
 from spanmix.train.run import build_architecture, build_loader
 from spanmix.train.step import TrainStep
 
-if TYPE_CHECKING:
-    from spanmix.demo.run import Progress
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, units done and units in all."""
 
 _WARM_UP, _TIMED = 3, 9
 

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from spanmix.config import CorpusConfig, Recipe, SourceFilesConfig
 from spanmix.demo.gather import gather as gather_sources
-from spanmix.demo.length import steps_for
+from spanmix.demo.length import Progress, steps_for
 from spanmix.evaluate.compressors import XzAfterTraining, XzAfterTrainingJob, xz_per_file
 from spanmix.evaluate.held_out import make_hooks
 from spanmix.evaluate.infill_match import InfillFigures, measure_infill
-from spanmix.evaluate.infill_spans import MULTI_LINE, SINGLE_LINE
+from spanmix.evaluate.infill_spans import MULTI_LINE, SINGLE_LINE, SpanKind
 from spanmix.evaluate.losses import bits_per_byte
 from spanmix.evaluate.report import write_report
 from spanmix.evaluate.results import SourceResult, gather, write_results
@@ -33,24 +33,16 @@ from spanmix.train.loop import Report
 from spanmix.train.metrics import read_metrics
 from spanmix.train.run import train
 
-MINUTES = 8.0
 _CODE_BYTES = 48_000_000
 _PROSE_BYTES = 6_000_000
-_HELD_OUT_SHARE = 0.04
-_SINGLE_LINE_SPANS = 1500
-_MULTI_LINE_SPANS = 300
-
-
-class Progress(Protocol):
-    """Called with the stage, units done and units in all."""
-
-    def __call__(self, stage: str, done: int, total: int, /) -> None:
-        """Report."""
+_HELD_OUT_SHARE = 0.03
+_INFILL = ((SINGLE_LINE, 1200, 240), (MULTI_LINE, 240, 60))
+"""Kind of spans, how many are scored, and how many of these are filled in."""
 
 
 def run_demo(
     out: Path,
-    minutes: float = MINUTES,
+    minutes: float,
     progress: Progress = lambda stage, done, total: None,
     report: Report = lambda done, total, metrics: None,
 ) -> dict[str, Any]:
@@ -77,14 +69,13 @@ def run_demo(
     with _timed(seconds, "train"):
         model_folder = train(recipe, out / "run", make_hooks, report)
     metrics = read_metrics(out / "run" / "metrics.jsonl")
-    decoder, tokenizer = load_model_folder(model_folder)
-    engine = TorchEngine(decoder)
+    engine = TorchEngine(load_model_folder(model_folder)[0])
     with _timed(seconds, "bits per byte"):
         sources = [_source_result(engine, corpus, name, recipe, progress) for name in corpus.held_out]
     with _timed(seconds, "infill"):
         infill = [
-            _infill(engine, corpus, kind, count, recipe, progress)
-            for kind, count in ((SINGLE_LINE, _SINGLE_LINE_SPANS), (MULTI_LINE, _MULTI_LINE_SPANS))
+            _infill(engine, corpus, kind, scored, generated, recipe, progress)
+            for kind, scored, generated in _INFILL
         ]
     with _timed(seconds, "xz"):
         after = _xz_after_training(out, corpus, progress)
@@ -135,7 +126,13 @@ def _source_result(
 
 
 def _infill(
-    engine: Engine, corpus: Corpus, kind: Any, count: int, recipe: Recipe, progress: Progress
+    engine: Engine,
+    corpus: Corpus,
+    kind: SpanKind,
+    num_scored: int,
+    num_generated: int,
+    recipe: Recipe,
+    progress: Progress,
 ) -> InfillFigures:
     label = f"{kind.name.replace('_', ' ')} infill"
     return measure_infill(
@@ -145,7 +142,8 @@ def _infill(
         codegen2_format(corpus.tokenizer.control),
         seed=recipe.run.seed,
         kind=kind,
-        num_spans=count,
+        num_spans=num_scored,
+        num_generated=num_generated,
         progress=lambda phase, done, total: progress(f"{label}, {phase}", done, total),
     )
 

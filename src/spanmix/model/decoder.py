@@ -124,7 +124,8 @@ class Block(nn.Module):
     ) -> Tensor:
         """Return the residual stream after this block."""
         h_BTD = self.ln_1(x_BTD)
-        return x_BTD + self.attn(h_BTD, table_BTR, positions_BT, mask, cache) + self.mlp(h_BTD)
+        y_BTD: Tensor = self.attn(h_BTD, table_BTR, positions_BT, mask, cache) + self.mlp(h_BTD)
+        return x_BTD + y_BTD
 
 
 class Decoder(nn.Module):

@@ -30,7 +30,7 @@ def rotate(x_BTHC: Tensor, table_BTR: Tensor) -> Tensor:
         A tensor like `x_BTHC`; channels from rotary_dim on are unchanged.
     """
     rotary_dim = 2 * table_BTR.shape[-1]
-    turned, kept = x_BTHC.split((rotary_dim, x_BTHC.shape[-1] - rotary_dim), dim=-1)
-    pairs = torch.view_as_complex(turned.float().unflatten(-1, (-1, 2)))
+    turned, kept = x_BTHC[..., :rotary_dim], x_BTHC[..., rotary_dim:]
+    pairs = torch.view_as_complex(turned.float().reshape(*turned.shape[:-1], -1, 2))
     rotated = torch.view_as_real(pairs * table_BTR.unsqueeze(-2)).flatten(-2)
     return torch.cat((rotated.to(x_BTHC.dtype), kept), dim=-1)

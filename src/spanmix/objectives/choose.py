@@ -35,8 +35,8 @@ class ObjectiveMixture:
         for config, objective in zip(configs, self.objectives, strict=True):
             if objective.max_sentinels > have:
                 raise InputError(
-                    f"objective {config.name} can draw {objective.max_sentinels} spans, but the tokenizer has "
-                    f"{have} sentinels; lower objectives.max_spans or prepare a corpus with more "
+                    f"objective {config.name} can draw {objective.max_sentinels} spans, but the tokenizer "
+                    f"has {have} sentinels; lower objectives.max_spans or prepare a corpus with more "
                     "tokenizer.num_sentinels"
                 )
 

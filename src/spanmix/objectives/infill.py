@@ -1,6 +1,7 @@
 """Write a file so that hidden spans follow the text around them: CodeGen2's file-level span corruption.
 
-    <|endoftext|> t… <mask_1> t… <mask_2> t… <|endoftext|> <sep> <mask_1> span_1 <eom> <mask_2> span_2 <eom> <|endoftext|>
+    <|endoftext|> t… <mask_1> t… <mask_2> t… <|endoftext|>
+    <sep> <mask_1> span_1 <eom> <mask_2> span_2 <eom> <|endoftext|>
 
 The layout is that of the paper (arXiv 2305.02309, section 2) and of the published models' prompts, with
 ``<|endoftext|>`` in front as context. A piece is corrupted whole: ratio and number of spans are drawn
@@ -121,7 +122,7 @@ def restore(token_ids: IntArray, alphabet: Alphabet) -> IntArray:
     assert len(places) == len(ends) and (shown[places] == answers[starts]).all(), "sentinels do not match"
     parts: list[IntArray] = []
     passed = 0
-    for place, start, end in zip(places, starts, ends, strict=True):
+    for place, start, end in zip(places.tolist(), starts.tolist(), ends.tolist(), strict=True):
         parts += [shown[passed:place], answers[start + 1 : end]]
         passed = place + 1
     return np.concatenate([*parts, shown[passed:]])

@@ -17,8 +17,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed import checkpoint
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load as load_tensors
+from torch.distributed.checkpoint.state_dict_saver import save as save_tensors
 
 from spanmix.config import RUN_FORMAT_VERSION
 from spanmix.data.loader import LoaderState
@@ -82,10 +83,10 @@ class Checkpoints:
                     "delete this checkpoint folder to go on from the one before"
                 )
         model_state, optimizer_state = get_state_dict(model, optimizer)
-        tensors = {"model": model_state, "optimizer": optimizer_state}
+        tensors: dict[str, Any] = {"model": model_state, "optimizer": optimizer_state}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # says that one process is enough, which is what we want
-            checkpoint.load(tensors, checkpoint_id=path, no_dist=True)
+            load_tensors(tensors, checkpoint_id=path, no_dist=True)
         set_state_dict(
             model, optimizer, model_state_dict=tensors["model"], optim_state_dict=tensors["optimizer"]
         )
@@ -114,7 +115,7 @@ def _write(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.
     tensors = {"model": model_state, "optimizer": optimizer_state}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        checkpoint.save(tensors, checkpoint_id=folder, no_dist=True)
+        save_tensors(tensors, checkpoint_id=folder, no_dist=True)
     files = {path.name: _checksum(path) for path in sorted(folder.iterdir())}
     state = {
         "format_version": RUN_FORMAT_VERSION,

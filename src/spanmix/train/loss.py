@@ -25,7 +25,8 @@ def head_losses(
 
     Only the sum carries a gradient; the second result, float32 [N] in nats, is for reports.
     """
-    total, losses_N = _HeadLoss.apply(hidden_ND, weight_VD, bias_V, targets_N, weights_N)
+    arguments = (hidden_ND, weight_VD, bias_V, targets_N, weights_N)
+    total, losses_N = _HeadLoss.apply(*arguments)  # type: ignore[no-untyped-call]
     return total, losses_N
 
 

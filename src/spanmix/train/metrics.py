@@ -61,21 +61,21 @@ class MetricsLog:
             write_text(self.path, "".join(kept))
         self._file = self.path.open("a", encoding="utf-8")
         purge = step + 1 if step else None
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
 
     def write(self, metrics: Iterable[Metric], step: int, rows: int, tokens: int) -> None:
         """Append the figures of a step."""
         lines = []
         for metric in metrics:
             lines.append(json.dumps(metric.line(step, rows, tokens), allow_nan=False) + "\n")
-            self._board.add_scalar(metric.tag, metric.value, step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar(metric.tag, metric.value, step)
         self._file.write("".join(lines))
         self._file.flush()
 
     def close(self) -> None:
         """Flush and close both logs."""
         self._file.close()
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

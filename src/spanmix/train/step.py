@@ -92,9 +92,9 @@ class TrainStep:
         last = batch.first_row + batch.num_rows - 1
         documents = sorted({(s.ref.source, s.ref.document) for s in batch.segments})
         raise SpanmixError(
-            f"the loss is {losses.mean} and the gradient norm {losses.grad_norm} in rows {batch.first_row} to "
-            f"{last}; nothing was updated. Documents in the batch (source, number): {documents[:20]}. "
-            "Lower optimizer.learning_rate or run with run.precision=fp32"
+            f"the loss is {losses.mean} and the gradient norm {losses.grad_norm} in rows "
+            f"{batch.first_row} to {last}; nothing was updated. Documents in the batch (source, number): "
+            f"{documents[:20]}. Lower optimizer.learning_rate or run with run.precision=fp32"
         )
 
 

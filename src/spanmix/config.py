@@ -5,6 +5,7 @@ Required fields have no default. A value out of bounds raises `InputError` namin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from spanmix.errors import InputError
@@ -12,6 +13,10 @@ from spanmix.errors import InputError
 CORPUS_FORMAT_VERSION = 1
 RUN_FORMAT_VERSION = 1
 MODEL_FOLDER_VERSION = 1
+
+
+def _require_above_zero(field_name: str, value: float) -> None:
+    _require(0 < value < math.inf, field_name, value, "use a number above 0")
 
 
 def _require(holds: bool, field_name: str, value: object, rule: str) -> None:
@@ -57,6 +62,8 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         share = self.held_out_share
         _require(0 <= share < 1, "corpus.held_out_share", share, "use a share from 0 to below 1")
+        most = self.max_document_bytes
+        _require(most >= 1, "corpus.max_document_bytes", most, "use at least 1")
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class TokenizerConfig:
 
     def __post_init__(self) -> None:
         size = self.vocab_size
-        _require(size % 64 == 0, "tokenizer.vocab_size", size, "use a multiple of 64")
+        _require(size > 0 and size % 64 == 0, "tokenizer.vocab_size", size, "use a multiple of 64")
         _require(self.num_sentinels >= 1, "tokenizer.num_sentinels", self.num_sentinels, "use at least 1")
 
 
@@ -110,7 +117,7 @@ class ObjectiveConfig:
     def __post_init__(self) -> None:
         names = ("causal", "infill")
         _require(self.name in names, "objectives.name", self.name, f"use one of {', '.join(names)}")
-        _require(self.weight > 0, "objectives.weight", self.weight, "use a number above 0")
+        _require_above_zero("objectives.weight", self.weight)
         ratios = (self.min_ratio, self.max_ratio)
         rule = "they are shares of the file, so use 0 <= min_ratio <= max_ratio <= 1"
         _require(0 <= ratios[0] <= ratios[1] <= 1, "objectives.(min_ratio, max_ratio)", ratios, rule)
@@ -127,7 +134,7 @@ class SourceConfig:
     weight: float
 
     def __post_init__(self) -> None:
-        _require(self.weight > 0, "data.sources.weight", self.weight, "use a number above 0")
+        _require_above_zero("data.sources.weight", self.weight)
 
 
 @dataclass(frozen=True)
@@ -168,15 +175,12 @@ class OptimizerConfig:
     max_grad_norm: float = 1.0
 
     def __post_init__(self) -> None:
-        rate = self.learning_rate
-        _require(rate > 0, "optimizer.learning_rate", rate, "use a number above 0")
+        _require_above_zero("optimizer.learning_rate", self.learning_rate)
         _require(0 <= self.beta1 < 1, "optimizer.beta1", self.beta1, "use 0 to below 1")
         _require(0 <= self.beta2 < 1, "optimizer.beta2", self.beta2, "use 0 to below 1")
-        _require(self.epsilon > 0, "optimizer.epsilon", self.epsilon, "use a number above 0")
-        _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "use 0 or more")
-        _require(
-            self.max_grad_norm > 0, "optimizer.max_grad_norm", self.max_grad_norm, "use a number above 0"
-        )
+        _require_above_zero("optimizer.epsilon", self.epsilon)
+        _require(0 <= self.weight_decay < math.inf, "optimizer.weight_decay", self.weight_decay, "use 0 or more")
+        _require_above_zero("optimizer.max_grad_norm", self.max_grad_norm)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ tensor names. Ours differ in one thing: queries, keys and values are one matrix 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from torch import Tensor
 
 from spanmix.config import MODEL_FOLDER_VERSION
 from spanmix.errors import InputError
+from spanmix.files import whole_folder
 from spanmix.model.architecture import Architecture
 from spanmix.model.card import model_card
 from spanmix.model.decoder import Decoder
@@ -71,14 +70,12 @@ def save_model_folder(
     state = to_gptj(decoder.state_dict())
     dtype = _DTYPES[decoder.head.weight.dtype]
 
-    def write(folder: Path) -> None:
+    with whole_folder(path) as folder:
         _write_json(folder / "config.json", _config(shape, tokenizer, dtype))
         _write_json(folder / "generation_config.json", _generation_config(tokenizer))
         _write_weights(folder, state, max_shard_bytes)
         tokenizer.save(folder)
         (folder / "README.md").write_text(model_card(shape, tokenizer, card_facts), encoding="utf-8")
-
-    _write_whole(path, write)
     return path
 
 
@@ -331,37 +328,6 @@ def _from_hub(name: str) -> Path:
     except Exception as error:  # the hub's client raises what its transport raises
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(f"there is no folder {name}, and the hub did not give it: {reason}") from error
-
-
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Make the folder beside its place, flush it to the disk, and rename it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    replaced = path.with_name(f".{path.name}.replaced")
-    if replaced.exists() and not path.exists():
-        replaced.rename(path)  # killed between the two renames below
-    for left_over in (partial, replaced):
-        shutil.rmtree(left_over, ignore_errors=True)
-    partial.mkdir()
-    try:
-        write(partial)
-        _flush([*(file for file in partial.rglob("*") if file.is_file()), partial])
-        if path.exists():
-            path.rename(replaced)
-        partial.rename(path)
-        _flush([path.parent])
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _flush(paths: Iterable[Path]) -> None:
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from spanmix import seeding
 from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.errors import InputError
+from spanmix.files import one_writer, whole_folder
 from spanmix.text.corpus import (
     HELD_OUT_SUFFIX,
     TOKENIZER_FOLDER,
@@ -32,7 +33,6 @@ from spanmix.text.readers import SourceFile, list_files
 from spanmix.text.scan import Entry, Scan
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.tokenizer_training import check_size
-from spanmix.text.whole_folder import whole_folder
 from spanmix.types import Document
 
 Progress = Callable[[str, int, int], None]
@@ -75,7 +75,7 @@ def prepare(
     if _is_made(out, made_from):
         return Corpus.open(out).report
     scan = Scan(config, _advance(meter, "scan", num_bytes))
-    with whole_folder(out) as folder:
+    with one_writer(out), whole_folder(out) as folder:
         trained = given or _train_tokenizer(tokenizer, scan, config.seed, meter)
         trained.save(folder / TOKENIZER_FOLDER)
         sources = _encode_all(trained, scan, folder, meter)

@@ -24,7 +24,7 @@ from torch.distributed.checkpoint.state_dict_saver import save as save_tensors
 from spanmix.config import RUN_FORMAT_VERSION
 from spanmix.data.loader import LoaderState
 from spanmix.errors import InputError
-from spanmix.files import write_folder, write_json
+from spanmix.files import whole_folder, write_json
 
 _STATE = "state.json"
 
@@ -64,7 +64,8 @@ class Checkpoints:
     def save(self, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
         """Write a checkpoint, then delete the oldest beyond `keep`."""
         path = self.folder / f"step-{progress.step}"
-        write_folder(path, lambda aside: _write(aside, progress, model, optimizer))
+        with whole_folder(path) as aside:
+            _write(aside, progress, model, optimizer)
         for old in self._all()[: -self.keep]:
             shutil.rmtree(old)
         return path
@@ -93,7 +94,9 @@ class Checkpoints:
         return Progress(state["step"], state["tokens"], LoaderState.from_json(state["loader"]))
 
     def _all(self) -> list[Path]:
-        return sorted(self.folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+        steps = {path: path.name.removeprefix("step-") for path in self.folder.glob("step-*")}
+        whole = [path for path, step in steps.items() if step.isdigit()]
+        return sorted(whole, key=lambda path: int(steps[path]))
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -179,7 +179,8 @@ class OptimizerConfig:
         _require(0 <= self.beta1 < 1, "optimizer.beta1", self.beta1, "use 0 to below 1")
         _require(0 <= self.beta2 < 1, "optimizer.beta2", self.beta2, "use 0 to below 1")
         _require_above_zero("optimizer.epsilon", self.epsilon)
-        _require(0 <= self.weight_decay < math.inf, "optimizer.weight_decay", self.weight_decay, "use 0 or more")
+        decay = self.weight_decay
+        _require(0 <= decay < math.inf, "optimizer.weight_decay", decay, "use 0 or more")
         _require_above_zero("optimizer.max_grad_norm", self.max_grad_norm)
 
 

@@ -41,6 +41,7 @@ def recipe(corpus_folder):
         "demo",
         [
             f"corpus.path={corpus_folder}",
+            "objectives.1.max_spans=4",
             "data.row_tokens=64",
             "data.global_batch_rows=4",
             "data.window_documents=8",

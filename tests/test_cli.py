@@ -330,3 +330,13 @@ def test_the_whole_road(capsys, sources, tmp_path):
 )
 def test_what_does_not_fit_together_is_refused(capsys, arguments, said):
     assert said in fails(capsys, *arguments)
+
+
+def test_overrides_may_stand_behind_a_flag(capsys, tmp_path):
+    said = fails(capsys, "train", "demo", "--out", str(tmp_path / "run"), "optimizer.learing_rate=1")
+    assert "learing_rate (did you mean 'learning_rate'?)" in said
+    said = fails(capsys, "train", "demo", "run.sed=1", "--out", str(tmp_path / "run"), "run.num_steps=5")
+    assert "run.sed (did you mean 'seed'?)" in said
+    assert "unrecognized arguments: --fast" in fails(capsys, "train", "demo", "--out", "run", "--fast")
+    assert "unrecognized arguments: more" in fails(capsys, "demo", "more")
+    assert not (tmp_path / "run").exists()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanmix import html
-from spanmix.html import Series
+from spanmix import charts, html
+from spanmix.charts import Series, line_chart
 
 VOID = {"meta"}
 
@@ -45,7 +45,7 @@ def whole_page(words):
     table = html.table(
         (words, "n"), [[html.text(words), html.figure_with_range(words, "1", "2")]], caption=words
     )
-    chart = html.line_chart([Series(words, [0, 1], [2, 1])], title=words, x_label=words, y_label=words)
+    chart = line_chart([Series(words, [0, 1], [2, 1])], title=words, x_label=words, y_label=words)
     code = html.code([(words, ""), (words, "infill"), (words, "truth")], title=words, note=words)
     content = html.join(
         [
@@ -90,7 +90,7 @@ def test_the_same_input_gives_the_same_bytes():
 def test_every_point_has_a_finite_place(values, from_zero):
     steps = list(range(len(values)))
     series = [Series("a", steps, values), Series("b", steps, [math.nan] * len(values))]
-    chart = html.line_chart(series, title="t", x_label="x", y_label="y", from_zero=from_zero)
+    chart = line_chart(series, title="t", x_label="x", y_label="y", from_zero=from_zero)
     (points,) = re.findall(r'<polyline[^>]* points="([^"]*)"', chart)
     places = [tuple(map(float, pair.split(","))) for pair in points.split()]
     assert 1 <= len(places) <= 160
@@ -100,12 +100,12 @@ def test_every_point_has_a_finite_place(values, from_zero):
 
 def test_a_chart_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no finite point"):
-        html.line_chart([Series("a", [1], [math.inf])], title="t", x_label="x", y_label="y")
+        line_chart([Series("a", [1], [math.inf])], title="t", x_label="x", y_label="y")
 
 
 def test_ticks_are_round_and_lie_on_the_axis():
     for low, high in [(0, 1), (1.93, 7.2), (0, 2_400_000), (-3, 5), (2.0, 2.0), (1e-5, 3e-4)]:
-        axis = html._Axis(low, high, 0, 100)
+        axis = charts._Axis(low, high, 0, 100)
         assert 3 <= len(axis.ticks) <= 12
         assert axis.low <= low and high <= axis.high
         assert all(0 <= axis.place(tick) <= 100 for tick in axis.ticks)

@@ -33,8 +33,6 @@ IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float32]
 
 PAD_SEGMENT = 0
-IGNORED = -1
-"""What `DocumentRef` fields hold where there is no document."""
 
 
 @dataclass(frozen=True)

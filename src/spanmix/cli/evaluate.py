@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spanmix.cli.arguments import add_json, add_model, add_verb
-from spanmix.cli.terminal import Progress, print_json, print_table
+from spanmix.cli.tables import print_infill, print_sources
+from spanmix.cli.terminal import Progress, print_json
 from spanmix.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
     from spanmix.cli.models import OpenModel
-    from spanmix.evaluate.intervals import Interval
     from spanmix.text.corpus import Corpus
 
 EXAMPLE = """
@@ -76,8 +76,8 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         print_json(results)
         return
-    for name, figures in found.items():
-        _TABLES[name](figures)
+    print_sources(results)
+    print_infill(results)
 
 
 def _bits_per_byte(
@@ -119,30 +119,4 @@ def _staged(progress: Progress, label: str) -> Any:
     return lambda phase, done, total: progress(f"{label}, {phase}", done, total)
 
 
-def _print_bits(found: list[Any]) -> None:
-    rows = [[f.source, f"{f.num_files:,}", f"{f.num_bytes:,}", _shown(f.bits_per_byte)] for f in found]
-    print_table(["held out", "files", "bytes", "bits per byte"], rows)
-
-
-def _print_infill(found: list[Any]) -> None:
-    rows = []
-    for figures in found:
-        for condition, bits in figures.bits_per_byte.items():
-            match = figures.matches.get(condition)
-            exact = _shown(match.exact_stripped) if match else "-"
-            similar = _shown(match.edit_similarity_stripped) if match else "-"
-            label = f"{figures.source}, {figures.kind}, {condition}".replace("_", " ")
-            rows.append([label, f"{figures.num_spans:,}", _shown(bits), exact, similar])
-    print_table(["infill", "spans", "bits per byte of the middle", "exact match", "edit similarity"], rows)
-    for figures in found:
-        gain = figures.suffix_gain["better"]
-        kind = figures.kind.replace("_", " ")
-        print(f"{figures.source}, {kind}: the suffix changes bits per byte by {_shown(gain)}")
-
-
-def _shown(interval: Interval) -> str:
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-
-
 TASKS = {"bits-per-byte": _bits_per_byte, "infill": _infill}
-_TABLES = {"bits-per-byte": _print_bits, "infill": _print_infill}

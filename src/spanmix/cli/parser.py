@@ -48,4 +48,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         module.add(verbs)
     if arguments and not arguments[0].startswith("-") and arguments[0] not in verbs.choices:
         raise InputError(f"there is no verb {arguments[0]!r}{nearest(arguments[0], verbs.choices)}")
-    return parser.parse_args(arguments)
+    args, rest = parser.parse_known_args(arguments)
+    # argparse ends a list of positional arguments at the first flag; `--out RUN field=value` continues it.
+    strange = [word for word in rest if word.startswith("-") or not hasattr(args, "overrides")]
+    if strange:
+        raise InputError(f"unrecognized arguments: {' '.join(strange)}; see `{parser.prog} --help`")
+    if rest:
+        args.overrides += rest
+    return args

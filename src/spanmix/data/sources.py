@@ -13,8 +13,6 @@ from spanmix.objectives.objective import DocumentKey
 from spanmix.seeding import name_key
 from spanmix.types import IntArray
 
-_PARTS_PER_UNIT = 1_000_000
-
 
 class DocumentStore(Protocol):
     """The documents of one source, as token ids."""
@@ -83,7 +81,7 @@ class Mixture:
         self.stores = [stores[config.name] for config in configs]
         self.seed = seed
         self._keys = [name_key(name) for name in self.names]
-        self._weights = [round(config.weight * _PARTS_PER_UNIT) for config in configs]
+        self._weights = [config.weight for config in configs]
 
     def start(self) -> tuple[SourcePosition, ...]:
         """Return the position before the first document."""

@@ -40,7 +40,8 @@ def steps_for(recipe: Recipe, corpus: Corpus, out: Path, minutes: float, progres
     kept = json.loads(path.read_text()) if path.exists() else {}
     asked = f"{minutes:g}"
     if asked not in kept:
-        rate = _measured_rate(recipe, out) if kept else _timed_rate(recipe, corpus, progress)
+        has_run = (out / "run" / "metrics.jsonl").is_file()
+        rate = _measured_rate(recipe, out) if has_run else _timed_rate(recipe, corpus, progress)
         kept[asked] = max(30, int(60 * minutes * rate))
         longest = max(kept.values())
         if kept[asked] < longest:

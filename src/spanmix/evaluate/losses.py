@@ -160,17 +160,9 @@ def bits_per_byte(
     chosen = range(source.num_documents) if documents is None else documents
     context = engine.info.context_tokens if context_tokens is None else context_tokens
     stride = max(1, context // 2) if stride_tokens is None else stride_tokens
-    owners: list[int] = []
-    requests: list[ScoreRequest] = []
-    num_bytes_C = np.zeros(len(chosen))
-    num_tokens_C = np.zeros(len(chosen), dtype=np.int64)
-    for place, document in enumerate(chosen):
-        ids = source.tokens(document).tolist()
-        num_bytes_C[place] = len(source.text(document).encode("utf-8"))
-        num_tokens_C[place] = len(ids)
-        for start, first_charged, stop in windows(len(ids), context, stride):
-            owners.append(place)
-            requests.append(ScoreRequest([start_id, *ids[start:first_charged]], ids[first_charged:stop]))
+    owners, requests = _requests(source, chosen, start_id, context, stride)
+    num_bytes_C = np.array([len(source.text(document).encode("utf-8")) for document in chosen])
+    num_tokens_C = np.array([len(source.tokens(document)) for document in chosen])
     if num_bytes_C.sum() == 0:
         raise InputError(f"the held-out files of source {source.name!r} hold no byte; nothing can be scored")
     nats_C = np.zeros(len(chosen))
@@ -194,3 +186,17 @@ def bits_per_byte(
             for document, size, tokens, nats in zip(chosen, num_bytes_C, num_tokens_C, nats_C, strict=True)
         ),
     )
+
+
+def _requests(
+    source: HeldOutFiles, documents: Sequence[int], start_id: int, context: int, stride: int
+) -> tuple[list[int], list[ScoreRequest]]:
+    """Return the windows of all files, with the place of the file that each belongs to."""
+    owners: list[int] = []
+    requests: list[ScoreRequest] = []
+    for place, document in enumerate(documents):
+        ids = source.tokens(document).tolist()
+        for start, first_charged, stop in windows(len(ids), context, stride):
+            owners.append(place)
+            requests.append(ScoreRequest([start_id, *ids[start:first_charged]], ids[first_charged:stop]))
+    return owners, requests

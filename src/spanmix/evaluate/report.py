@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from spanmix import html
+from spanmix.charts import Series, line_chart
 from spanmix.evaluate.infill_match import InfillFigures, InfillSample
 from spanmix.files import write_text
-from spanmix.html import Html, Series
+from spanmix.html import Html
 
 Metrics = Sequence[Mapping[str, Any]]
 
@@ -253,7 +254,7 @@ def _lines(named: Iterable[tuple[str, Mapping[str, Any]]], title: str, unit: str
     series = [Series(name, x, y) for name, (x, y) in points.items()]
     if not series:
         return Html("")
-    return html.line_chart(series, title=title, x_label="tokens seen", y_label=unit, from_zero=from_zero)
+    return line_chart(series, title=title, x_label="tokens seen", y_label=unit, from_zero=from_zero)
 
 
 def _facts(results: Mapping[str, Any]) -> Html:

@@ -12,7 +12,8 @@ from spanmix.objectives.objective import Alphabet, DocumentKey, Objective
 from spanmix.seeding import below
 from spanmix.types import Example, IntArray
 
-_PARTS_PER_UNIT = 1_000_000
+_PARTS = 1 << 32
+"""What the weights are scaled to, as the draw is in integers."""
 
 
 class ObjectiveMixture:
@@ -30,7 +31,8 @@ class ObjectiveMixture:
     def __init__(self, configs: Sequence[ObjectiveConfig], alphabet: Alphabet, row_tokens: int) -> None:
         self.names = [config.name for config in configs]
         self.objectives = [_build(i, config, alphabet, row_tokens) for i, config in enumerate(configs)]
-        self._weights = [round(config.weight * _PARTS_PER_UNIT) for config in configs]
+        total = sum(config.weight for config in configs)
+        self._weights = [round(config.weight / total * _PARTS) for config in configs]
         have = len(alphabet.control.masks)
         for config, objective in zip(configs, self.objectives, strict=True):
             if objective.max_sentinels > have:

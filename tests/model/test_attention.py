@@ -26,7 +26,9 @@ def reference(q, k, v, segment_ids_BT):
 @st.composite
 def layouts(draw):
     """Segment ids of 1 to 3 rows, as packing lays them out, padding behind."""
-    num_tokens = draw(st.one_of(st.integers(1, 40), st.integers(200, 560), st.sampled_from([128, 256, 512])))
+    beyond_a_block = st.integers(257, 560)
+    short, whole_blocks = st.integers(1, 40), st.sampled_from([128, 256, 512])
+    num_tokens = draw(st.one_of(short, beyond_a_block, beyond_a_block, beyond_a_block, whole_blocks))
     rows = []
     for _ in range(draw(st.integers(1, 3))):
         row, segment = [], 1
@@ -87,7 +89,7 @@ def test_kernel_agrees_with_the_reference(kernel, dtype, tolerance):
         met["padding"] += any(0 in count for count in counts)
 
     check()
-    assert len(met) == 4 and min(met.values()) >= 5, met
+    assert len(met) == 4 and min(met.values()) >= 10, met
 
 
 def test_cached_attention_agrees_with_the_reference():

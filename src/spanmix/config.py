@@ -57,7 +57,7 @@ class CorpusConfig:
     sources: tuple[SourceFilesConfig, ...] = ()
     held_out_share: float = 0.02
     seed: int = 0
-    max_document_bytes: int = 64_000_000
+    max_document_bytes: int = 16_000_000
 
     def __post_init__(self) -> None:
         share = self.held_out_share

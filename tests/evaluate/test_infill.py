@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanmix.errors import InputError
-from spanmix.evaluate.infill_match import CONDITIONS, edit_similarity, measure_infill
+from spanmix.evaluate.infill_answers import CONDITIONS
+from spanmix.evaluate.infill_match import edit_similarity, measure_infill
 from spanmix.evaluate.infill_spans import MULTI_LINE, SINGLE_LINE, draw_spans, head_ids, make_cases, tail_ids
 from spanmix.generate.formats import InfillFormat
 

@@ -130,9 +130,12 @@ def test_a_given_tokenizer_is_used(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, "source code .* has no text; dropped: no file was found"),
-        ({"a.bin": b"\0", "b.bin": b"\0\1", "c": b"\xff"}, r"dropped: 2 binary \(NUL byte\), 1 not UTF-8"),
-        ({"a.py": b""}, "dropped: 1 empty"),
+        ({}, "source code .* has no text: no file was found"),
+        (
+            {"a.bin": b"\0", "b.bin": b"\0\1", "c": b"\xff"},
+            r"2 binary \(NUL byte\) \(first .*/a\.bin\), 1 not UTF-8 \(first .*/c\)",
+        ),
+        ({"a.py": b""}, r"dropped 1 empty \(first .*/a\.py\)"),
     ],
 )
 def test_sources_without_text_leave_nothing_behind(tmp_path, files, message):

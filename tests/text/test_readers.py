@@ -38,7 +38,7 @@ def test_bad_content_is_dropped_with_a_reason(tmp_path):
         "binary (NUL byte)",
         "empty",
         "empty",
-        "too long",
+        "longer than 1,000 bytes",
         "not UTF-8",
     ]
     expected = [
@@ -111,7 +111,7 @@ def test_jsonl(tmp_path):
     assert found[0] == Document("x = 1", "code", "p.py", "python", "MIT")
     assert found[1] == Document("y\u2028z", "code", f"{path}:2")
     reasons = [(f"{path}:3", "empty"), (f"{path}:5", "binary (NUL byte)"), (f"{path}:6", "not UTF-8")]
-    assert found[2:] == [Dropped(*item) for item in [*reasons, (f"{path}:7", "too long")]]
+    assert found[2:] == [Dropped(*item) for item in [*reasons, (f"{path}:7", "longer than 1,000 bytes")]]
     # Inside a folder it is a file like any other.
     assert read(tmp_path, max_document_bytes=10_000)[0].text == path.read_text()
 

@@ -1,23 +1,14 @@
 """Measure how well a model fills in lines of held-out files, with the suffix shown and hidden.
 
-The true middle is scored under three prompts with the same prefix ids and the same middle ids:
-
-==================  ====================================================
-``suffix_shown``    the infill prompt with prefix and suffix
-``suffix_hidden``   the infill prompt with the same prefix and no suffix
-``left_to_right``   ``<|endoftext|>`` and the same prefix
-==================  ====================================================
-
-Only the middle's tokens are charged, not the ``<eom>`` behind them, so that the three compare. What the
-model writes by itself, greedily, is compared with the true middle, both as it is and with blanks taken
-off both ends. An infill ends where the model ends it; left to right there is no such end, so a
-single line is cut behind its first newline, and several lines, whose number nothing would tell, are
-not tried.
+The true middle is scored under three prompts with the same prefix ids and the same middle ids; see
+`spanmix.evaluate.infill_answers`. What the model writes by itself, greedily, is compared with the true
+middle, both as it is and with blanks taken off both ends. An infill ends where the model ends it; left
+to right there is no such end, so a single line is cut behind its first newline, and several lines,
+whose number nothing would tell, are not tried.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,20 +18,23 @@ from rapidfuzz.distance import Levenshtein
 
 from spanmix.errors import InputError
 from spanmix.evaluate import intervals
+from spanmix.evaluate.infill_answers import (
+    Answer,
+    middle_bits,
+    prompts_of,
+    requests_of,
+    write_answers,
+)
 from spanmix.evaluate.infill_spans import SINGLE_LINE, InfillCase, InfillCases, SpanKind, make_cases
 from spanmix.evaluate.intervals import Interval
 from spanmix.evaluate.losses import HeldOutFiles
-from spanmix.evaluate.scoring import score_all
-from spanmix.generate.batch import generate
-from spanmix.generate.engine import Engine, GenerateRequest, ScoreRequest
+from spanmix.generate.engine import Engine
 from spanmix.generate.formats import InfillFormat
 from spanmix.text.tokenizer import Tokenizer
 
-CONDITIONS = ("suffix_shown", "suffix_hidden", "left_to_right")
 PhaseProgress = Callable[[str, int, int], None]
 """Called with (phase, units done, units in all); the phases are ``score`` and ``generate``."""
 
-_GENERATE_AT_ONCE = 256
 _SHOWN_LINES = 8
 _NUM_SAMPLES = 12
 
@@ -159,97 +153,14 @@ def measure_infill(
             f"source {source.name!r} has no {kind.name} span among its {source.num_documents} held-out "
             f"files; it needs files of at least {kind.min_lines + 2} lines"
         )
-    prompts = [_prompts(case, infill_format, tokenizer.control.eot) for case in cases]
-    bits = _middle_bits(engine, cases, prompts, lambda done, total: report("score", done, total))
+    prompts = [prompts_of(case, infill_format, tokenizer.control.eot) for case in cases]
+    bits = middle_bits(engine, cases, prompts, lambda done, total: report("score", done, total))
     generated = cases[: len(cases) if num_generated is None else num_generated]
-    requests = _requests(prompts[: len(generated)], drawn, infill_format, tokenizer)
-    answers = _answers(
+    requests = requests_of(prompts[: len(generated)], drawn, infill_format, tokenizer)
+    answers = write_answers(
         engine, tokenizer, generated, requests, lambda done, total: report("generate", done, total)
     )
     return _figures(source.name, context, drawn, bits, generated, answers, seed)
-
-
-def _prompts(case: InfillCase, infill_format: InfillFormat, start_id: int) -> dict[str, list[int]]:
-    prefix_ids = list(case.prefix_ids)
-    return {
-        "suffix_shown": infill_format.prompt(prefix_ids, list(case.suffix_ids)),
-        "suffix_hidden": infill_format.prompt(prefix_ids, []),
-        "left_to_right": [start_id, *prefix_ids],
-    }
-
-
-def _middle_bits(
-    engine: Engine,
-    cases: Sequence[InfillCase],
-    prompts: Sequence[Mapping[str, list[int]]],
-    progress: Callable[[int, int], None],
-) -> NDArray[np.float64]:
-    """Return the bits of each true middle under each condition, [N, 3]."""
-    requests = [
-        ScoreRequest(prompt[condition], case.middle_ids)
-        for case, prompt in zip(cases, prompts, strict=True)
-        for condition in CONDITIONS
-    ]
-    scores = score_all(engine, requests, progress)
-    bits = [-math.fsum(score.logprobs) / math.log(2) for score in scores]
-    return np.array(bits).reshape(len(cases), len(CONDITIONS))
-
-
-def _requests(
-    prompts: Sequence[Mapping[str, list[int]]],
-    drawn: InfillCases,
-    infill_format: InfillFormat,
-    tokenizer: Tokenizer,
-) -> dict[str, list[GenerateRequest]]:
-    """Ask for the middles, greedily; no control token can stand in them."""
-    control = tokenizer.control
-    infill_end = frozenset(infill_format.end)
-    stops = {"suffix_shown": infill_end, "suffix_hidden": infill_end}
-    if drawn.kind.max_lines == 1:
-        newlines = (index for index, piece in enumerate(tokenizer.token_bytes) if b"\n" in piece)
-        stops["left_to_right"] = frozenset((control.eot, *newlines))
-    controls = {control.eot, control.sep, control.eom, control.pad, *control.masks} | tokenizer.suppressed_ids
-    return {
-        condition: [
-            GenerateRequest(
-                prompt_ids=prompt[condition],
-                max_tokens=drawn.max_middle_tokens + 1,
-                stop_ids=stop_ids,
-                suppress_ids=frozenset(controls - stop_ids),
-            )
-            for prompt in prompts
-        ]
-        for condition, stop_ids in stops.items()
-    }
-
-
-@dataclass(frozen=True)
-class _Answer:
-    text: str
-    stopped: bool
-
-
-def _answers(
-    engine: Engine,
-    tokenizer: Tokenizer,
-    cases: Sequence[InfillCase],
-    requests: Mapping[str, Sequence[GenerateRequest]],
-    progress: Callable[[int, int], None],
-) -> dict[str, list[_Answer]]:
-    """Let the model write the middle of the first `cases`, under each condition."""
-    answers: dict[str, list[_Answer]] = {condition: [] for condition in requests}
-    total = len(requests) * len(cases)
-    for condition, written in answers.items():
-        for start in range(0, len(cases), _GENERATE_AT_ONCE):
-            for generation in generate(engine, requests[condition][start : start + _GENERATE_AT_ONCE]):
-                # Controls, such as the one that ended it, stand for no bytes.
-                text = tokenizer.decode_bytes(generation.token_ids).decode("utf-8", errors="replace")
-                if condition == "left_to_right":
-                    line, newline, _ = text.partition("\n")
-                    text = line + newline
-                written.append(_Answer(text, generation.finish_reason == "stop"))
-            progress(sum(map(len, answers.values())), total)
-    return answers
 
 
 def edit_similarity(one: str, other: str) -> float:
@@ -267,7 +178,7 @@ def _figures(
     drawn: InfillCases,
     bits_N3: NDArray[np.float64],
     generated: Sequence[InfillCase],
-    answers: Mapping[str, Sequence[_Answer]],
+    answers: Mapping[str, Sequence[Answer]],
     seed: int,
 ) -> InfillFigures:
     cases = drawn.cases
@@ -310,7 +221,7 @@ def _by_file(cases: Sequence[InfillCase], columns_NK: NDArray[np.float64]) -> ND
     return sums_CK
 
 
-def _match(cases: Sequence[InfillCase], answers: Sequence[_Answer], seed: int) -> MatchFigures:
+def _match(cases: Sequence[InfillCase], answers: Sequence[Answer], seed: int) -> MatchFigures:
     rows = [
         (
             1.0,
@@ -334,7 +245,7 @@ def _match(cases: Sequence[InfillCase], answers: Sequence[_Answer], seed: int) -
     )
 
 
-def _sample(case: InfillCase, index: int, answers: Mapping[str, Sequence[_Answer]]) -> InfillSample:
+def _sample(case: InfillCase, index: int, answers: Mapping[str, Sequence[Answer]]) -> InfillSample:
     return InfillSample(
         path=case.path,
         line=case.span.line,

@@ -16,7 +16,7 @@ from spanmix.errors import InputError
 from spanmix.types import Document
 
 NOT_UTF8, BINARY, EMPTY = "not UTF-8", "binary (NUL byte)", "empty"
-TOO_LONG, UNREADABLE = "too long", "unreadable"
+UNREADABLE = "unreadable"
 
 _LANGUAGES = {
     "bash": "sh bash", "c": "c h", "cpp": "cc cpp cxx hh hpp hxx", "csharp": "cs", "css": "css", "go": "go",
@@ -47,7 +47,7 @@ class SourceFile:
 
 
 def read_source(
-    source: SourceFilesConfig, max_document_bytes: int = 64_000_000
+    source: SourceFilesConfig, max_document_bytes: int = 16_000_000
 ) -> Iterator[Document | Dropped]:
     """Yield every document of a source, in an order that depends only on the names of its files.
 
@@ -134,7 +134,7 @@ def _list_file(path: Path, is_jsonl: bool) -> SourceFile | Dropped:
 def _read_file(file: SourceFile, source: str, max_document_bytes: int) -> Document | Dropped:
     path = _printable(str(file.path))
     if file.num_bytes > max_document_bytes:
-        return Dropped(path, TOO_LONG)
+        return Dropped(path, _longer_than(max_document_bytes))
     try:
         data = file.path.read_bytes()
     except OSError:
@@ -148,6 +148,10 @@ def _read_file(file: SourceFile, source: str, max_document_bytes: int) -> Docume
     if not text or text.isspace():
         return Dropped(path, EMPTY)
     return Document(text, source, path, _LANGUAGE_OF.get(file.path.suffix[1:].lower(), ""))
+
+
+def _longer_than(max_document_bytes: int) -> str:
+    return f"longer than {max_document_bytes:,} bytes"
 
 
 def _printable(path: str) -> str:
@@ -192,7 +196,7 @@ def _read_line(
     except UnicodeEncodeError:
         return Dropped(path, NOT_UTF8)
     if num_bytes > max_document_bytes:
-        return Dropped(path, TOO_LONG)
+        return Dropped(path, _longer_than(max_document_bytes))
     if "\0" in text:
         return Dropped(path, BINARY)
     if not text or text.isspace():

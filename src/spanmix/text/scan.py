@@ -100,16 +100,19 @@ class Scan:
     ) -> None:
         source = self.sources[number]
         dropped = self.dropped[source.name] = Counter()
+        first_dropped: dict[str, str] = {}
         num_kept = 0
         for item in read_source(source, self._max_document_bytes):
             if isinstance(item, Dropped):
                 dropped[item.reason] += 1
+                first_dropped.setdefault(item.reason, item.path)
                 continue
             data = item.text.encode()
             content_hash = hashlib.sha256(data).digest()
             is_copy = content_hash in seen
             if is_copy:
                 dropped[EXACT_COPY] += 1
+                first_dropped.setdefault(EXACT_COPY, item.path)
             else:
                 seen.add(content_hash)
                 near_copies.add(data)
@@ -117,8 +120,10 @@ class Scan:
             self.entries.append(Entry(number, content_hash, len(data), is_copy))
             advance(len(data))
         if not num_kept:
-            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
-            where = ", ".join(source.paths) or "no paths"
-            raise InputError(
-                f"source {source.name} ({where}) has no text; dropped: {counts or 'no file was found'}"
+            counts = ", ".join(
+                f"{count} {reason} (first {first_dropped[reason]})"
+                for reason, count in sorted(dropped.items())
             )
+            where = ", ".join(source.paths) or "no paths"
+            why = f"dropped {counts}" if counts else "no file was found"
+            raise InputError(f"source {source.name} ({where}) has no text: {why}")

@@ -104,7 +104,8 @@ class TokenStore:
         size = self._bin.stat().st_size
         if size != expected:
             raise InputError(
-                f"{self._bin} has {size} bytes; its index describes {expected}. It was cut short or changed"
+                f"{self._bin} has {size:,} bytes; its index describes {expected:,}. It was cut "
+                "short or changed"
             )
         if not np.array_equal(pointers, (np.cumsum(lengths, dtype=np.int64) - lengths) * itemsize):
             raise InputError(f"{self._idx}: sequences do not lie one behind the other in {self._bin.name}")
@@ -149,7 +150,7 @@ def _read_index(path: Path) -> tuple[Any, NDArray[np.int32], NDArray[np.int64], 
         expected = _HEADER.size + 12 * n + 8 * n_documents
         if size != expected:
             raise InputError(
-                f"{path} has {size} bytes; its header describes {expected}. It was cut short or changed"
+                f"{path} has {size:,} bytes; its header describes {expected:,}. It was cut short or changed"
             )
         lengths = np.frombuffer(stream.read(4 * n), dtype="<i4")
         pointers = np.frombuffer(stream.read(8 * n), dtype="<i8")

@@ -137,3 +137,12 @@ def test_what_a_finished_run_refuses(capsys, recipe_file, tmp_path):
     with locked(out):
         assert "another process" in refuse(capsys, "train", recipe_file, "--out", out)
     assert listing(out) == before
+
+
+def test_preparing_leaves_the_neighbours_of_its_folder_alone(sources, tmp_path):
+    (sources / "a.py").write_text("def area(r):\n    return 3 * r * r\n" * 9)
+    for ending in ("lock", "partial", "replaced"):
+        (tmp_path / f"poetry.{ending}").write_text("mine")
+    before = {path: path.read_text() for path in tmp_path.glob("poetry.*")}
+    assert main([str(argument) for argument in prepare(sources, tmp_path / "poetry")]) == 0
+    assert {path: path.read_text() for path in before} == before and len(before) == 3

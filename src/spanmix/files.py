@@ -41,8 +41,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     process that was killed left aside is cleared away here, the next time that `path` is written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.partial")
-    replaced = path.with_name(f"{path.name}.replaced")
+    aside = path.with_name(f".{path.name}.spanmix-partial")
+    replaced = path.with_name(f".{path.name}.spanmix-replaced")
     if replaced.exists() and not path.exists():
         replaced.rename(path)  # the process was killed between the two renames below
     for leftover in (aside, replaced):
@@ -63,13 +63,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def one_writer(path: Path) -> Iterator[None]:
-    """Hold ``<path>.lock`` while `path` is made.
+    """Hold ``.<name>.spanmix-lock`` beside it while `path` is made.
 
     Raises:
         InputError: another process is making it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(path.name + ".lock")
+    lock = path.with_name(f".{path.name}.spanmix-lock")
     with lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -211,7 +211,7 @@ def test_killed_anywhere_it_leaves_no_corpus_and_the_next_run_makes_the_same(tmp
         done = subprocess.run([sys.executable, "-c", KILLED, argument], timeout=60)
         assert done.returncode == -signal.SIGKILL
         assert not out.exists()
-    assert (tmp_path / "out.partial").exists()
+    assert (tmp_path / ".out.spanmix-partial").exists()
     prepare(config, TOKENIZER, out)
     assert contents(out) == contents(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]

@@ -27,7 +27,7 @@ import transformers
 from spanmix.config import OptimizerConfig
 from spanmix.model.architecture import Architecture, preset
 from spanmix.model.decoder import Decoder
-from spanmix.model.folder import to_gptj
+from spanmix.model.gptj import to_gptj
 from spanmix.train import machine
 from spanmix.train.optimizer import build_adamw
 from spanmix.train.step import TrainStep, batch_losses

@@ -139,6 +139,30 @@ def test_what_a_finished_run_refuses(capsys, recipe_file, tmp_path):
     assert listing(out) == before
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--temperature", "1e-320"], "temperature is 1e-320; use 0 (greedy), or a number from 0.000001"),
+        (["--temperature", "nan"], "temperature is nan"),
+        (["--temperature", "inf"], "temperature is inf"),
+        (["--top-p", "1.5"], "top_p is 1.5"),
+        (["--top-k", "-1"], "top_k is -1"),
+        (["--max-tokens", "0"], "max_tokens is 0"),
+        (["--max-tokens", "many"], "--max-tokens"),
+        (["--seed", "1.5"], "--seed"),
+        (["--stop", "caf\udce9"], "--stop: 'caf\\udce9' is not UTF-8 text"),
+        (["--prompt", "caf\udce9"], "--prompt: 'caf\\udce9' is not UTF-8 text"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_before_the_model_is_opened(capsys, flags, said):
+    assert said in refuse(capsys, "complete", "no/such/model", "--prompt", "p", *flags)
+
+
+def test_names_that_are_not_utf8(capsys):
+    assert "MODEL: 'm\\udce9' is not UTF-8" in refuse(capsys, "complete", "m\udce9", "--prompt", "p")
+    assert "--corpus: 'c\\udce9'" in refuse(capsys, "evaluate", "m", "--corpus", "c\udce9")
+
+
 def test_preparing_leaves_the_neighbours_of_its_folder_alone(sources, tmp_path):
     (sources / "a.py").write_text("def area(r):\n    return 3 * r * r\n" * 9)
     for ending in ("lock", "partial", "replaced"):

@@ -9,7 +9,6 @@ import pytest
 
 from spanmix import __version__
 from spanmix.cli import main
-from spanmix.cli.files import read_text, write_in_place
 from spanmix.cli.parser import VERBS
 from spanmix.cli.terminal import Progress, print_json
 from spanmix.errors import InputError, SpanmixError
@@ -218,29 +217,6 @@ def test_a_recipe_names_its_own_sources(capsys, tmp_path):
     assert "leave out more" in message
 
 
-def test_text_is_written_whole_and_keeps_mode_and_link(tmp_path):
-    file = tmp_path / "script.py"
-    file.write_bytes(b"a\r\n")
-    file.chmod(0o750)
-    link = tmp_path / "link.py"
-    link.symlink_to(file)
-    write_in_place(link, "b\r\nc\n")
-    assert link.is_symlink()
-    assert file.read_bytes() == b"b\r\nc\n"
-    assert file.stat().st_mode & 0o777 == 0o750
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.py", "script.py"]
-    assert read_text(str(file)) == "b\r\nc\n"
-
-
-def test_text_that_is_not_utf8_is_refused(tmp_path):
-    file = tmp_path / "latin.txt"
-    file.write_bytes(b"caf\xe9")
-    with pytest.raises(InputError, match=r"latin\.txt is not UTF-8 text: byte 0xe9 at offset 3"):
-        read_text(str(file))
-    with pytest.raises(InputError, match="cannot be read"):
-        read_text(str(tmp_path / "none.txt"))
-
-
 RECIPE = """
 corpus: {path: CORPUS}
 model: {preset: demo}
@@ -323,7 +299,7 @@ def test_the_whole_road(capsys, sources, tmp_path):
         (["infill", "m", "-", "--at", "1:1", "--in-place"], "stdin"),
         (["infill", "m", "f", "--at", "1:1", "--in-place", "--only-middle"], "not allowed with"),
         (["evaluate", "m", "--corpus", "c", "--tasks", "infil"], "did you mean 'infill'"),
-        (["evaluate", "m", "--corpus", "c", "--spans", "0"], "--spans is 0"),
+        (["evaluate", "m", "--corpus", "c", "--spans", "0"], "--spans: '0' is not a whole number from 1"),
         (["evaluate", "m", "--corpus", "c"], "corpus c does not exist"),
         (["complete", "no/such/model", "--prompt", "p"], "no/such/model"),
     ],

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from spanmix import config
 from spanmix.config import Recipe
 from spanmix.errors import InputError
-from spanmix.recipes import load_recipe, parse_fields, recipe_from_fields, to_fields, to_yaml
+from spanmix.recipes import (
+    load_corpus_recipe,
+    load_recipe,
+    parse_fields,
+    recipe_from_fields,
+    to_fields,
+    to_yaml,
+)
 
 RECIPE = """
 corpus:
@@ -135,6 +142,9 @@ def test_the_last_override_wins(path):
         ("objectives.2.weight=1", "'2' is not an index from 0 to 1"),
         ("objectives.first.weight=1", "'first' is not an index"),
         ("run.seed.more=1", "which has no fields"),
+        ("run.seed=[", "override run.seed: its value is not valid YAML"),
+        ("run.seed=2026-99-99", "override run.seed: its value holds a number, a date"),
+        ("run={seed: 1, seed: 2}", "the key 'seed' stands"),
     ],
 )
 def test_a_broken_override_is_refused(path, override, said):
@@ -166,11 +176,66 @@ def test_no_such_recipe(tmp_path):
     assert "missing.yaml" in message and "no such file" in message
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2\n", "", "just words", "a: !!python/object:os.system {}"])
+BROKEN = ["a: [", "- 1\n- 2\n", "", "just words", "a: !!python/object:os.system {}", "a: " + "[" * 10_000]
+BROKEN += ["corpus: 2026-99-99", "corpus: &x [*x]", 'corpus: {path: "\\ud800"}', "corpus: null"]
+BROKEN += [f"run: {{seed: {value}}}" for value in ("!!int x", "!!bool x", "!!timestamp x", "9" * 5000)]
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=[text[:24] for text in BROKEN])
 def test_a_file_that_is_no_recipe(tmp_path, text):
     file = tmp_path / "broken.yaml"
     file.write_text(text, encoding="utf-8")
     assert "broken.yaml" in refusal(str(file))
+
+
+def test_a_folder_is_no_recipe(tmp_path):
+    (tmp_path / "folder.yaml").mkdir()
+    assert "folder.yaml is a folder; name a recipe file" in refusal(str(tmp_path / "folder.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "schedule: {",
+            "run: {seed: 2}\nschedule: {",
+            "the key 'run' stands in line 17 and again in line 19",
+        ),
+        (
+            "  row_tokens: 512",
+            "  row_tokens: 64\n  row_tokens: 512",
+            "stands in line 11 and again in line 12",
+        ),
+        ("{seed: 1,", '{seed: 1, "seed": 2,', "the key 'seed' stands in line 18 and again in line 18"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path, old, new, said):
+    file = tmp_path / "twice.yaml"
+    assert old in RECIPE
+    file.write_text(RECIPE.replace(old, new), encoding="utf-8")
+    message = refusal(str(file))
+    assert said in message and "twice.yaml" in message
+
+
+def test_a_merged_key_may_stand_again(tmp_path):
+    file = tmp_path / "merged.yaml"
+    text = RECIPE.replace("{name: code, weight: 0.8}", "&code {name: code, weight: 0.8}")
+    text = text.replace("{name: prose, weight: 0.2}", "{<<: *code, name: prose}")
+    file.write_text(text, encoding="utf-8")
+    sources = load_recipe(str(file)).data.sources
+    assert [(source.name, source.weight) for source in sources] == [("code", 0.8), ("prose", 0.8)]
+
+
+def test_prepare_needs_only_corpus_and_tokenizer(tmp_path):
+    file = tmp_path / "part.yaml"
+    file.write_text("corpus: {path: c}\ntokenizer: {vocab_size: 512}\n")
+    part = load_corpus_recipe(str(file), ["corpus.held_out_share=0.1"])
+    assert (part.corpus.held_out_share, part.tokenizer.vocab_size) == (0.1, 512)
+    assert "model is missing" in refusal(str(file))
+    for more, said in (("modle: 1", "did you mean 'model'"), ("run: {seed: 1}", "model is missing")):
+        file.write_text(f"corpus: {{path: c}}\n{more}\n")
+        with pytest.raises(InputError, match=said):
+            load_corpus_recipe(str(file))
 
 
 def test_the_yaml_of_a_recipe_is_the_recipe(path):
@@ -178,7 +243,7 @@ def test_the_yaml_of_a_recipe_is_the_recipe(path):
     assert recipe_from_fields(parse_fields(to_yaml(recipe), "again"), "again") == recipe
 
 
-small = st.floats(1e-9, 1.0, exclude_min=True, allow_subnormal=False)
+small = st.floats(1e-6, 1.0, exclude_min=True, allow_subnormal=False)
 
 
 @given(small, small, st.integers(0, 2**62), st.integers(1, 10**12), st.text(min_size=1, max_size=12))

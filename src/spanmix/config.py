@@ -14,9 +14,29 @@ CORPUS_FORMAT_VERSION = 1
 RUN_FORMAT_VERSION = 1
 MODEL_FOLDER_VERSION = 1
 
+_MANY = 1_000_000_000_000
+"""Far above any real run, and below where integers stop fitting into floats and tables."""
+_MAX_ENTRIES = 1_048_576
+_MAX_BATCH_POSITIONS = 1 << 28
+
 
 def _require_above_zero(field_name: str, value: float) -> None:
     _require(0 < value < math.inf, field_name, value, "use a number above 0")
+
+
+def _require_from_to(field_name: str, value: int, least: int, most: int, zero: str = "") -> None:
+    """Check a whole number; `zero` says what 0 means where it is more than a number."""
+    rule = f"use {least:,}{f' ({zero})' if zero else ''} to {most:,}"
+    _require(least <= value <= most, field_name, value, rule)
+
+
+def _require_seed(field_name: str, value: int) -> None:
+    # Random draws keep 64 bits of it: beyond them two seeds would be one.
+    _require(-(2**63) <= value < 2**63, field_name, value, "use -2**63 to 2**63 - 1")
+
+
+def _require_weight(field_name: str, value: float) -> None:
+    _require(1e-6 <= value <= 1e6, field_name, value, "use a number from 0.000001 to 1,000,000")
 
 
 def _require(holds: bool, field_name: str, value: object, rule: str) -> None:
@@ -62,8 +82,8 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         share = self.held_out_share
         _require(0 <= share < 1, "corpus.held_out_share", share, "use a share from 0 to below 1")
-        most = self.max_document_bytes
-        _require(most >= 1, "corpus.max_document_bytes", most, "use at least 1")
+        _require_seed("corpus.seed", self.seed)
+        _require_from_to("corpus.max_document_bytes", self.max_document_bytes, 1, _MANY)
 
 
 @dataclass(frozen=True)
@@ -82,8 +102,9 @@ class TokenizerConfig:
 
     def __post_init__(self) -> None:
         size = self.vocab_size
-        _require(size > 0 and size % 64 == 0, "tokenizer.vocab_size", size, "use a multiple of 64")
-        _require(self.num_sentinels >= 1, "tokenizer.num_sentinels", self.num_sentinels, "use at least 1")
+        rule = f"use a multiple of 64, up to {_MAX_ENTRIES:,}"
+        _require(0 < size <= _MAX_ENTRIES and size % 64 == 0, "tokenizer.vocab_size", size, rule)
+        _require_from_to("tokenizer.num_sentinels", self.num_sentinels, 1, _MAX_ENTRIES)
 
 
 @dataclass(frozen=True)
@@ -117,13 +138,13 @@ class ObjectiveConfig:
     def __post_init__(self) -> None:
         names = ("causal", "infill")
         _require(self.name in names, "objectives.name", self.name, f"use one of {', '.join(names)}")
-        _require_above_zero("objectives.weight", self.weight)
+        _require_weight("objectives.weight", self.weight)
         ratios = (self.min_ratio, self.max_ratio)
         rule = "they are shares of the file, so use 0 <= min_ratio <= max_ratio <= 1"
         _require(0 <= ratios[0] <= ratios[1] <= 1, "objectives.(min_ratio, max_ratio)", ratios, rule)
         one = self.one_span_probability
         _require(0 <= one <= 1, "objectives.one_span_probability", one, "use 0 to 1")
-        _require(self.max_spans >= 2, "objectives.max_spans", self.max_spans, "use at least 2")
+        _require_from_to("objectives.max_spans", self.max_spans, 2, _MAX_ENTRIES)
 
 
 @dataclass(frozen=True)
@@ -134,7 +155,7 @@ class SourceConfig:
     weight: float
 
     def __post_init__(self) -> None:
-        _require_above_zero("data.sources.weight", self.weight)
+        _require_weight("data.sources.weight", self.weight)
 
 
 @dataclass(frozen=True)
@@ -154,13 +175,16 @@ class DataConfig:
     window_documents: int = 512
 
     def __post_init__(self) -> None:
-        _require(self.row_tokens >= 32, "data.row_tokens", self.row_tokens, "use at least 32")
-        rows = self.global_batch_rows
-        _require(rows >= 1, "data.global_batch_rows", rows, "use at least 1")
+        size = (self.row_tokens, self.global_batch_rows)
+        _require_from_to("data.row_tokens", size[0], 32, 1_048_576)
+        _require_from_to("data.global_batch_rows", size[1], 1, 65_536)
+        rule = f"their product is the positions of a batch, so keep it to {_MAX_BATCH_POSITIONS:,}"
+        fits = size[0] * size[1] <= _MAX_BATCH_POSITIONS
+        _require(fits, "data.(row_tokens, global_batch_rows)", size, rule)
         _require(len(self.sources) >= 1, "data.sources", self.sources, "name at least one source")
         names = [source.name for source in self.sources]
         _require(len(set(names)) == len(names), "data.sources", names, "name each source once")
-        _require(self.window_documents >= 1, "data.window_documents", self.window_documents, "use at least 1")
+        _require_from_to("data.window_documents", self.window_documents, 1, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -192,7 +216,7 @@ class ScheduleConfig:
     final_ratio: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(self.warmup_steps >= 0, "schedule.warmup_steps", self.warmup_steps, "use 0 or more")
+        _require_from_to("schedule.warmup_steps", self.warmup_steps, 0, _MANY)
         ratio = self.final_ratio
         _require(0 <= ratio <= 1, "schedule.final_ratio", ratio, "use 0 to 1")
 
@@ -222,16 +246,16 @@ class RunConfig:
     num_threads: int = 0
 
     def __post_init__(self) -> None:
-        _require(self.num_steps >= 1, "run.num_steps", self.num_steps, "use at least 1")
-        every = self.save_every_steps
-        _require(every >= 1, "run.save_every_steps", every, "use at least 1")
-        _require(self.keep_checkpoints >= 1, "run.keep_checkpoints", self.keep_checkpoints, "use at least 1")
-        _require(self.log_every_steps >= 1, "run.log_every_steps", self.log_every_steps, "use at least 1")
+        _require_seed("run.seed", self.seed)
+        _require_from_to("run.num_steps", self.num_steps, 1, _MANY)
+        _require_from_to("run.save_every_steps", self.save_every_steps, 1, _MANY)
+        _require_from_to("run.keep_checkpoints", self.keep_checkpoints, 1, _MANY)
+        _require_from_to("run.log_every_steps", self.log_every_steps, 1, _MANY)
         devices = ("auto", "cpu", "cuda")
         _require(self.device in devices, "run.device", self.device, f"use one of {', '.join(devices)}")
         kinds = ("auto", "bf16", "fp32")
         _require(self.precision in kinds, "run.precision", self.precision, f"use one of {', '.join(kinds)}")
-        _require(self.num_threads >= 0, "run.num_threads", self.num_threads, "use 0 (all cores) or more")
+        _require_from_to("run.num_threads", self.num_threads, 0, 4096, zero="all cores")
 
 
 @dataclass(frozen=True)
@@ -242,7 +266,7 @@ class ParallelConfig:
 
     def __post_init__(self) -> None:
         rows = self.micro_batch_rows
-        _require(rows >= 0, "parallel.micro_batch_rows", rows, "use 0 (the whole batch) or more")
+        _require_from_to("parallel.micro_batch_rows", rows, 0, 65_536, zero="the whole batch")
 
 
 @dataclass(frozen=True)
@@ -258,8 +282,16 @@ class EvaluateConfig:
     held_out_rows: int = 32
 
     def __post_init__(self) -> None:
-        _require(self.every_steps >= 0, "evaluate.every_steps", self.every_steps, "use 0 (off) or more")
-        _require(self.held_out_rows >= 1, "evaluate.held_out_rows", self.held_out_rows, "use at least 1")
+        _require_from_to("evaluate.every_steps", self.every_steps, 0, _MANY, zero="off")
+        _require_from_to("evaluate.held_out_rows", self.held_out_rows, 1, 65_536)
+
+
+@dataclass(frozen=True)
+class CorpusRecipe:
+    """A recipe of only what ``spanmix prepare`` reads."""
+
+    corpus: CorpusConfig
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
 
 
 @dataclass(frozen=True)

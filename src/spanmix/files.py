@@ -1,31 +1,42 @@
-"""Write files and folders whole or not at all: aside, flushed to the disk, then renamed."""
+"""Files and folders that are whole or absent, and whose every field is checked when they are read back.
+
+Written aside, flushed to the disk, then renamed.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from spanmix.errors import InputError
+from spanmix.errors import InputError, SpanmixError
+
+T = TypeVar("T")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file; whoever reads it sees the old one or the new one, never a part."""
+    path = follow(path)
     aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-    _flush(path.parent)
+    with full_disk_named(path):
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    flush(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -39,7 +50,12 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     An error, or the end of the process at any moment, leaves the old folder or the new one. What a
     process that was killed left aside is cleared away here, the next time that `path` is written.
+
+    Raises:
+        InputError: `path` cannot be replaced (see `replaceable`).
+        SpanmixError: the disk is full.
     """
+    path = replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.spanmix-partial")
     replaced = path.with_name(f".{path.name}.spanmix-replaced")
@@ -47,27 +63,29 @@ def whole_folder(path: Path) -> Iterator[Path]:
         replaced.rename(path)  # the process was killed between the two renames below
     for leftover in (aside, replaced):
         shutil.rmtree(leftover, ignore_errors=True)
-    aside.mkdir()
-    try:
-        yield aside
-        for part in [*aside.rglob("*"), aside]:
-            _flush(part)
-        if path.exists():
-            path.rename(replaced)
-        aside.rename(path)
-        _flush(path.parent)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with full_disk_named(path):
+        try:
+            aside.mkdir()
+            yield aside
+            for part in [*aside.rglob("*"), aside]:
+                flush(part)
+            if path.exists():
+                path.rename(replaced)
+            aside.rename(path)
+            flush(path.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     shutil.rmtree(replaced, ignore_errors=True)
 
 
 @contextmanager
 def one_writer(path: Path) -> Iterator[None]:
-    """Hold ``.<name>.spanmix-lock`` beside it while `path` is made.
+    """Hold ``.<name>.spanmix-lock`` beside it while the folder `path` is made.
 
     Raises:
-        InputError: another process is making it.
+        InputError: another process is making it, or it cannot be replaced (see `replaceable`).
     """
+    path = replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.spanmix-lock")
     with lock.open("a") as file:
@@ -87,7 +105,135 @@ def one_writer(path: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def out_folder(text: str) -> Path:
+    """Read the value of ``--out``; raises `InputError` if it is empty or not UTF-8 (our libraries want that).
+
+    >>> out_folder("runs/mine").name
+    'mine'
+    """
+    if not text:
+        raise InputError("--out is empty; name a folder, or `.` for the current one")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"--out is {text!r}, which is not UTF-8; give the folder another name") from None
+    return Path(text)
+
+
+def follow(path: Path) -> Path:
+    """Return what a link leads to, whether or not that exists yet; any other path with a name as it is.
+
+    Raises:
+        InputError: the link leads in a circle.
+    """
+    if not path.is_symlink() and path.name not in ("", ".."):
+        return path
+    try:
+        real = path.resolve()
+    except RuntimeError:  # a circle, before Python 3.13
+        real = path
+    if real.is_symlink():
+        raise InputError(f"{path} is a link that leads in a circle; remove it, or name another place")
+    return real
+
+
+def replaceable(path: Path) -> Path:
+    """Return the folder that `whole_folder` writes for `path`, links followed. To be asked before long work.
+
+    Raises:
+        InputError: it is a file, a mount point, or holds the current folder.
+    """
+    path = follow(path)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; name a folder to write to")
+    if path.is_mount():
+        raise InputError(f"{path} is a mount point, which cannot be replaced; name a folder inside it")
+    if path.exists() and Path.cwd().is_relative_to(path.resolve()):
+        raise InputError(
+            f"{path} is the current folder or holds it, so it cannot be replaced; name a folder inside it"
+        )
+    return path
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Turn a full disk into one paragraph with the file that was being written and the room there is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        free = shutil.disk_usage(path.parent).free
+        raise SpanmixError(
+            f"{error.filename or path} could not be written: {error.strerror} ({free:,} bytes are free "
+            "without the part that was begun). What was whole before still is; make room, and give the same "
+            "command again"
+        ) from error
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Read a JSON file into a dataclass; fields that the class does not name are passed over.
+
+    Raises:
+        InputError: the file is missing or not JSON, or a field is missing or has another type.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    return parse_json(content, kind, str(path))
+
+
+def read_versioned(path: Path, kind: type[T], version: int) -> T:
+    """Read a JSON file like `read_json`, after its ``format_version``, which must be `version`."""
+    found = read_json(path, _Versioned).format_version
+    if found != version:
+        raise InputError(
+            f"{path} has format version {found}, this Spanmix reads {version}; use the Spanmix that wrote it"
+        )
+    return read_json(path, kind)
+
+
+def parse_json(content: bytes | str, kind: type[T], name: str) -> T:
+    """Parse JSON into a dataclass; raises `InputError`, beginning with `name`, naming the field.
+
+    >>> parse_json('{"format_version": "1"}', _Versioned, "run.json")
+    Traceback (most recent call last):
+    spanmix.errors.InputError: run.json has format_version '1'; input should be a valid integer
+    """
+    from pydantic import ValidationError
+
+    checker = _adapter(cast(Any, kind))
+    try:
+        value: T = checker.validate_json(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    else:
+        return value
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "json_invalid":
+        raise InputError(f"{name} is not JSON ({first['msg'].removeprefix('Invalid JSON: ')})")
+    if first["type"] == "missing":
+        raise InputError(f"{name} has no {field}")
+    shown = f"{first['input']!r}"[:80]
+    raise InputError(f"{name} has {field or 'the content'} {shown}; {first['msg'].lower()}")
+
+
+@dataclass(frozen=True)
+class _Versioned:
+    format_version: int
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def flush(path: Path) -> None:
     """Make the disk hold what was written to a file or folder."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -18,12 +18,30 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
-from spanmix.config import Recipe
+from spanmix.config import CorpusRecipe, Recipe
 from spanmix.errors import InputError, nearest
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads ``3e-4`` as text; people mean a number."""
+    """YAML in which ``3e-4`` is a number, as people mean it, and a key that stands twice is an error.
+
+    YAML 1.1 reads the one as text, and PyYAML lets the last of equal keys win.
+    """
+
+    # Where nodes are composed, not where values are built: there, merged keys (<<) are among a mapping's own.
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    first = lines[key.value]
+                    raise yaml.YAMLError(
+                        f"the key {key.value!r} stands in line {first} and again in line {line}; keep one"
+                    )
+                lines[key.value] = line
+        return node
 
 
 _Loader.add_implicit_resolver(
@@ -39,10 +57,28 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         InputError: the file is missing or not YAML; a key is unknown; a value has the wrong type.
     """
+    return recipe_from_fields(_overridden_fields(name, overrides), name)
+
+
+def load_corpus_recipe(name: str, overrides: Sequence[str] = ()) -> CorpusRecipe | Recipe:
+    """Read what ``spanmix prepare`` needs: a recipe of ``corpus`` and ``tokenizer`` alone, or a whole one.
+
+    A recipe that has any other section is checked whole, so that a slip shows before the work and not after.
+
+    Raises:
+        InputError: as `load_recipe`.
+    """
+    fields = _overridden_fields(name, overrides)
+    if fields.keys() <= {field.name for field in dataclasses.fields(CorpusRecipe)}:
+        return typing.cast(CorpusRecipe, _checked(fields, name, CorpusRecipe))
+    return recipe_from_fields(fields, name)
+
+
+def _overridden_fields(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     fields = read_fields(name)
     for override in overrides:
         _apply_override(fields, override)
-    return recipe_from_fields(fields, name)
+    return fields
 
 
 def read_fields(name: str) -> dict[str, Any]:
@@ -57,6 +93,8 @@ def read_fields(name: str) -> dict[str, Any]:
             ) from None
     elif name in builtin_recipes():
         text = (resources.files("spanmix") / "recipe_files" / f"{name}.yaml").read_text(encoding="utf-8")
+    elif path.is_dir():
+        raise InputError(f"recipe {name} is a folder; name a recipe file")
     else:
         raise InputError(f"recipe {name}: no such file or built-in recipe{nearest(name, builtin_recipes())}")
     return parse_fields(text, name)
@@ -64,14 +102,26 @@ def read_fields(name: str) -> dict[str, Any]:
 
 def parse_fields(text: str, name: str) -> dict[str, Any]:
     """Parse the text of a recipe."""
-    try:
-        # _Loader is a SafeLoader with one more number format.
-        fields = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise InputError(f"recipe {name} is not valid YAML: {' '.join(str(error).split())}") from None
+    fields = _parse_yaml(text, f"recipe {name}")
     if not isinstance(fields, dict):
         raise InputError(f"recipe {name} holds {type(fields).__name__}; it must be a mapping of sections")
     return fields
+
+
+def _parse_yaml(text: str, what: str) -> Any:
+    try:
+        # _Loader is a SafeLoader; see there for what it adds.
+        return yaml.load(text, Loader=_Loader)
+    except RecursionError:
+        raise InputError(f"{what} is nested too deeply; a recipe has four levels") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{what} is not valid YAML: {' '.join(str(error).split())}") from None
+    except (ValueError, KeyError, AttributeError) as error:
+        # What int(), date() and the like raise inside PyYAML.
+        raise InputError(
+            f"{what} holds a number, a date or a !!tag that cannot be read ({error}); "
+            f"put text in quotation marks"
+        ) from None
 
 
 def builtin_recipes() -> list[str]:
@@ -82,19 +132,30 @@ def builtin_recipes() -> list[str]:
 
 def recipe_from_fields(fields: dict[str, Any], name: str) -> Recipe:
     """Check plain fields and build the `Recipe`; errors name the recipe, the field and the value."""
-    _check_keys(fields, Recipe, f"recipe {name}", "")
-    adapter = _adapter()
+    return typing.cast(Recipe, _checked(fields, name, Recipe))
+
+
+def _checked(fields: dict[str, Any], name: str, kind: Any) -> Any:
+    _check_keys(fields, kind, f"recipe {name}", "")
     from pydantic import ValidationError
 
     try:
         # JSON mode: lists may become tuples, yet strings never become numbers.
-        return typing.cast(Recipe, adapter.validate_json(json.dumps(fields), strict=True))
+        return _adapter(kind).validate_json(json.dumps(fields), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"recipe {name}: {field} is {first['input']!r}; {first['msg'].lower()}") from None
-    except TypeError as error:
+        raise InputError(f"recipe {name}: {_first_fault(error.errors()[0])}") from None
+    except (TypeError, ValueError) as error:
         raise InputError(f"recipe {name}: {error}; use text, numbers, lists and mappings only") from None
+
+
+def _first_fault(error: Any) -> str:
+    """Say in words what pydantic found first."""
+    field = ".".join(str(part) for part in error["loc"])
+    if not field:  # a lone surrogate: the text of no file
+        return f"{error['msg'].lower()}; use text that UTF-8 can hold"
+    if error["type"] == "missing":
+        return f"{field} is missing, and it is required"
+    return f"{field} is {error['input']!r}; {error['msg'].lower()}"
 
 
 def to_fields(recipe: Recipe) -> dict[str, Any]:
@@ -104,14 +165,16 @@ def to_fields(recipe: Recipe) -> dict[str, Any]:
 
 def to_yaml(recipe: Recipe) -> str:
     """Write the recipe as YAML, in the order of its fields."""
-    return yaml.safe_dump(to_fields(recipe), sort_keys=False, allow_unicode=True)
+    fields = to_fields(recipe)
+    # PyYAML reads a NEL back as a space, unless it was escaped.
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode="\\x85" not in repr(fields))
 
 
 @cache
-def _adapter() -> Any:
+def _adapter(kind: type[Any]) -> Any:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Recipe)
+    return TypeAdapter(kind)
 
 
 def _apply_override(fields: dict[str, Any], override: str) -> None:
@@ -122,7 +185,7 @@ def _apply_override(fields: dict[str, Any], override: str) -> None:
     node: Any = fields
     for section in sections:
         node = _descend(node, section, key)
-    value = yaml.load(text, Loader=_Loader)
+    value = _parse_yaml(text, f"override {key}: its value")
     if isinstance(node, list):
         node[_index(node, last, key)] = value
     else:

@@ -99,9 +99,18 @@ def test_the_same_cursor_twice_is_refused():
     assert offset_of("aß☃\r\nb\n", *parse_position("3:1")) == 7
 
 
+def test_a_byte_order_mark_stays_in_front_of_everything():
+    text = "\ufeffab\r\n\ufeffc"
+    assert split_at(text, ["1:1"]) == ["\ufeff", "ab\r\n\ufeffc"]
+    assert split_at(text, ["1:3", "2:1"]) == ["\ufeffab", "\r\n", "\ufeffc"]
+    with pytest.raises(InputError, match="line 1 has 2 characters; use a column from 1 to 3"):
+        split_at(text, ["1:4"])
+    assert split_at("\ufeff", ["1:1"]) == ["\ufeff", ""]
+
+
 def test_the_prompt_is_the_contracts(tokenizer):
     control = tokenizer.control
-    format = codegen2_format(control)
+    format = codegen2_format(control, lead_tokens=0)
     answer = tokenizer.encode("b = 2")
     engine = Answers([*answer, control.eom])
     got = infill(engine, tokenizer, format, "a = 1\n", "\nc = 3", Sampling(max_tokens=50))
@@ -124,7 +133,7 @@ def test_several_cursors_are_answered_one_after_the_other(tokenizer):
     engine = Answers([*answers[0], control.eom], answers[1], answers[2])
     parts = ["A\n", "B\n", "", "D\n"]
     sampling = Sampling(max_tokens=20, stop=(" and",))
-    got = infill_many(engine, tokenizer, codegen2_format(control), parts, sampling)
+    got = infill_many(engine, tokenizer, codegen2_format(control, lead_tokens=0), parts, sampling)
     assert [answer.text for answer in got] == ["one", "two", "three"]
     assert [answer.finish_reason for answer in got] == ["stop", "stop", "length"]
     masks = control.masks
@@ -137,6 +146,75 @@ def test_several_cursors_are_answered_one_after_the_other(tokenizer):
     assert stitch(parts, [answer.text for answer in got]) == "A\noneB\ntwothreeD\n"
 
 
+def test_with_a_lead_the_prompt_is_the_beginning_of_a_training_example(tokenizer):
+    """The gaps begin earlier, and their answers with what stood there: an example that training writes."""
+    control, met = tokenizer.control, Counter()
+    parts_ids = st.lists(st.lists(st.integers(1000, 1999), max_size=6), min_size=2, max_size=5)
+
+    @given(parts_ids, st.integers(0, 5), st.data())
+    def check(parts, lead_tokens, data):
+        format = codegen2_format(control, lead_tokens)
+        middles = [data.draw(st.lists(st.integers(2000, 2999), min_size=1, max_size=3)) for _ in parts[1:]]
+        ids = format.prompt_many(parts)
+        for gap, middle in enumerate(middles):
+            ids += [*format.next_gap(gap, parts[gap])] * (gap > 0) + [*middle, control.eom]
+        shown, answers = _cut_example(ids, control)
+        whole = [
+            token for part in zip(shown, [*answers, []], strict=True) for piece in part for token in piece
+        ]
+        assert whole == [
+            token for part in zip(parts, [*middles, []], strict=True) for piece in part for token in piece
+        ]
+        for gap, (answer, middle) in enumerate(zip(answers, middles, strict=True)):
+            lead = answer[: len(answer) - len(middle)]
+            assert len(lead) <= lead_tokens and lead == parts[gap][len(parts[gap]) - len(lead) :]
+            if gap > 0 and parts[gap]:
+                assert shown[gap], "two gaps have a shown token between them"
+            met["whole lead"] += len(lead) == lead_tokens > 0
+            met["short part"] += len(lead) < lead_tokens
+            met["no lead"] += lead_tokens == 0
+            met["kept apart"] += gap > 0 and 0 < len(parts[gap]) <= lead_tokens
+
+    check()
+    assert len(met) == 4 and min(met.values()) >= 15, met
+
+
+def _cut_example(ids, control):
+    """Return the shown parts and the answers of ``<eot> shown <eot> <sep> (<mask_n> answer <eom>)...``."""
+    end = ids.index(control.sep)
+    assert ids[0] == ids[end - 1] == control.eot
+    shown, answers = [[]], []
+    for token in ids[1 : end - 1]:
+        if token in control.masks:
+            assert token == control.masks[len(shown) - 1]
+            shown.append([])
+        else:
+            shown[-1].append(token)
+    for token in ids[end + 1 :]:
+        if token in control.masks:
+            assert token == control.masks[len(answers)]
+            answers.append([])
+        elif token != control.eom:
+            answers[-1].append(token)
+    return shown, answers
+
+
+def test_later_gaps_are_asked_for_with_their_leads(tokenizer):
+    control = tokenizer.control
+    answers = [tokenizer.encode(text) for text in ("one", "two")]
+    engine = Answers([*answers[0], control.eom], [*answers[1], control.eom])
+    parts = ["A\n", "BCD\n", "E\n"]
+    got = infill_many(engine, tokenizer, codegen2_format(control, 2), parts, Sampling(max_tokens=20))
+    assert [answer.text for answer in got] == ["one", "two"]
+    ids = [tokenizer.encode(part) for part in parts]
+    assert [len(part) for part in ids] == [2, 4, 2]
+    masks = control.masks
+    shown = [control.eot, masks[0], *ids[1][:2], masks[1], *ids[2], control.eot, control.sep]
+    first = [*shown, masks[0], *ids[0]]
+    second = [*first, *answers[0], control.eom, masks[1], *ids[1][2:]]
+    assert [request.prompt_ids for request in engine.requests] == [first, second]
+
+
 def test_the_context_is_shared_and_never_exceeded(tokenizer):
     format = codegen2_format(tokenizer.control)
     met = Counter()
@@ -145,7 +223,8 @@ def test_the_context_is_shared_and_never_exceeded(tokenizer):
     def check(lengths, max_tokens, context):
         parts = [list(range(1000 * n, 1000 * n + length)) for n, length in enumerate(lengths)]
         num_gaps = len(parts) - 1
-        longest_answers = num_gaps * max_tokens + 2 * (num_gaps - 1)
+        asked_later = sum(len(format.next_gap(gap, parts[gap])) for gap in range(1, num_gaps))
+        longest_answers = num_gaps * max_tokens + asked_later + num_gaps - 1  # and each <eom> but the last
         try:
             prompt = infill_prompt(format, parts, context, max_tokens)
         except InputError as error:
@@ -189,6 +268,8 @@ def test_a_format_that_fills_one_gap_says_so(tokenizer):
         infill_many(Answers(), tokenizer, few, ["a"] * 11, Sampling(max_tokens=1))
     with pytest.raises(InputError, match="end is empty"):
         InfillFormat((), (), (), (), ())
+    with pytest.raises(InputError, match="lead_tokens is -1"):
+        codegen2_format(tokenizer.control, -1)
     with pytest.raises(InputError, match="first sentinel"):
         InfillFormat((), (), (3,), (4,), (5,), sentinels=(3,))
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from spanmix.generate.engine import GenerateRequest
+from spanmix.generate.engine import LEAST_TEMPERATURE, MOST_TEMPERATURE, GenerateRequest
 from spanmix.generate.sampling import choose, uniforms
 
 NUM_DRAWS = 4000
@@ -60,6 +60,13 @@ def test_the_ends_of_the_unit_interval_choose_tokens_that_have_weight():
     numbers = [0.0, 1 - 2**-53]
     first, last = choose(LOGITS.expand(2, -1), [request] * 2, numbers)
     assert (first.token_id, last.token_id) == (1, 4)
+
+
+def test_the_ends_of_the_temperatures_are_greedy_and_uniform():
+    for temperature, expected in ((LEAST_TEMPERATURE, {1}), (MOST_TEMPERATURE, set(range(6)))):
+        request = GenerateRequest([0], 1, temperature=temperature)
+        choices = choose(LOGITS.expand(200, -1) * 1e3, [request] * 200, uniforms(1, 200).tolist())
+        assert {choice.token_id for choice in choices} == expected
 
 
 def test_uniform_numbers_are_in_the_unit_interval_and_differ_by_seed():

@@ -217,6 +217,8 @@ BAD = [
     ({"max_tokens": 0}, "max_tokens is 0"),
     ({"temperature": -1.0}, "temperature is -1.0"),
     ({"temperature": float("nan")}, "temperature is nan"),
+    ({"temperature": float("inf")}, "temperature is inf"),
+    ({"temperature": 1e-320}, r"temperature is 1e-320; use 0 \(greedy\), or a number from 0\.000001"),
     ({"top_p": 0.0}, "top_p is 0.0"),
     ({"top_k": -1}, "top_k is -1"),
     ({"suppress_ids": frozenset(range(384))}, "every token is suppressed"),

@@ -7,9 +7,11 @@ import sys
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, GPTJForCausalLM
 
-from spanmix.errors import InputError
+from spanmix.errors import InputError, SpanmixError
 from spanmix.generate.batch import generate
 from spanmix.generate.engine import GenerateRequest
 from spanmix.generate.torch_engine import TorchEngine
@@ -127,6 +129,28 @@ def test_saving_replaces_a_model_folder_and_nothing_else(tmp_path, make_decoder,
     assert (tmp_path / "thesis" / "chapter").read_text() == "one"
 
 
+def test_weights_that_are_not_finite_are_not_saved(tmp_path, make_decoder, tokenizer):
+    decoder = make_decoder(*SHAPES[0])
+    with torch.no_grad():
+        decoder.h[0].mlp.fc_out.bias[3] = torch.inf
+    with pytest.raises(SpanmixError, match=r"the tensor transformer\.h\.0\.mlp\.fc_out\.bias"):
+        save_model_folder(tmp_path / "m", decoder, tokenizer, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_old_model(folder, tmp_path, make_decoder, tokenizer, monkeypatch):
+    def full(tensors, file, metadata):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    target = save_model_folder(tmp_path / "m", *load_model_folder(folder), {})
+    monkeypatch.setattr("spanmix.model.weights.save_file", full)
+    said = r"model\.safetensors could not be written: No space left on device \([\d,]+ bytes are free"
+    with pytest.raises(SpanmixError, match=said):
+        save_model_folder(target, make_decoder(*SHAPES[0]), tokenizer, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    assert load_model_folder(target)[0].architecture.num_layers == SHAPES[1][0]
+
+
 KILLED = """
 import os, signal, sys
 from spanmix.model.folder import load_model_folder, save_model_folder
@@ -151,11 +175,24 @@ def edit_config(folder, **changes):
     (folder / "config.json").write_text(json.dumps(config | changes))
 
 
+def edit_weights(folder, change):
+    """Change one tensor in the file."""
+    tensors = load_file(folder / "model.safetensors")
+    tensors["lm_head.bias"] = change(tensors["lm_head.bias"])
+    save_file(tensors, folder / "model.safetensors")
+
+
+def index(folder, *nothing, **fields):
+    """Put an index in the place of the weights."""
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps(fields))
+
+
 BROKEN = [
     (lambda f: (f / "config.json").unlink(), "config.json is missing"),
-    (lambda f: (f / "config.json").write_text("{"), "cannot be read as JSON"),
+    (lambda f: (f / "config.json").write_text("{"), "is not JSON"),
     (lambda f: (f / "model.safetensors").unlink(), "neither model.safetensors nor"),
-    (lambda f: (f / "model.safetensors").write_bytes(b"x" * 99), "cannot be read as safetensors"),
+    (lambda f: (f / "model.safetensors").write_bytes(b"x" * 10**6), "cannot be read as safetensors"),
     (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json"),
     (lambda f: edit_config(f, architectures=["LlamaForCausalLM"]), "architecture LlamaForCausalLM"),
     (lambda f: edit_config(f, architectures=["SpanmixPrefixLM"]), "architecture SpanmixPrefixLM"),
@@ -165,7 +202,29 @@ BROKEN = [
     (lambda f: edit_config(f, n_layer=3), "tensors are missing"),
     (lambda f: edit_config(f, activation_function="relu"), "activation_function 'relu'"),
     (lambda f: edit_config(f, spanmix={"format_version": 99}), "version 99"),
-    (lambda f: edit_config(f, n_embd=96), r"has shape \[\d+.* asks for \[\d+"),
+    (lambda f: edit_config(f, n_embd=96), "asks for 296,832 parameters.* 375,624 bytes"),
+    (lambda f: edit_config(f, n_embd=54), r"has shape \[\d+.* asks for \[\d+"),
+    (lambda f: (f / "config.json").write_text("null"), "config.json has the content None"),
+    (lambda f: (f / "config.json").write_text("[]"), r"config.json has the content \[\]"),
+    (lambda f: edit_config(f, spanmix=None), "spanmix None"),
+    (lambda f: edit_config(f, spanmix={"format_version": "1"}), "spanmix.format_version '1'"),
+    (lambda f: edit_config(f, architectures="GPTJForCausalLM"), "architectures 'GPTJ"),
+    (lambda f: edit_config(f, architectures=[]), "architecture none"),
+    (lambda f: edit_config(f, n_inner=7), "n_inner 7"),
+    (lambda f: edit_config(f, n_head=True), "n_head True"),
+    (lambda f: edit_config(f, n_layer=10**7), r"asks for [\d,]{15,} parameters"),
+    (lambda f: edit_config(f, n_embd=10**30), "n_embd 1000"),
+    (lambda f: edit_config(f, layer_norm_epsilon=float("nan")), "layer_norm_epsilon nan"),
+    (lambda f: edit_config(f, layer_norm_epsilon=-1.0), "layer_norm_epsilon -1.0"),
+    (lambda f: edit_config(f, layer_norm_epsilon=[]), r"layer_norm_epsilon \[\]"),
+    (lambda f: edit_weights(f, torch.Tensor.double), "lm_head.bias is stored as float64"),
+    (lambda f: edit_weights(f, torch.Tensor.char), "lm_head.bias is stored as int8"),
+    (lambda f: edit_weights(f, torch.Tensor.half), "stored as float16 and float32; use one type"),
+    (lambda f: edit_weights(f, lambda t: t * torch.nan), "lm_head.bias holds NaN or infinite numbers"),
+    (lambda f: edit_weights(f, lambda t: t / 0), "lm_head.bias holds NaN or infinite numbers"),
+    (lambda f: index(f, None), "has no weight_map"),
+    (lambda f: index(f, weight_map=[]), r"weight_map \[\]"),
+    (lambda f: index(f, weight_map={"lm_head.bias": [1]}), r"weight_map.lm_head.bias \[1\]"),
 ]
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spanmix.errors import InputError
+from spanmix.errors import InputError, SpanmixError
 from spanmix.model.decoder import Decoder
 from spanmix.recipes import load_recipe, to_yaml
 from spanmix.text.corpus import Corpus
@@ -78,14 +78,6 @@ def test_kill_9_at_three_random_steps_changes_nothing(recipe, tmp_path):
     assert weights[0] == weights[1]
 
 
-@pytest.fixture
-def finished(recipe, tmp_path):
-    """A run of three steps."""
-    short = replace(recipe, run=replace(recipe.run, num_steps=3))
-    train(short, tmp_path / "run")
-    return short, tmp_path / "run"
-
-
 def listing(folder):
     return sorted((str(path.relative_to(folder)), path.stat().st_size) for path in folder.rglob("*"))
 
@@ -93,11 +85,16 @@ def listing(folder):
 def test_a_changed_field_is_refused_with_both_values(finished):
     short, out = finished
     before = listing(out)
-    hotter = replace(short, optimizer=replace(short.optimizer, learning_rate=0.5, beta2=0.9))
+    hotter = replace(
+        short,
+        optimizer=replace(short.optimizer, learning_rate=0.5, beta2=0.9),
+        data=replace(short.data, window_documents=2),
+    )
     with pytest.raises(InputError) as error:
         train(hotter, out)
     assert "optimizer.learning_rate: 0.003 -> 0.5" in str(error.value)
     assert "optimizer.beta2: 0.95 -> 0.9" in str(error.value)
+    assert f"data.window_documents: {short.data.window_documents} -> 2" in str(error.value)
     assert listing(out) == before
 
 
@@ -143,15 +140,26 @@ def test_another_corpus_is_refused(finished):
         train(short, out)
 
 
-@pytest.mark.parametrize("victim", ["__0_0.distcp", ".metadata"])
-def test_a_damaged_checkpoint_is_refused_by_its_checksum(finished, victim):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "is missing"),
+        ("null", "None"),
+        ("[]", r"\[\]"),
+        ("{", "not JSON"),
+        ('{"format_version": 1, "corpus_fingerprint": 5, "versions": {}}', "corpus_fingerprint 5"),
+        ('{"format_version": 1, "corpus_fingerprint": "f", "versions": [1]}', r"versions \[1\]"),
+        ('{"format_version": 7}', "format version 7, this Spanmix reads 1"),
+        ("{}", "no format_version"),
+    ],
+)
+def test_a_damaged_run_json_is_refused(finished, content, said):
     short, out = finished
-    file = out / "checkpoints" / "step-3" / victim
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-    with pytest.raises(InputError, match=f"{victim} is damaged"):
-        train(replace(short, run=replace(short.run, num_steps=4)), out)
+    (out / "run.json").unlink()
+    if content is not None:
+        (out / "run.json").write_text(content)
+    with pytest.raises(InputError, match=rf"run\.json .*{said}.*another --out"):
+        train(short, out)
 
 
 def test_micro_batches_give_the_same_gradients(recipe, tmp_path):
@@ -170,13 +178,41 @@ def test_micro_batches_give_the_same_gradients(recipe, tmp_path):
         assert other == pytest.approx(losses[0], rel=1e-5)
 
 
-def test_an_exploding_loss_stops_before_the_update(recipe, tmp_path):
-    from spanmix.errors import SpanmixError
+def with_rate(recipe, rate: float, num_steps: int):
+    run = replace(recipe.run, num_steps=num_steps)
+    return replace(recipe, run=run, optimizer=replace(recipe.optimizer, learning_rate=rate))
 
-    wild = replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=1e30))
-    with pytest.raises(SpanmixError, match=r"nothing was updated.*optimizer.learning_rate"):
-        train(wild, tmp_path / "run")
+
+def test_an_exploding_loss_stops_before_the_update_with_advice_that_works(recipe, tmp_path):
+    said = r"nothing was updated.* another --out and a lower optimizer\.learning_rate"
+    with pytest.raises(SpanmixError, match=said):
+        train(with_rate(recipe, 1e30, 3), tmp_path / "run")
     assert not (tmp_path / "run" / "model").exists()
+    with pytest.raises(InputError, match="or another --out"):
+        train(with_rate(recipe, 1e-3, 3), tmp_path / "run")
+    assert train(with_rate(recipe, 1e-3, 3), tmp_path / "other").is_dir()
+
+
+class Broken:
+    """A hook whose figure is no number."""
+
+    every_steps, kind = 1, "held_out"
+
+    def run(self, model, step):
+        return {"loss": float("nan")}
+
+
+def test_weights_that_are_not_finite_are_neither_measured_nor_saved(recipe, tmp_path):
+    said = r"the update of step 1 made the tensor \S+ NaN or infinite.* another --out"
+    with pytest.raises(SpanmixError, match=said):
+        train(with_rate(recipe, 1e39, 1), tmp_path / "run", lambda recipe, corpus: [Broken()])
+    assert not (tmp_path / "run" / "model").exists()
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_figure_that_is_not_finite_is_named(recipe, tmp_path):
+    with pytest.raises(SpanmixError, match="held_out/loss is nan after step 1"):
+        train(with_rate(recipe, 1e-3, 1), tmp_path / "run", lambda recipe, corpus: [Broken()])
 
 
 def test_a_corpus_of_another_tokenizer_is_refused(recipe, tmp_path):

@@ -6,12 +6,13 @@ imports torch before a verb runs, so that ``spanmix --help`` answers at once.
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 from spanmix.cli.parser import parse
+from spanmix.cli.terminal import drop_unwritten, prepare_streams
 from spanmix.errors import SpanmixError
 
 FAILED = 1
@@ -24,8 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``spanmix`` with these arguments (the process's own if not given); return the exit code.
 
     0: done. 1: asked for correctly, and failed. 2: the request cannot be carried out as it stands (a flag,
-    a file or a field), and nothing was written. 130: interrupted.
+    a file or a field), and nothing was written. 130: interrupted. 141: nobody reads the output any more.
     """
+    prepare_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     # A failure of the parser itself shows its traceback too.
     debug = "--debug" in arguments
@@ -36,9 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # The reader (`head`, a closed pager) has had enough. Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        return BROKEN_PIPE  # the reader (`head`, a closed pager) has had enough
     except SpanmixError as error:
         return _fail(str(error), error.exit_code, debug)
     except OSError as error:
@@ -48,12 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__} at {where.filename}:{where.lineno}: {error}"
         return _fail(f"{what}. This is a fault of Spanmix; --debug shows how it got there", FAILED, debug)
+    finally:
+        drop_unwritten()
     return 0
 
 
 def _fail(message: str, exit_code: int, debug: bool = False) -> int:
     """Print one paragraph on stderr, under the traceback if it was asked for."""
-    if debug:
-        traceback.print_exc()
-    print(f"spanmix: {' '.join(message.split())}", file=sys.stderr)
+    with suppress(OSError):  # nobody reads that either
+        if debug:
+            traceback.print_exc()
+        print(f"spanmix: {' '.join(message.split())}", file=sys.stderr)
     return exit_code

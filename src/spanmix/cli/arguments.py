@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from spanmix.errors import InputError
+from spanmix.generate.formats import LEAD_TOKENS
 
 if TYPE_CHECKING:
     from spanmix.generate.text import Sampling
@@ -55,7 +56,52 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add MODEL."""
-    parser.add_argument("model", metavar="MODEL", help="a model folder, a run, or a hub model as OWNER/NAME")
+    about = "a model folder, a run, or a hub model as OWNER/NAME"
+    parser.add_argument("model", type=utf8_name, metavar="MODEL", help=about)
+
+
+def add_lead_tokens(parser: argparse.ArgumentParser) -> None:
+    """Add ``--lead-tokens``."""
+    parser.add_argument(
+        "--lead-tokens",
+        type=whole_number(0),
+        default=LEAD_TOKENS,
+        metavar="N",
+        help="tokens in front of the cursor that are hidden with the gap and begin its answer (%(default)s); "
+        "0 asks exactly as CodeGen2 does",
+    )
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number from `least` to 999,999,999; argparse names the flag if it is none."""
+
+    def read(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or len(value) > 9 or int(value) < least:
+            raise argparse.ArgumentTypeError(f"{value!r} is not a whole number from {least} to 999,999,999")
+        return int(value)
+
+    return read
+
+
+def text(value: str) -> str:
+    """Read text; what another locale made of its bytes becomes UTF-8 again.
+
+    >>> text("caf\\udcc3\\udca9")
+    'café'
+    """
+    try:
+        return value.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{value!r} is not UTF-8 text") from None
+
+
+def utf8_name(value: str) -> str:
+    """Read the name of a folder that libraries open which know only UTF-8."""
+    try:
+        value.encode("utf-8")
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{value!r} is not UTF-8; give the folder another name") from None
+    return value
 
 
 def add_sampling(parser: argparse.ArgumentParser, max_tokens: int) -> None:
@@ -71,12 +117,21 @@ def add_sampling(parser: argparse.ArgumentParser, max_tokens: int) -> None:
     group.add_argument("--top-k", type=int, default=0, metavar="K", help="keep the K likeliest; 0 keeps all")
     group.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same text")
     group.add_argument(
-        "--stop", action="append", default=[], metavar="TEXT", help="end before it; may be repeated"
+        "--stop",
+        type=text,
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="end before it; may be repeated",
     )
 
 
 def sampling(args: argparse.Namespace) -> Sampling:
-    """Return what `add_sampling` parsed."""
+    """Return what `add_sampling` parsed.
+
+    Raises:
+        InputError: a number is out of its range.
+    """
     from spanmix.generate.text import Sampling
 
     return Sampling(args.max_tokens, args.temperature, args.top_p, args.top_k, args.seed, tuple(args.stop))

@@ -6,8 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from spanmix.cli.arguments import add_json, add_model, add_sampling, add_verb, sampling
-from spanmix.cli.files import read_text
+from spanmix.cli.arguments import add_json, add_model, add_sampling, add_verb, sampling, text
+from spanmix.cli.files import read_file
 from spanmix.cli.terminal import print_json
 from spanmix.errors import InputError
 
@@ -26,7 +26,7 @@ def add(verbs: Verbs) -> None:
     parser = add_verb(verbs, "complete", "continue a text from left to right, streamed", EXAMPLE, run)
     add_model(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="the text to continue; - for stdin")
-    parser.add_argument("--prompt", metavar="TEXT", help="the text to continue, instead of FILE")
+    parser.add_argument("--prompt", type=text, metavar="TEXT", help="the text to continue, instead of FILE")
     add_sampling(parser, max_tokens=256)
     add_json(parser)
 
@@ -35,14 +35,15 @@ def run(args: argparse.Namespace) -> None:
     """Print what follows the prompt as it is made; the prompt itself is not printed."""
     if (args.file is None) == (args.prompt is None):
         raise InputError("give either FILE (- for stdin) or --prompt TEXT")
-    prompt = args.prompt if args.file is None else read_text(args.file)
+    prompt = args.prompt if args.file is None else read_file(args.file).text
     import dataclasses
 
     from spanmix.cli.models import open_model
     from spanmix.generate.text import complete
 
+    asked = sampling(args)
     model = open_model(args.model)
-    stream = complete(model.engine, model.tokenizer, prompt, sampling(args))
+    stream = complete(model.engine, model.tokenizer, prompt, asked)
     if args.json:
         print_json(dataclasses.asdict(stream.run()))
         return

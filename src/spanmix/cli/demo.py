@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_json, add_verb
+from spanmix.cli.files import require_writable
 from spanmix.cli.tables import print_infill, print_sources
 from spanmix.cli.terminal import Progress, print_json
+from spanmix.files import out_folder
 
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
@@ -24,7 +26,7 @@ def add(verbs: Verbs) -> None:
     summary = "prepare, train, evaluate and infill, small, on this machine's own sources"
     parser = add_verb(verbs, "demo", summary, EXAMPLE, run)
     parser.add_argument(
-        "--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="folder (%(default)s)"
+        "--out", type=out_folder, default=Path("runs/demo"), metavar="DIR", help="folder (%(default)s)"
     )
     parser.add_argument(
         "--minutes", type=float, default=7.0, metavar="M", help="minutes of training in all (%(default)s)"
@@ -34,6 +36,8 @@ def add(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the demo and print its table."""
+    for name in ("results.json", "report.html"):
+        require_writable(args.out / name)
     from spanmix.cli.train import TrainingReport
     from spanmix.demo.run import run_demo
 

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spanmix.cli.arguments import add_json, add_model, add_verb
+from spanmix.cli.arguments import add_json, add_lead_tokens, add_model, add_verb, utf8_name, whole_number
+from spanmix.cli.files import require_writable
 from spanmix.cli.tables import print_infill, print_sources
 from spanmix.cli.terminal import Progress, print_json
 from spanmix.errors import InputError, nearest
@@ -28,15 +29,20 @@ def add(verbs: Verbs) -> None:
     parser = add_verb(verbs, "evaluate", "measure a model on the held-out files of a corpus", EXAMPLE, run)
     add_model(parser)
     parser.add_argument(
-        "--corpus", type=Path, required=True, metavar="CORPUS", help="a corpus made by prepare"
+        "--corpus", type=utf8_name, required=True, metavar="CORPUS", help="a corpus made by prepare"
     )
     parser.add_argument(
         "--tasks", default=",".join(TASKS), metavar="A,B", help="what to measure (%(default)s)"
     )
     parser.add_argument(
-        "--spans", type=int, default=1000, metavar="N", help="infill spans of a kind (%(default)s)"
+        "--spans",
+        type=whole_number(1),
+        default=1000,
+        metavar="N",
+        help="infill spans of a kind (%(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which spans (%(default)s)")
+    add_lead_tokens(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON too")
     add_json(parser)
 
@@ -47,21 +53,19 @@ def run(args: argparse.Namespace) -> None:
     for name in tasks:
         if name not in TASKS:
             raise InputError(f"--tasks: there is no task {name!r}{nearest(name, TASKS)}")
-    if args.spans < 1:
-        raise InputError(f"--spans is {args.spans}; use at least 1")
+    if args.out is not None:
+        require_writable(args.out)
     from spanmix.cli.models import open_model
     from spanmix.evaluate.results import SourceResult, gather, write_results
     from spanmix.text.corpus import Corpus
 
     corpus = Corpus.open(args.corpus)
-    model = open_model(args.model)
+    model = open_model(args.model, args.lead_tokens)
     if model.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
         raise InputError(
             f"the model {args.model} has the tokenizer {model.tokenizer.fingerprint[:12]} and the corpus "
             f"{args.corpus} was made with {corpus.tokenizer.fingerprint[:12]}; use its own corpus"
         )
-    if args.out is not None:  # not only after an hour's work
-        args.out.parent.mkdir(parents=True, exist_ok=True)
     with Progress() as progress:
         found = {name: TASKS[name](model, corpus, args, progress) for name in dict.fromkeys(tasks)}
     results = gather(
@@ -69,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         sources=[SourceResult(loss) for loss in found.get("bits-per-byte", [])],
         infill=found.get("infill", []),
-        facts={"model": args.model, "corpus": str(args.corpus), "corpus fingerprint": corpus.fingerprint},
+        facts={"model": args.model, "corpus": args.corpus, "corpus fingerprint": corpus.fingerprint},
     )
     if args.out is not None:
         write_results(args.out, results)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from spanmix.cli.arguments import add_json, add_verb
 from spanmix.cli.terminal import Progress, print_json, print_table
 from spanmix.errors import InputError
+from spanmix.files import out_folder
 
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
     from spanmix.config import CorpusConfig, TokenizerConfig
-    from spanmix.text.corpus import CorpusReport
+    from spanmix.text.report import CorpusReport
 
 EXAMPLE = """
 spanmix prepare ../my-code --out corpora/mine
@@ -32,7 +33,9 @@ def add(verbs: Verbs) -> None:
         metavar="RECIPE_OR_SOURCE",
         help="a recipe, or folders and .jsonl files, each a source named after it",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="CORPUS", help="folder of the corpus")
+    parser.add_argument(
+        "--out", type=out_folder, required=True, metavar="CORPUS", help="folder of the corpus"
+    )
     parser.add_argument(
         "--vocab-size", type=int, metavar="N", help="entries of the tokenizer, a multiple of 64"
     )
@@ -59,23 +62,32 @@ def run(args: argparse.Namespace) -> None:
 
 def _choose(args: argparse.Namespace) -> tuple[CorpusConfig, TokenizerConfig]:
     from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
-    from spanmix.recipes import builtin_recipes, load_recipe
+    from spanmix.recipes import load_corpus_recipe
 
     first = args.inputs[0]
-    if Path(first).suffix in (".yaml", ".yml") or (not Path(first).exists() and first in builtin_recipes()):
+    if _is_recipe(first):
         if len(args.inputs) > 1:
             raise InputError(
                 f"{first} is a recipe, which names its sources itself; leave out {args.inputs[1]}"
             )
         flags = {"tokenizer.vocab_size": args.vocab_size, "corpus.held_out_share": args.held_out_share}
         overrides = [f"{key}={value}" for key, value in flags.items() if value is not None]
-        recipe = load_recipe(first, overrides)
+        recipe = load_corpus_recipe(first, overrides)
         return recipe.corpus, recipe.tokenizer
     sources = tuple(SourceFilesConfig(_source_name(path), (path,)) for path in args.inputs)
     corpus = CorpusConfig(str(args.out), sources)
     if args.held_out_share is not None:
         corpus = CorpusConfig(str(args.out), sources, args.held_out_share)
     return corpus, TokenizerConfig() if args.vocab_size is None else TokenizerConfig(args.vocab_size)
+
+
+def _is_recipe(name: str) -> bool:
+    """Tell a recipe from a source; a folder is a source, whatever it is called."""
+    from spanmix.recipes import builtin_recipes
+
+    path = Path(name)
+    is_built_in = not path.exists() and name in builtin_recipes()
+    return is_built_in or (path.suffix in (".yaml", ".yml") and not path.is_dir())
 
 
 def _source_name(path: str) -> str:

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
 _PLAIN_EVERY_SECONDS = 10.0
+
+
+def prepare_streams() -> None:
+    """Make stdout UTF-8 whatever the locale, as files are, and put the null device behind a closed stream.
+
+    Left free, the number of a closed stream would go to the next file that is opened, and what is printed
+    would be written into that. What is read from a closed stdin is an error, so ``sys.stdin`` stays ``None``.
+    """
+    # In the order of their numbers, as what is opened gets the lowest that is free.
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_RDONLY)
+    if sys.stdout is None:
+        sys.stdout = _null()
+    if sys.stderr is None:
+        sys.stderr = _null()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold bytes that are not UTF-8; Python keeps them as surrogates.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def _null() -> io.TextIOWrapper:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def drop_unwritten() -> None:
+    """Throw away what a broken stream has not taken; Python would try again at its end, and complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class Progress:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_verb
 from spanmix.cli.terminal import Progress
+from spanmix.files import out_folder
 
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
@@ -29,7 +29,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "overrides", nargs="*", metavar="section.field=value", help="change a field of the recipe"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("--out", type=out_folder, required=True, metavar="RUN", help="folder of the run")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     from spanmix.train.run import train
 
     with Progress() as progress:
-        model = train(recipe, args.out, make_hooks, TrainingReport(progress))
+        model = train(recipe, args.out, make_hooks, TrainingReport(progress), progress)
     print(f"trained {recipe.run.num_steps:,} steps; the model is {model}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from spanmix.config import Recipe
 from spanmix.errors import InputError
-from spanmix.files import write_json
+from spanmix.files import read_json, write_json
 from spanmix.model.decoder import Decoder
 from spanmix.text.corpus import Corpus
 from spanmix.train import machine
@@ -23,6 +22,15 @@ Progress = Callable[[str, int, int], None]
 """Called with the stage, units done and units in all."""
 
 _WARM_UP, _TIMED = 3, 9
+_MOST_MINUTES = 525_600
+
+
+def require_minutes(minutes: float) -> None:
+    """Raise `InputError` unless so many minutes can be trained. To be asked before long work."""
+    if not 0 < minutes <= _MOST_MINUTES:
+        raise InputError(
+            f"--minutes is {minutes:g}; use a number above 0 and up to {_MOST_MINUTES:,}, which is a year"
+        )
 
 
 def steps_for(recipe: Recipe, corpus: Corpus, out: Path, minutes: float, progress: Progress) -> Recipe:
@@ -32,16 +40,14 @@ def steps_for(recipe: Recipe, corpus: Corpus, out: Path, minutes: float, progres
     The answer is kept in ``length.json``, so that the same call after a crash is the same run.
 
     Raises:
-        InputError: `minutes` is not above 0, or the run is already longer than that.
+        InputError: `minutes` is out of its range, or the run is already longer than that.
     """
-    if minutes <= 0:
-        raise InputError(f"--minutes is {minutes}; use a number above 0")
+    require_minutes(minutes)
     path = out / "length.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
+    kept = read_json(path, dict[str, int]) if path.exists() else {}
     asked = f"{minutes:g}"
     if asked not in kept:
-        has_run = (out / "run" / "metrics.jsonl").is_file()
-        rate = _measured_rate(recipe, out) if has_run else _timed_rate(recipe, corpus, progress)
+        rate = _measured_rate(recipe, out) or _timed_rate(recipe, corpus, progress)
         kept[asked] = max(30, int(60 * minutes * rate))
         longest = max(kept.values())
         if kept[asked] < longest:
@@ -76,10 +82,12 @@ def _timed_rate(recipe: Recipe, corpus: Corpus, progress: Progress) -> float:
     return 1 / sorted(seconds[_WARM_UP:])[_TIMED // 2]
 
 
-def _measured_rate(recipe: Recipe, out: Path) -> float:
-    """Return the run's own steps per second."""
-    speeds = [
-        m["value"] for m in read_metrics(out / "run" / "metrics.jsonl") if m["name"] == "tokens_per_second"
-    ]
+def _measured_rate(recipe: Recipe, out: Path) -> float | None:
+    """Return the run's own steps per second, if it has come as far as to write them down."""
+    path = out / "run" / "metrics.jsonl"
+    metrics = read_metrics(path) if path.is_file() else []
+    speeds = [metric["value"] for metric in metrics if metric["name"] == "tokens_per_second"]
+    if not speeds:
+        return None
     tokens_per_step = recipe.data.global_batch_rows * recipe.data.row_tokens
     return float(sorted(speeds)[len(speeds) // 2] / tokens_per_step)

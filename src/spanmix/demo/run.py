@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spanmix.config import CorpusConfig, Recipe, SourceFilesConfig
 from spanmix.demo.gather import gather as gather_sources
-from spanmix.demo.length import Progress, steps_for
+from spanmix.demo.length import Progress, require_minutes, steps_for
 from spanmix.evaluate.compressors import XzAfterTraining, XzAfterTrainingJob, xz_per_file
 from spanmix.evaluate.held_out import make_hooks
 from spanmix.evaluate.infill_match import InfillFigures, measure_infill
@@ -21,7 +20,7 @@ from spanmix.evaluate.infill_spans import MULTI_LINE, SINGLE_LINE, SpanKind
 from spanmix.evaluate.losses import bits_per_byte
 from spanmix.evaluate.report import write_report
 from spanmix.evaluate.results import SourceResult, gather, write_results
-from spanmix.files import write_json
+from spanmix.files import read_json, write_json
 from spanmix.generate.engine import Engine
 from spanmix.generate.formats import codegen2_format
 from spanmix.generate.torch_engine import TorchEngine
@@ -59,7 +58,11 @@ def run_demo(
 
     Returns:
         The content of ``results.json``.
+
+    Raises:
+        InputError: `minutes` is out of its range, or what lies under `out` cannot be gone on with.
     """
+    require_minutes(minutes)
     seconds: dict[str, float] = {}
     base = load_recipe("demo")
     base = replace(base, corpus=replace(base.corpus, path=str(out / "corpus")))
@@ -148,13 +151,21 @@ def _infill(
     )
 
 
+@dataclass(frozen=True)
+class _KeptXz:
+    """What ``xz.json`` holds: the result of each source, and the corpus it is of."""
+
+    fingerprint: str
+    sources: dict[str, XzAfterTraining]
+
+
 def _xz_after_training(out: Path, corpus: Corpus, progress: Progress) -> dict[str, XzAfterTraining]:
     """Compress training and held-out files together; kept, as it depends on the corpus alone."""
     path = out / "xz.json"
     if path.exists():
-        kept = json.loads(path.read_text())
-        if kept.get("fingerprint") == corpus.fingerprint:
-            return {name: XzAfterTraining(**fields) for name, fields in kept["sources"].items()}
+        kept = read_json(path, _KeptXz)
+        if kept.fingerprint == corpus.fingerprint:
+            return kept.sources
     source, held_out = corpus.train["code"], corpus.held_out["code"]
 
     def training_files() -> Iterator[bytes]:
@@ -167,10 +178,9 @@ def _xz_after_training(out: Path, corpus: Corpus, progress: Progress) -> dict[st
         progress=lambda done, total: progress("xz -9e behind the training files", done, total),
         total_bytes=source.num_bytes,
     ) as job:
-        result = job.result()
-    fields = {name: getattr(result, name) for name in result.__dataclass_fields__}
-    write_json(path, {"fingerprint": corpus.fingerprint, "sources": {"code": fields}})
-    return {"code": result}
+        kept = _KeptXz(corpus.fingerprint, {"code": job.result()})
+    write_json(path, asdict(kept))
+    return kept.sources
 
 
 def _facts(recipe: Recipe, corpus: Corpus, metrics: list[dict[str, Any]]) -> dict[str, str | int | float]:

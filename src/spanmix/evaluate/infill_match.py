@@ -82,6 +82,7 @@ class InfillFigures:
         num_spans, num_files, num_middle_bytes, num_middle_tokens: what was scored.
         num_too_long: drawn spans whose middle had more than `max_middle_tokens`; others took their place.
         context_tokens: longest prompt with its middle.
+        lead_tokens: of the infill format.
         bits_per_byte: of the true middle, for each of `CONDITIONS`: total bits over total bytes.
         suffix_gain: paired differences in bits per byte, suffix shown minus ``suffix_hidden``,
             ``left_to_right``, and ``better`` (whichever of the two is lower, chosen anew in every
@@ -99,6 +100,7 @@ class InfillFigures:
     num_too_long: int
     max_middle_tokens: int
     context_tokens: int
+    lead_tokens: int
     bits_per_byte: dict[str, Interval]
     suffix_gain: dict[str, Interval]
     matches: dict[str, MatchFigures]
@@ -160,7 +162,7 @@ def measure_infill(
     answers = write_answers(
         engine, tokenizer, generated, requests, lambda done, total: report("generate", done, total)
     )
-    return _figures(source.name, context, drawn, bits, generated, answers, seed)
+    return _figures(source.name, context, infill_format.lead_tokens, drawn, bits, generated, answers, seed)
 
 
 def edit_similarity(one: str, other: str) -> float:
@@ -175,6 +177,7 @@ def edit_similarity(one: str, other: str) -> float:
 def _figures(
     source_name: str,
     context_tokens: int,
+    lead_tokens: int,
     drawn: InfillCases,
     bits_N3: NDArray[np.float64],
     generated: Sequence[InfillCase],
@@ -198,6 +201,7 @@ def _figures(
         num_too_long=drawn.num_too_long,
         max_middle_tokens=drawn.max_middle_tokens,
         context_tokens=context_tokens,
+        lead_tokens=lead_tokens,
         bits_per_byte={
             "suffix_shown": figure(lambda sums: sums[..., 0]),
             "suffix_hidden": figure(lambda sums: sums[..., 1]),

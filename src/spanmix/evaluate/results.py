@@ -22,7 +22,7 @@ from typing import Any
 from spanmix.evaluate.compressors import XzAfterTraining, XzPerFile, ratio_to_xz
 from spanmix.evaluate.infill_match import InfillFigures
 from spanmix.evaluate.losses import SourceLoss
-from spanmix.files import write_json
+from spanmix.files import follow, write_json
 
 RESULTS_FORMAT_VERSION = 1
 _PER_FILE = frozenset({"files", "compressed_bytes", "samples"})
@@ -67,7 +67,8 @@ def gather(
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Write ``results.json``, whole or not at all."""
+    """Write ``results.json``, whole or not at all, in a folder that is made if it is missing."""
+    follow(path).parent.mkdir(parents=True, exist_ok=True)
     write_json(path, results)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from spanmix.errors import InputError
 
+_BYTE_ORDER_MARK = "\ufeff"
 _POSITION = re.compile(r"([0-9]{1,18}):([0-9]{1,18})")
 
 
@@ -30,7 +31,8 @@ def offset_of(text: str, line: int, column: int) -> int:
     """Return the index in `text` of a line and a column, both from 1, the column in characters.
 
     Lines end with a line feed, with or without a carriage return in front of it. The column behind a
-    line's last character is a position too, and so is the empty line behind a final line feed.
+    line's last character is a position too, and so is the empty line behind a final line feed. A byte
+    order mark is not counted, as editors do not show it, and no position is in front of it.
 
     Raises:
         InputError: there is no such line or column.
@@ -38,6 +40,8 @@ def offset_of(text: str, line: int, column: int) -> int:
     >>> offset_of("ab\\r\\ncd", 1, 3), offset_of("ab\\r\\ncd", 2, 1)
     (2, 4)
     """
+    if text.startswith(_BYTE_ORDER_MARK):
+        return 1 + offset_of(text[1:], line, column)
     lines = text.split("\n")
     if line > len(lines):
         raise InputError(f"position {line}:{column}: the text has {len(lines)} lines; use 1 to {len(lines)}")

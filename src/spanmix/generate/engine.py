@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from spanmix.errors import InputError
+
 CAPABILITIES = frozenset({"seed", "top_logprobs", "logit_bias", "penalties"})
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-6, 1e6
+"""Far outside what makes a difference, and far inside what float64 can divide logits by."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,16 @@ class GenerateRequest:
     Args:
         prompt_ids: at least one token.
         max_tokens: most tokens to generate.
-        temperature: 0 is greedy.
+        temperature: 0 is greedy; anything else is from `LEAST_TEMPERATURE` to `MOST_TEMPERATURE`.
         top_p: keep the smallest set of tokens whose probability reaches this; 1 keeps all.
         top_k: keep the k most likely tokens; 0 keeps all.
-        seed: makes sampling reproducible, whatever else is in the batch.
+        seed: any whole number; makes sampling reproducible, whatever else is in the batch.
         stop_ids: ids any one of which ends the completion (it is reported, with reason ``stop``).
         suppress_ids: ids that are never generated.
         num_top_logprobs: how many of the most likely tokens to report at each position.
+
+    Raises:
+        InputError: a number is out of its range.
     """
 
     prompt_ids: Sequence[int]
@@ -71,6 +78,21 @@ class GenerateRequest:
     stop_ids: frozenset[int] = frozenset()
     suppress_ids: frozenset[int] = frozenset()
     num_top_logprobs: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise InputError(f"max_tokens is {self.max_tokens}; use at least 1")
+        if self.temperature != 0 and not LEAST_TEMPERATURE <= self.temperature <= MOST_TEMPERATURE:
+            raise InputError(
+                f"temperature is {self.temperature}; use 0 (greedy), or a number "
+                f"from {LEAST_TEMPERATURE:f} to {MOST_TEMPERATURE:,.0f}"
+            )
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top_p is {self.top_p}; use a share above 0 and up to 1")
+        if self.top_k < 0:
+            raise InputError(f"top_k is {self.top_k}; use 0 (all tokens) or more")
+        if self.num_top_logprobs < 0:
+            raise InputError(f"num_top_logprobs is {self.num_top_logprobs}; use 0 (none) or more")
 
 
 @dataclass(frozen=True)

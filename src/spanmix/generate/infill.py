@@ -59,7 +59,8 @@ def infill_many(
 ) -> list[Infill]:
     """Write what stands between the parts of a text, one gap after the other.
 
-    A later gap is asked for behind the answers to the earlier ones, as in training::
+    A later gap is asked for behind the answers to the earlier ones, as in training (leads left out; see
+    `InfillFormat`)::
 
         part_1 <mask_1> part_2 <mask_2> part_3 <|endoftext|> <sep> <mask_1>                  -> a <eom>
         part_1 <mask_1> part_2 <mask_2> part_3 <|endoftext|> <sep> <mask_1> a <eom> <mask_2> -> b <eom>
@@ -79,16 +80,16 @@ def infill_many(
         InputError: the format cannot ask for so many gaps, or the parts between them do not fit.
     """
     assert len(parts) >= 2, "a gap has a part on either side"
-    prompt = infill_prompt(
-        format, [tokenizer.encode(part) for part in parts], engine.info.context_tokens, sampling.max_tokens
-    )
+    parts_ids = [tokenizer.encode(part) for part in parts]
+    prompt = infill_prompt(format, parts_ids, engine.info.context_tokens, sampling.max_tokens)
     end_ids = frozenset(format.end)
     suppress_ids = controls_but(tokenizer, end_ids)
     prompt_ids = prompt.prompt_ids
     answers: list[Infill] = []
     for gap in range(len(parts) - 1):
         if gap > 0:
-            prompt_ids = [*prompt_ids, *_closed(answers[-1], tokenizer, format), format.sentinels[gap]]
+            closed_ids = _closed(answers[-1], tokenizer, format)
+            prompt_ids = [*prompt_ids, *closed_ids, *format.next_gap(gap, parts_ids[gap])]
         # Each gap has random numbers of its own, or equal gaps would get equal answers.
         gap_sampling = replace(sampling, seed=sampling.seed + gap)
         request = gap_sampling.request(prompt_ids, end_ids, suppress_ids)

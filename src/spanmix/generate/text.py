@@ -24,6 +24,9 @@ class Sampling:
         top_k: keep the k most likely tokens; 0 keeps all.
         seed: makes sampling reproducible.
         stop: strings that end the text; none of them is part of it.
+
+    Raises:
+        InputError: a number is out of its range (see `GenerateRequest`).
     """
 
     max_tokens: int = 128
@@ -32,6 +35,9 @@ class Sampling:
     top_k: int = 0
     seed: int = 0
     stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.request((), frozenset(), frozenset())  # which checks itself
 
     def request(
         self, prompt_ids: Sequence[int], stop_ids: frozenset[int], suppress_ids: frozenset[int]

@@ -87,22 +87,12 @@ class TorchEngine:
         """Accept a request and return its id.
 
         Raises:
-            InputError: it does not fit the context, has an id outside the vocabulary, or asks for
-                something that is not a distribution.
+            InputError: it does not fit the context, has an id outside the vocabulary, or suppresses
+                every token.
         """
         self._check_tokens(request.prompt_ids, "prompt_ids")
         if not request.prompt_ids:
             raise InputError("the prompt is empty; give at least one token, such as <|endoftext|>")
-        if request.max_tokens < 1:
-            raise InputError(f"max_tokens is {request.max_tokens}; use at least 1")
-        if not (0 <= request.temperature < float("inf")):
-            raise InputError(f"temperature is {request.temperature}; use 0 (greedy) or more")
-        if not 0 < request.top_p <= 1:
-            raise InputError(f"top_p is {request.top_p}; use a share above 0 and up to 1")
-        if request.top_k < 0:
-            raise InputError(f"top_k is {request.top_k}; use 0 (all tokens) or more")
-        if request.num_top_logprobs < 0:
-            raise InputError(f"num_top_logprobs is {request.num_top_logprobs}; use 0 (none) or more")
         if len(request.suppress_ids) >= self.info.vocab_size:
             raise InputError("every token is suppressed; nothing could be generated")
         self._check_tokens(tuple(request.suppress_ids), "suppress_ids")

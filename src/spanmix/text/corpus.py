@@ -2,7 +2,7 @@
 
 ::
 
-    CORPUS/corpus.json                   counts, licences, dropped documents by reason, fingerprint
+    CORPUS/corpus.json                   see `spanmix.text.report`
     CORPUS/tokenizer/                    see `spanmix.text.tokenizer`
     CORPUS/<source>.bin, .idx            training documents, see `spanmix.text.token_store`
     CORPUS/<source>.documents.parquet    path, language, licence, num_bytes of each, in the same order
@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,90 +21,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spanmix.config import CORPUS_FORMAT_VERSION
+from spanmix.config import CorpusConfig, Recipe, TokenizerConfig
 from spanmix.errors import InputError
+from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, CorpusReport, SplitCounts, SplitSettings
 from spanmix.text.token_store import TokenStore, TokenStoreWriter
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.types import Document, IntArray
 
-CORPUS_FILE = "corpus.json"
+Progress = Callable[[str, int, int], None]
+"""Called with the stage ("check"; in `prepare` others too), bytes done and bytes in all."""
+
 TOKENIZER_FOLDER = "tokenizer"
-HELD_OUT_SUFFIX = ".held_out"
-
-
-@dataclass(frozen=True)
-class SplitCounts:
-    """How much one side of a source holds; tokens are counted without EOD."""
-
-    documents: int
-    tokens: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class SourceReport:
-    """What became of a source: both sides, documents by licence, and dropped documents by reason."""
-
-    train: SplitCounts
-    held_out: SplitCounts
-    licences: dict[str, int]
-    dropped: dict[str, int]
-
-
-@dataclass(frozen=True)
-class CorpusReport:
-    """What ``corpus.json`` holds.
-
-    Args:
-        format_version: of the folder.
-        fingerprint: SHA-256 over the tokenizer and all token stores; equal when training sees the same.
-        tokenizer: the tokenizer's fingerprint.
-        vocab_size: entries of the tokenizer.
-        ends_with_eod: true; foreign corpora may differ.
-        made_from: SHA-256 over the settings and the list of input files.
-        sources: by name.
-    """
-
-    format_version: int
-    fingerprint: str
-    tokenizer: str
-    vocab_size: int
-    ends_with_eod: bool
-    made_from: str
-    sources: dict[str, SourceReport]
-
-    def save(self, folder: Path) -> None:
-        """Write ``corpus.json``."""
-        text = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False)
-        (folder / CORPUS_FILE).write_text(text + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> CorpusReport:
-        """Read ``corpus.json``.
-
-        Raises:
-            InputError: it is missing, broken or of another format version.
-        """
-        path = folder / CORPUS_FILE
-        if not path.is_file():
-            raise InputError(
-                f"corpus {folder}: there is no {CORPUS_FILE} in it; make it with `spanmix prepare`"
-            )
-        from pydantic import TypeAdapter, ValidationError
-
-        try:
-            fields: Any = json.loads(path.read_bytes())
-            version = fields.get("format_version") if isinstance(fields, dict) else None
-            if version != CORPUS_FORMAT_VERSION:
-                raise InputError(
-                    f"corpus {folder} has format version {version}; this Spanmix reads "
-                    f"{CORPUS_FORMAT_VERSION}. Prepare it again"
-                )
-            return TypeAdapter(cls).validate_python(fields)
-        except (ValidationError, ValueError) as error:
-            raise InputError(
-                f"corpus {folder}: {CORPUS_FILE} is broken: {' '.join(str(error).split())}"
-            ) from None
+_MEND = "Restore it from a copy, or remove the corpus and prepare it again"
+_CHUNK_BYTES = 1 << 24
+_QUIET_BYTES = 1_000_000_000
+"""Checking fewer bytes than this takes a second at most; it is not reported."""
 
 
 class CorpusSource:
@@ -133,10 +63,10 @@ class CorpusSource:
         if found != (counts.documents, counts.tokens):
             raise InputError(
                 f"{prefix}.bin holds {found[0]} documents with {found[1]} tokens; {CORPUS_FILE} says "
-                f"{counts.documents} with {counts.tokens}. It belongs to another corpus"
+                f"{counts.documents} with {counts.tokens}. It belongs to another corpus. {_MEND}"
             )
         if not self._table_path.is_file():
-            raise InputError(f"{self._table_path} is missing")
+            raise InputError(f"{self._table_path} is missing. {_MEND}")
 
     def __len__(self) -> int:
         return self.num_documents
@@ -169,15 +99,25 @@ class CorpusSource:
     @cached_property
     def _table(self) -> Any:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
 
         try:
             table = pyarrow.parquet.read_table(self._table_path)
+            table.validate(full=True)
         except (OSError, pyarrow.ArrowException) as error:
-            raise InputError(f"{self._table_path} cannot be read: {error}") from None
-        if table.num_rows != self.num_documents:
+            raise InputError(f"{self._table_path} cannot be read: {error}. {_MEND}") from None
+        if not table.schema.equals(_table_schema()):
+            held = ", ".join(f"{field.name} ({field.type})" for field in table.schema)
             raise InputError(
-                f"{self._table_path} has {table.num_rows} rows; the store has {self.num_documents}"
+                f"{self._table_path} has the columns {held}; a corpus has path, language, licence (string) "
+                f"and num_bytes (int64). {_MEND}"
+            )
+        found = (table.num_rows, pyarrow.compute.sum(table["num_bytes"]).as_py() or 0)
+        if found != (self.num_documents, self.num_bytes):
+            raise InputError(
+                f"{self._table_path} lists {found[0]} documents with {found[1]} bytes; {CORPUS_FILE} says "
+                f"{self.num_documents} with {self.num_bytes}. {_MEND}"
             )
         return table
 
@@ -200,12 +140,19 @@ class Corpus:
         }
 
     @classmethod
-    def open(cls, path: Path | str) -> Corpus:
-        """Open a corpus that `prepare` made; checks every file's size, and reads no document.
+    def open(cls, path: Path | str, progress: Progress = lambda stage, done, total: None) -> Corpus:
+        """Open a corpus that `prepare` made, once every id in it has been checked against the fingerprint.
+
+        This reads all ``.bin`` and ``.idx`` files once: 2 GB a second if they lie in memory, else as
+        fast as the disk.
+
+        Args:
+            path: the corpus folder.
+            progress: called with the stage "check" if there is more than 1 GB to read.
 
         Raises:
-            InputError: it is missing, incomplete, of another format version, or was made with another
-                tokenizer than the one in it.
+            InputError: it is missing, incomplete, of another format version, was made with another
+                tokenizer than the one in it, or its ids are not those that `prepare` wrote.
         """
         path = Path(path)
         if not path.is_dir():
@@ -215,10 +162,49 @@ class Corpus:
         if tokenizer.fingerprint != report.tokenizer:
             raise InputError(
                 f"corpus {path} was made with another tokenizer: its files hold ids of "
-                f"{report.tokenizer[:12]}, {TOKENIZER_FOLDER}/ holds {tokenizer.fingerprint[:12]}. "
-                f"Prepare it again"
+                f"{report.tokenizer[:12]}, {TOKENIZER_FOLDER}/ holds {tokenizer.fingerprint[:12]}. {_MEND}"
             )
-        return cls(path, report, tokenizer)
+        corpus = cls(path, report, tokenizer)
+        found = stores_fingerprint(path, list(report.sources), tokenizer, progress)
+        if found != report.fingerprint:
+            raise InputError(
+                f"corpus {path} is damaged or was changed: its .bin and .idx files have the fingerprint "
+                f"{found[:12]}, {CORPUS_FILE} says {report.fingerprint[:12]}. {_MEND}"
+            )
+        return corpus
+
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Refuse a recipe that asks for another corpus than this one.
+
+        A field that stands at its default asks for nothing: a recipe for training may leave it out. What
+        an older corpus does not record is not compared.
+
+        Raises:
+            InputError: `tokenizer.path` holds another tokenizer; or a field of ``corpus`` or ``tokenizer``
+                has another value than the corpus was made with. It names both.
+        """
+        if recipe.tokenizer.path is not None:
+            self._check_tokenizer(recipe.tokenizer.path)
+        asked = _settings(SplitSettings.of(recipe.corpus), recipe.tokenizer)
+        default = _settings(SplitSettings.of(CorpusConfig("")), TokenizerConfig())
+        different = [
+            f"{name} is {asked[name]} in the recipe and {held} in the corpus"
+            for name, held in _settings(self.report.settings, self.tokenizer).items()
+            if asked[name] not in (held, default[name])
+        ]
+        if different:
+            raise InputError(
+                f"corpus {self.path} was prepared with other settings: {'; '.join(different)}. "
+                f"Leave the field out, or prepare another corpus"
+            )
+
+    def _check_tokenizer(self, folder: str) -> None:
+        wanted = Tokenizer.load(folder).fingerprint
+        if wanted != self.tokenizer.fingerprint:
+            raise InputError(
+                f"corpus {self.path} was made with another tokenizer ({self.tokenizer.fingerprint[:12]}) "
+                f"than tokenizer.path {folder} ({wanted[:12]}); prepare a corpus with that one"
+            )
 
 
 class SourceWriter:
@@ -257,22 +243,49 @@ class SourceWriter:
             import pyarrow
             import pyarrow.parquet
 
-            text = pyarrow.string()
-            schema = pyarrow.schema(
-                [("path", text), ("language", text), ("licence", text), ("num_bytes", pyarrow.int64())]
-            )
-            pyarrow.parquet.write_table(
-                pyarrow.table(self._rows, schema), f"{self._prefix}.documents.parquet"
-            )
+            table = pyarrow.table(self._rows, _table_schema())
+            pyarrow.parquet.write_table(table, f"{self._prefix}.documents.parquet")
 
 
-def stores_fingerprint(folder: Path, names: list[str], tokenizer: Tokenizer) -> str:
+def stores_fingerprint(
+    folder: Path,
+    names: list[str],
+    tokenizer: Tokenizer,
+    progress: Progress = lambda stage, done, total: None,
+) -> str:
     """Return SHA-256, in hex, over the tokenizer and the token stores of the named sources, in any order."""
+    files = [
+        folder / (side + ending)
+        for name in sorted(names)
+        for side in (name, name + HELD_OUT_SUFFIX)
+        for ending in (".bin", ".idx")
+    ]
+    num_bytes = sum(file.stat().st_size for file in files)
+    done = 0
     total = hashlib.sha256(tokenizer.fingerprint.encode())
-    for name in sorted(names):
-        for side in (name, name + HELD_OUT_SUFFIX):
-            for ending in (".bin", ".idx"):
-                with (folder / (side + ending)).open("rb") as stream:
-                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                total.update(f"{side}{ending} {digest}\n".encode())
+    for file in files:
+        digest = hashlib.sha256()
+        with file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                done += len(chunk)
+                if num_bytes > _QUIET_BYTES:
+                    progress("check", done, num_bytes)
+        total.update(f"{file.name} {digest.hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def _settings(split: SplitSettings | None, tokenizer: TokenizerConfig | Tokenizer) -> dict[str, float]:
+    """Settings by the names that a recipe has for them."""
+    sizes = {f"tokenizer.{name}": getattr(tokenizer, name) for name in ("vocab_size", "num_sentinels")}
+    known = {} if split is None else dataclasses.asdict(split)
+    return sizes | {f"corpus.{name}": value for name, value in known.items()}
+
+
+def _table_schema() -> Any:
+    import pyarrow
+
+    text = pyarrow.string()
+    return pyarrow.schema(
+        [("path", text), ("language", text), ("licence", text), ("num_bytes", pyarrow.int64())]
+    )

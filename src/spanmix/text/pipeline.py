@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,28 +18,29 @@ import numpy as np
 from spanmix import seeding
 from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.errors import InputError
-from spanmix.files import one_writer, whole_folder
+from spanmix.files import one_writer, replaceable, whole_folder
 from spanmix.text.corpus import (
-    HELD_OUT_SUFFIX,
     TOKENIZER_FOLDER,
     Corpus,
-    CorpusReport,
-    SourceReport,
+    Progress,
     SourceWriter,
     stores_fingerprint,
 )
 from spanmix.text.readers import SourceFile, list_files
+from spanmix.text.report import (
+    HELD_OUT_SUFFIX,
+    CorpusReport,
+    SourceReport,
+    SplitSettings,
+    check_source_name,
+)
 from spanmix.text.scan import Entry, Scan
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.tokenizer_training import check_size
 from spanmix.types import Document
 
-Progress = Callable[[str, int, int], None]
-"""Called with the stage ("scan", "tokenizer", "encode"), bytes done and bytes in all."""
-
 TOKENIZER_SAMPLE_BYTES = 32_000_000
 _BATCH_BYTES = 8_000_000
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def prepare(
@@ -49,14 +49,15 @@ def prepare(
     """Make the corpus `out` of `config.sources`; it appears whole or not at all.
 
     If `out` is already a corpus made with the same settings from the same files (by path, size and time of
-    change), it is checked and returned at once. Exact copies are dropped, across sources too; the first
-    stays.
+    change), it is checked and returned at once. It may lie inside a source, and is never read as one. Exact
+    copies are dropped, across sources too; the first stays.
 
     Args:
-        config: what to read and how much to hold out; its `path` is not used.
+        config: what to read and how much to hold out; `out` stands for its `path`.
         tokenizer: what to train, or the folder of the tokenizer to use.
         out: the corpus folder.
-        progress: see `Progress`.
+        progress: called with the stage ("scan", "tokenizer", "encode", and "check" from 1 GB on), bytes
+            done and bytes in all.
 
     Returns:
         The contents of ``corpus.json``.
@@ -66,6 +67,7 @@ def prepare(
             small; a file changed meanwhile.
     """
     out = Path(out)
+    config = dataclasses.replace(config, path=str(out))
     meter = progress or (lambda stage, done, total: None)
     _check_names(config.sources)
     given = Tokenizer.load(tokenizer.path) if tokenizer.path else None
@@ -73,7 +75,8 @@ def prepare(
         check_size(tokenizer.vocab_size, tokenizer.num_sentinels)
     made_from, num_bytes = _hash_inputs(config, tokenizer, given)
     if _is_made(out, made_from):
-        return Corpus.open(out).report
+        return Corpus.open(out, meter).report
+    replaceable(out)
     scan = Scan(config, _advance(meter, "scan", num_bytes))
     with one_writer(out), whole_folder(out) as folder:
         trained = given or _train_tokenizer(tokenizer, scan, config.seed, meter)
@@ -81,12 +84,13 @@ def prepare(
         sources = _encode_all(trained, scan, folder, meter)
         report = CorpusReport(
             format_version=CORPUS_FORMAT_VERSION,
-            fingerprint=stores_fingerprint(folder, list(sources), trained),
+            fingerprint=stores_fingerprint(folder, list(sources), trained, meter),
             tokenizer=trained.fingerprint,
             vocab_size=trained.vocab_size,
             ends_with_eod=True,
             made_from=made_from,
             sources=sources,
+            settings=SplitSettings.of(config),
         )
         report.save(folder)
     return report
@@ -97,10 +101,7 @@ def _check_names(sources: Sequence[SourceFilesConfig]) -> None:
         raise InputError("corpus.sources is empty; name at least one source")
     names = [source.name for source in sources]
     for name in names:
-        # Names become file names.
-        if not _NAME.fullmatch(name) or name.endswith(HELD_OUT_SUFFIX):
-            rule = f"use letters, digits, '_', '-' and '.', not ending in {HELD_OUT_SUFFIX}"
-            raise InputError(f"corpus.sources: the name {name!r} cannot be a file name; {rule}")
+        check_source_name(name, "corpus.sources")
         if names.count(name) > 1:
             raise InputError(
                 f"corpus.sources: {name!r} occurs {names.count(name)} times; name each source once"
@@ -116,7 +117,7 @@ def _hash_inputs(
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     num_bytes = 0
     for source in config.sources:
-        for item in list_files(source):
+        for item in list_files(source, Path(config.path)):
             if isinstance(item, SourceFile):
                 num_bytes += item.num_bytes
                 digest.update(f"{str(item.path)!r} {item.num_bytes} {item.changed_ns}\n".encode())
@@ -124,11 +125,7 @@ def _hash_inputs(
 
 
 def _is_made(out: Path, made_from: str) -> bool:
-    if not out.exists():
-        return False
-    if not out.is_dir():
-        raise InputError(f"{out} is a file; name a folder for the corpus")
-    if not any(out.iterdir()):
+    if not out.is_dir() or not any(out.iterdir()):
         return False
     try:
         report = CorpusReport.load(out)

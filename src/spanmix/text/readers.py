@@ -47,7 +47,7 @@ class SourceFile:
 
 
 def read_source(
-    source: SourceFilesConfig, max_document_bytes: int = 16_000_000
+    source: SourceFilesConfig, max_document_bytes: int = 16_000_000, leave_out: Path | None = None
 ) -> Iterator[Document | Dropped]:
     """Yield every document of a source, in an order that depends only on the names of its files.
 
@@ -60,6 +60,7 @@ def read_source(
     Args:
         source: where to look.
         max_document_bytes: longer documents are dropped.
+        leave_out: a folder to pass over if it lies in the source.
 
     Yields:
         `Document`, its text exactly as in the file (line ends are kept), or `Dropped`.
@@ -67,7 +68,7 @@ def read_source(
     Raises:
         InputError: a path does not exist; a ``.jsonl`` line is not an object with text in `text_field`.
     """
-    for item in list_files(source):
+    for item in list_files(source, leave_out):
         if isinstance(item, Dropped):
             yield item
         elif item.is_jsonl:
@@ -76,8 +77,8 @@ def read_source(
             yield _read_file(item, source.name, max_document_bytes)
 
 
-def list_files(source: SourceFilesConfig) -> Iterator[SourceFile | Dropped]:
-    """Yield the files of a source in reading order, without opening them.
+def list_files(source: SourceFilesConfig, leave_out: Path | None = None) -> Iterator[SourceFile | Dropped]:
+    """Yield the files of a source in reading order, without opening them and without those in `leave_out`.
 
     Raises:
         InputError: a path does not exist.
@@ -87,23 +88,22 @@ def list_files(source: SourceFilesConfig) -> Iterator[SourceFile | Dropped]:
         if not root.exists():
             raise InputError(f"source {source.name}: {name} does not exist")
         if root.is_dir():
-            yield from _walk(root, source.include)
+            yield from _walk(root, source.include, leave_out)
         else:
             yield _list_file(root, is_jsonl=root.suffix == ".jsonl")
 
 
-def _walk(root: Path, include: tuple[str, ...]) -> Iterator[SourceFile | Dropped]:
-    seen: set[tuple[int, int]] = set()
+def _walk(root: Path, include: tuple[str, ...], leave_out: Path | None) -> Iterator[SourceFile | Dropped]:
+    seen = {_identity(leave_out)} if leave_out is not None and leave_out.is_dir() else set()
     pending = [root]
     while pending:
         path = pending.pop()
         try:
             is_folder = path.is_dir()
             if is_folder:
-                status = path.stat()
-                if (status.st_dev, status.st_ino) in seen:
+                if (identity := _identity(path)) in seen:
                     continue
-                seen.add((status.st_dev, status.st_ino))
+                seen.add(identity)
                 names = sorted((name for name in os.listdir(path) if not name.startswith(".")), reverse=True)  # noqa: PTH208
                 pending += [path / name for name in names]
         except OSError:
@@ -111,6 +111,11 @@ def _walk(root: Path, include: tuple[str, ...]) -> Iterator[SourceFile | Dropped
             continue
         if not is_folder and _included(path.relative_to(root).as_posix(), include):
             yield _list_file(path, is_jsonl=False)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _included(relative: str, include: tuple[str, ...]) -> bool:

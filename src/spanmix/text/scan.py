@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from spanmix.config import CorpusConfig, SourceFilesConfig
 from spanmix.errors import InputError
@@ -45,7 +46,7 @@ class Scan:
     """All documents of all sources, in reading order, with the side that each belongs to.
 
     Args:
-        config: the sources and the share to hold out.
+        config: the sources and the share to hold out; the folder at its `path` is not read.
         advance: called with the bytes of each document that was read.
 
     Raises:
@@ -55,6 +56,7 @@ class Scan:
     def __init__(self, config: CorpusConfig, advance: Callable[[int], None]) -> None:
         self.sources = config.sources
         self._max_document_bytes = config.max_document_bytes
+        self._out = Path(config.path)
         self.entries: list[Entry] = []
         self.dropped: dict[str, Counter[str]] = {}
         self._bounds = [0]
@@ -82,7 +84,7 @@ class Scan:
         """
         number = self.sources.index(source)
         i, end = self._bounds[number : number + 2]
-        for item in read_source(source, self._max_document_bytes):
+        for item in read_source(source, self._max_document_bytes, self._out):
             if isinstance(item, Dropped):
                 continue
             if i == end or hashlib.sha256(item.text.encode()).digest() != self.entries[i].content_hash:
@@ -102,7 +104,7 @@ class Scan:
         dropped = self.dropped[source.name] = Counter()
         first_dropped: dict[str, str] = {}
         num_kept = 0
-        for item in read_source(source, self._max_document_bytes):
+        for item in read_source(source, self._max_document_bytes, self._out):
             if isinstance(item, Dropped):
                 dropped[item.reason] += 1
                 first_dropped.setdefault(item.reason, item.path)

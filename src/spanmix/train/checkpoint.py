@@ -3,30 +3,38 @@
 A checkpoint is a folder ``step-N``, written by PyTorch's distributed checkpoint, which is whole or
 absent. It is for the machine that wrote it: its checksums are verified before anything is read, and it
 is not a format to take from strangers (the model folder is).
+
+    __0_0.distcp  .metadata    the tensors
+    state.json                 the integers
+    SHA256SUMS                 the checksums of all three
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.distributed.checkpoint.state_dict_loader import load as load_tensors
 from torch.distributed.checkpoint.state_dict_saver import save as save_tensors
 
 from spanmix.config import RUN_FORMAT_VERSION
 from spanmix.data.loader import LoaderState
-from spanmix.errors import InputError
-from spanmix.files import whole_folder, write_json
+from spanmix.errors import InputError, SpanmixError
+from spanmix.files import read_versioned, whole_folder, write_json
+from spanmix.train.checksums import CHECKSUMS, read_checksums, verify, write_checksums
 
 _STATE = "state.json"
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,11 @@ class Checkpoints:
         return found[-1] if found else None
 
     def save(self, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
-        """Write a checkpoint, then delete the oldest beyond `keep`."""
+        """Write a checkpoint, then delete the oldest beyond `keep`.
+
+        Raises:
+            SpanmixError: it could not be written, as when the disk is full; the older ones stay.
+        """
         path = self.folder / f"step-{progress.step}"
         with whole_folder(path) as aside:
             _write(aside, progress, model, optimizer)
@@ -70,68 +82,110 @@ class Checkpoints:
             shutil.rmtree(old)
         return path
 
+    def progress(self, path: Path) -> Progress:
+        """Read how far a checkpoint was, without its tensors; raises `InputError` as `load` does."""
+        with self._way_out(path):
+            listed = _checksums(path)
+            verify(path, {name: listed[name] for name in listed if name == _STATE})
+            state = read_versioned(path / _STATE, _State, RUN_FORMAT_VERSION)
+            return Progress(state.step, state.tokens, LoaderState.from_json(asdict(state.loader)))
+
     def load(self, path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
         """Load a checkpoint into model and optimizer, and return how far it was.
 
         Raises:
             InputError: a file is missing, or its checksum is not the one that was saved.
         """
-        state = read_state(path)
-        for name, expected in state["files"].items():
-            if _checksum(path / name) != expected:
-                raise InputError(
-                    f"checkpoint {path}: {name} is damaged (its checksum differs from the saved one); "
-                    "delete this checkpoint folder to go on from the one before"
-                )
-        model_state, optimizer_state = get_state_dict(model, optimizer)
-        tensors: dict[str, Any] = {"model": model_state, "optimizer": optimizer_state}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # says that one process is enough, which is what we want
-            load_tensors(tensors, checkpoint_id=path, no_dist=True)
-        set_state_dict(
-            model, optimizer, model_state_dict=tensors["model"], optim_state_dict=tensors["optimizer"]
-        )
-        return Progress(state["step"], state["tokens"], LoaderState.from_json(state["loader"]))
+        progress = self.progress(path)
+        with self._way_out(path):
+            verify(path, _checksums(path))
+            _read_tensors(path, model, optimizer)
+        return progress
 
     def _all(self) -> list[Path]:
         steps = {path: path.name.removeprefix("step-") for path in self.folder.glob("step-*")}
-        whole = [path for path, step in steps.items() if step.isdigit()]
+        whole = [path for path, step in steps.items() if step.isdecimal()]
         return sorted(whole, key=lambda path: int(steps[path]))
 
+    @contextmanager
+    def _way_out(self, path: Path) -> Iterator[None]:
+        """Add to what is wrong with a checkpoint how the run can go on without it."""
+        try:
+            yield
+        except InputError as error:
+            others = [other.name for other in self._all() if other != path]
+            start = others[-1] if others else "its first step"
+            raise InputError(
+                f"{error}. If this cannot be repaired, remove the folder {path}; the run then goes on "
+                f"from {start}"
+            ) from error
 
-def read_state(path: Path) -> dict[str, Any]:
-    """Read the integers of a checkpoint, without its tensors."""
-    try:
-        state: dict[str, Any] = json.loads((path / _STATE).read_text())
-    except (OSError, json.JSONDecodeError):
-        raise InputError(f"checkpoint {path}: {_STATE} is missing or not JSON; delete this folder") from None
-    if state["format_version"] != RUN_FORMAT_VERSION:
-        raise InputError(
-            f"checkpoint {path} has format version {state['format_version']}, this program reads "
-            f"{RUN_FORMAT_VERSION}; use the version of spanmix that wrote it"
-        )
-    return state
+
+@dataclass(frozen=True)
+class _Loader:
+    fingerprint: str
+    next_row: _Count
+    window: _Count
+    row_in_window: _Count
+    positions: tuple[tuple[_Count, _Count, _Count], ...]
+
+
+@dataclass(frozen=True)
+class _State:
+    """What ``state.json`` holds; `files` are the checksums in checkpoints from before SHA256SUMS."""
+
+    step: _Count
+    tokens: _Count
+    loader: _Loader
+    files: dict[str, str] | None = None
+
+
+def _checksums(path: Path) -> dict[str, str]:
+    if not (path / CHECKSUMS).exists():
+        earlier = read_versioned(path / _STATE, _State, RUN_FORMAT_VERSION).files
+        if earlier is not None:
+            return earlier
+    return read_checksums(path)
 
 
 def _write(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     model_state, optimizer_state = get_state_dict(model, optimizer)
     tensors = {"model": model_state, "optimizer": optimizer_state}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _unwrapped(SpanmixError(f"the checkpoint of step {progress.step} could not be written")):
         save_tensors(tensors, checkpoint_id=folder, no_dist=True)
-    files = {path.name: _checksum(path) for path in sorted(folder.iterdir())}
     state = {
         "format_version": RUN_FORMAT_VERSION,
         "step": progress.step,
         "tokens": progress.tokens,
         "loader": progress.loader.to_json(),
-        "files": files,
     }
     write_json(folder / _STATE, state)
+    write_checksums(folder)
 
 
-def _checksum(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(f"checkpoint {path.parent}: {path.name} is missing; delete this checkpoint folder")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _read_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    model_state, optimizer_state = get_state_dict(model, optimizer)
+    tensors: dict[str, Any] = {"model": model_state, "optimizer": optimizer_state}
+    with _unwrapped(InputError(f"checkpoint {path} does not hold the tensors of this model")):
+        load_tensors(tensors, checkpoint_id=path, no_dist=True)
+    set_state_dict(model, optimizer, model_state_dict=tensors["model"], optim_state_dict=tensors["optimizer"])
+
+
+@contextmanager
+def _unwrapped(otherwise: SpanmixError) -> Iterator[None]:
+    """Raise what the system or the user said inside PyTorch's checkpoint functions, or else `otherwise`.
+
+    PyTorch raises a `CheckpointException`, which is no `Exception`, around what it was doing when, say,
+    the disk was full.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # says that one process is enough, which is what we want
+            yield
+    except CheckpointException as failed:
+        error: BaseException | None = next(iter(failed.failures.values()))[0]
+        while error is not None:
+            if isinstance(error, OSError | KeyboardInterrupt):
+                raise error from None
+            error = error.__context__
+        raise otherwise from failed

@@ -15,7 +15,7 @@ from spanmix.train.hooks import Hook
 from spanmix.train.meter import Meter
 from spanmix.train.metrics import Metric, MetricsLog
 from spanmix.train.optimizer import learning_rate
-from spanmix.train.step import TrainStep
+from spanmix.train.step import TrainStep, require_finite_weights
 from spanmix.types import Batch
 
 Report = Callable[[int, int, Sequence[Metric]], None]
@@ -41,7 +41,11 @@ def train_loop(recipe: Recipe, parts: Parts, progress: Progress) -> Progress:
     """Train from `progress` to the recipe's last step and return where that is.
 
     The last step is always saved. Everything that is written down is written after the step's update
-    and before its checkpoint, so a run that goes on from a checkpoint repeats no line.
+    and before its checkpoint, so a run that goes on from a checkpoint repeats no line. Weights that are
+    not finite are neither measured nor saved.
+
+    Raises:
+        SpanmixError: the loss or a weight is not finite.
     """
     run = recipe.run
     step, tokens = progress.step, progress.tokens
@@ -53,18 +57,21 @@ def train_loop(recipe: Recipe, parts: Parts, progress: Progress) -> Progress:
         tokens += round(sum(losses.weights))
         parts.meter.update(batch, losses)
 
-        metrics: list[Metric] = []
         last = step == run.num_steps
-        if step % run.log_every_steps == 0 or last:
+        saves = last or step % run.save_every_steps == 0
+        hooks = [hook for hook in parts.hooks if last or step % hook.every_steps == 0]
+        if saves or hooks:
+            require_finite_weights(parts.model, step)
+        metrics: list[Metric] = []
+        if last or step % run.log_every_steps == 0:
             metrics += parts.meter.report(rate)
-        for hook in parts.hooks:
-            if step % hook.every_steps == 0 or last:
-                figures = hook.run(parts.model, step)
-                metrics += [Metric(hook.kind, name, value) for name, value in figures.items()]
+        for hook in hooks:
+            figures = hook.run(parts.model, step)
+            metrics += [Metric(hook.kind, name, value) for name, value in figures.items()]
         parts.log.write(metrics, step, loader_state.next_row, tokens)
         parts.report(step, run.num_steps, metrics)
 
         progress = Progress(step, tokens, loader_state)
-        if step % run.save_every_steps == 0 or last:
+        if saves:
             parts.checkpoints.save(progress, parts.model, parts.optimizer)
     return progress

@@ -14,21 +14,22 @@ from spanmix.data.sources import Mixture
 from spanmix.errors import InputError
 from spanmix.model.architecture import Architecture, preset
 from spanmix.model.decoder import Decoder
-from spanmix.model.folder import save_model_folder
+from spanmix.model.folder import require_place, save_model_folder
 from spanmix.objectives.choose import ObjectiveMixture
 from spanmix.objectives.objective import Alphabet
 from spanmix.text.corpus import Corpus
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.train import machine
-from spanmix.train.checkpoint import Checkpoints, Progress, read_state
+from spanmix.train.checkpoint import Checkpoints, Progress
 from spanmix.train.hooks import Hook
 from spanmix.train.loop import Parts, Report, train_loop
 from spanmix.train.meter import Meter
 from spanmix.train.metrics import MetricsLog
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.run_folder import adopt, check_corpus, is_run, locked, write_facts
+from spanmix.train.run_folder import adopt, check_corpus, is_run, locked, run_place, write_facts
 from spanmix.train.step import TrainStep
 
+_MODEL = "model"
 _PREFETCH_BATCHES = 2
 HookMaker = Callable[[Recipe, Corpus], Sequence[Hook]]
 
@@ -38,6 +39,7 @@ def train(
     out: Path,
     make_hooks: HookMaker = lambda recipe, corpus: (),
     report: Report = lambda done, total, metrics: None,
+    check: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Path:
     """Train a recipe in the folder `out`, or go on with the run that is there.
 
@@ -46,24 +48,25 @@ def train(
         out: the run's folder; after a crash the same call goes on from the newest checkpoint.
         make_hooks: builds what the loop calls now and then, from recipe and corpus.
         report: called after every step.
+        check: called with (stage, bytes done, bytes in all) while a large corpus is checked.
 
     Returns:
         The model folder of the finished run.
 
     Raises:
         InputError: corpus, recipe and run do not fit together; nothing has been written then.
+        SpanmixError: the loss or a weight is not finite, or the disk is full; what was saved before stays.
     """
-    corpus = Corpus.open(Path(recipe.corpus.path))
-    _check_tokenizer(recipe, corpus)
-    continues = is_run(out)
-    if continues:
+    out = run_place(out)
+    require_place(out / _MODEL)
+    corpus = Corpus.open(Path(recipe.corpus.path), check)
+    corpus.check_recipe(recipe)
+    if is_run(out):
         check_corpus(out, corpus.fingerprint)
         recipe = adopt(out, recipe)
     recipe = machine.resolve(recipe)
     loader = build_loader(recipe, corpus)
     architecture = build_architecture(recipe, corpus.tokenizer)
-    if not continues and out.is_dir() and any(path.name != "lock" for path in out.iterdir()):
-        raise InputError(f"{out} is neither empty nor a run; give another --out")
     with locked(out):
         return _train_locked(recipe, out, corpus, loader, architecture, make_hooks, report)
 
@@ -79,7 +82,8 @@ def _train_locked(
 ) -> Path:
     checkpoints = Checkpoints(out / "checkpoints", recipe.run.keep_checkpoints)
     newest = checkpoints.newest()
-    _check_length(recipe, newest)
+    if newest is not None:
+        _check_length(recipe, checkpoints.progress(newest))
     machine.prepare_process(recipe.run.num_threads)
     write_facts(out, recipe, corpus.fingerprint, _versions())
     model = Decoder(architecture, seed=recipe.run.seed).to(recipe.run.device)
@@ -102,7 +106,7 @@ def _train_locked(
     finally:
         log.close()
     return save_model_folder(
-        out / "model", model.cpu(), corpus.tokenizer, _card_facts(recipe, corpus, progress)
+        out / _MODEL, model.cpu(), corpus.tokenizer, _card_facts(recipe, corpus, progress)
     )
 
 
@@ -121,24 +125,10 @@ def build_architecture(recipe: Recipe, tokenizer: Tokenizer) -> Architecture:
     return preset(recipe.model.preset, tokenizer.vocab_size, context)
 
 
-def _check_tokenizer(recipe: Recipe, corpus: Corpus) -> None:
-    if recipe.tokenizer.path is None:
-        return
-    wanted = Tokenizer.load(Path(recipe.tokenizer.path)).fingerprint
-    if wanted != corpus.tokenizer.fingerprint:
+def _check_length(recipe: Recipe, progress: Progress) -> None:
+    if progress.step > recipe.run.num_steps:
         raise InputError(
-            f"the corpus {corpus.path} was made with another tokenizer ({corpus.tokenizer.fingerprint[:12]}) "
-            f"than tokenizer.path {recipe.tokenizer.path} ({wanted[:12]}); prepare the corpus again with it"
-        )
-
-
-def _check_length(recipe: Recipe, newest: Path | None) -> None:
-    if newest is None:
-        return
-    step = read_state(newest)["step"]
-    if step > recipe.run.num_steps:
-        raise InputError(
-            f"run.num_steps is {recipe.run.num_steps}, but the run is already at step {step}; "
+            f"run.num_steps is {recipe.run.num_steps}, but the run is already at step {progress.step}; "
             "use at least as many"
         )
 

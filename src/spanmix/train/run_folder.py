@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spanmix.config import RUN_FORMAT_VERSION, Recipe
 from spanmix.errors import InputError
-from spanmix.files import write_json, write_text
+from spanmix.files import follow, read_versioned, write_json, write_text
 from spanmix.recipes import load_recipe, to_fields, to_yaml
 
+_FACTS, _RECIPE, _LOCK = "run.json", "recipe.yaml", "lock"
 _MAY_CHANGE = (
     "corpus.",  # the corpus itself is known by its fingerprint
     "tokenizer.",
+    "data.global_batch_rows",  # rows are numbered for the whole run, whatever a step takes of them
     "parallel.",
     "evaluate.",
-    "data.global_batch_rows",
     "run.num_steps",
     "run.save_every_steps",
     "run.keep_checkpoints",
@@ -30,11 +30,39 @@ _RESOLVED = {"device": "auto", "precision": "auto", "num_threads": 0}
 """Fields of ``run`` that the first start decides, with the value that asks for it."""
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What ``run.json`` holds beside its format version."""
+
+    corpus_fingerprint: str
+    versions: dict[str, str]
+
+
+def run_place(out: Path) -> Path:
+    """Return the folder of the run that `out` names: links are followed, whether or not they end yet.
+
+    Raises:
+        InputError: it is a file, or a folder that is neither empty nor a run. What a new run leaves that was
+            killed before it was written down whole counts as empty.
+    """
+    out = follow(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; give a folder as --out")
+    if out.is_dir() and not is_run(out):
+        foreign = sorted(path.name for path in out.iterdir() if not _is_of_a_start(path))
+        if foreign:
+            raise InputError(
+                f"{out} is neither empty nor a run: it holds {foreign[0]!r}, but no {_RECIPE}; "
+                "give another --out"
+            )
+    return out
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the run's lock; raises `InputError` if another process writes to this run."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as file:
+    with (folder / _LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -46,7 +74,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a run."""
-    return (folder / "recipe.yaml").is_file()
+    return (folder / _RECIPE).is_file()
 
 
 def adopt(folder: Path, recipe: Recipe) -> Recipe:
@@ -57,7 +85,7 @@ def adopt(folder: Path, recipe: Recipe) -> Recipe:
     Raises:
         InputError: a field differs that would make this another run; every such field is listed.
     """
-    old = load_recipe(str(folder / "recipe.yaml"))
+    old = load_recipe(str(folder / _RECIPE))
     kept = {
         name: getattr(old.run, name)
         for name, open_value in _RESOLVED.items()
@@ -81,9 +109,9 @@ def adopt(folder: Path, recipe: Recipe) -> Recipe:
 def check_corpus(folder: Path, fingerprint: str) -> None:
     """Raise `InputError` if the run was made from another corpus."""
     try:
-        made_from = json.loads((folder / "run.json").read_text())["corpus_fingerprint"]
-    except (OSError, ValueError, KeyError):
-        raise InputError(f"{folder}/run.json is missing or damaged; the run cannot go on") from None
+        made_from = _read_facts(folder).corpus_fingerprint
+    except InputError as error:
+        raise InputError(f"{error}. Restore it to go on with the run, or give another --out") from error
     if made_from != fingerprint:
         raise InputError(
             f"the run {folder} was trained on corpus {made_from[:12]}, the recipe's corpus is "
@@ -98,8 +126,24 @@ def write_facts(folder: Path, recipe: Recipe, fingerprint: str, versions: dict[s
         "corpus_fingerprint": fingerprint,
         "versions": versions,
     }
-    write_json(folder / "run.json", facts)
-    write_text(folder / "recipe.yaml", to_yaml(recipe))
+    write_json(folder / _FACTS, facts)
+    write_text(folder / _RECIPE, to_yaml(recipe))
+
+
+def _read_facts(folder: Path) -> _Facts:
+    return read_versioned(folder / _FACTS, _Facts, RUN_FORMAT_VERSION)
+
+
+def _is_of_a_start(path: Path) -> bool:
+    """Whether a file is one that `locked` and `write_facts` make before ``recipe.yaml`` is there."""
+    if path.name == _FACTS:
+        try:
+            _read_facts(path.parent)
+        except InputError:
+            return False
+        return True
+    partial = tuple(f".{name}.partial-" for name in (_FACTS, _RECIPE))
+    return path.name == _LOCK or path.name.startswith(partial)
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

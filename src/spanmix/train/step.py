@@ -9,9 +9,15 @@ from torch import Tensor
 
 from spanmix.errors import SpanmixError
 from spanmix.model.decoder import Decoder
+from spanmix.model.finite import first_not_finite
 from spanmix.model.masks import AttentionMask
 from spanmix.train.loss import head_losses
 from spanmix.types import Batch, Segment
+
+_WAY_OUT = (
+    "Start a run with another --out and a lower optimizer.learning_rate, or with run.precision=fp32 if it "
+    "was bf16; with the same --out such a change would be refused"
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,16 @@ class TrainStep:
         raise SpanmixError(
             f"the loss is {losses.mean} and the gradient norm {losses.grad_norm} in rows "
             f"{batch.first_row} to {last}; nothing was updated. Documents in the batch (source, number): "
-            f"{documents[:20]}. Lower optimizer.learning_rate or run with run.precision=fp32"
+            f"{documents[:20]}. {_WAY_OUT}"
+        )
+
+
+def require_finite_weights(model: Decoder, step: int) -> None:
+    """Raise `SpanmixError` if the update of a step made a weight NaN or infinite."""
+    if bad := first_not_finite(model.state_dict()):
+        raise SpanmixError(
+            f"the update of step {step} made the tensor {bad} NaN or infinite; neither a checkpoint nor a "
+            f"model was written of it. {_WAY_OUT}"
         )
 
 

@@ -1,0 +1,140 @@
+"""Store named tensors as safetensors files, in shards with an index where they are large."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from spanmix.errors import InputError, SpanmixError
+from spanmix.files import read_json, write_json
+from spanmix.model.finite import first_not_finite
+
+WEIGHT_TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
+_WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_LEAST_BYTES = 2
+"""Of one weight, in any type that we read."""
+
+
+def write_weights(folder: Path, state: Mapping[str, Tensor], max_shard_bytes: int) -> None:
+    """Write the tensors into a folder, a new file wherever `max_shard_bytes` would be passed."""
+    shards: list[dict[str, Tensor]] = [{}]
+    filled = 0
+    for name, tensor in state.items():
+        if shards[-1] and filled + tensor.nbytes > max_shard_bytes:
+            shards.append({})
+            filled = 0
+        shards[-1][name] = tensor
+        filled += tensor.nbytes
+    names = [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
+    if len(shards) == 1:
+        names = [_WEIGHTS]
+    for file_name, shard in zip(names, shards, strict=True):
+        _write_shard(folder / file_name, shard)
+    if len(shards) > 1:
+        weight_map = {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
+        total = sum(tensor.nbytes for tensor in state.values())
+        write_json(folder / _INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+
+
+def require_enough_bytes(path: Path, num_parameters: int) -> None:
+    """Raise `InputError` if a folder's weights cannot hold so many parameters.
+
+    To be asked before a decoder is built: a damaged ``config.json`` may name ten million layers.
+    """
+    held = sum(file.stat().st_size for file in _weight_files(path))
+    if held < _LEAST_BYTES * num_parameters:
+        raise InputError(
+            f"{path / 'config.json'} asks for {num_parameters:,} parameters, but the weights beside it are "
+            f"{held:,} bytes; the two are not of one model, or the weights were cut short"
+        )
+
+
+def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Read the tensors of a folder.
+
+    Args:
+        path: the folder.
+        expected: name and shape of every tensor to read; others are passed over.
+
+    Raises:
+        InputError: a file or a tensor is missing or broken, or has another shape or type, or the numbers
+            are not finite.
+    """
+    state: dict[str, Tensor] = {}
+    for file in _weight_files(path):
+        try:
+            state |= _read_shard(file, expected)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{file} cannot be read as safetensors: {error}") from error
+    missing = sorted(expected.keys() - state.keys())
+    if missing:
+        raise InputError(f"{path}: {len(missing)} tensors are missing from the weights, first {missing[0]}")
+    types = sorted({WEIGHT_TYPES[tensor.dtype] for tensor in state.values()})
+    if len(types) > 1:
+        raise InputError(f"{path}: the weights are stored as {' and '.join(types)}; use one type for all")
+    if bad := first_not_finite(state):
+        raise InputError(
+            f"{path}: the tensor {bad} holds NaN or infinite numbers, so the model is of no use; train it "
+            "again with a lower learning rate, or take a copy from before"
+        )
+    return state
+
+
+def _write_shard(file: Path, shard: Mapping[str, Tensor]) -> None:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in shard.items()}
+    try:
+        save_file(tensors, file, metadata={"format": "pt"})
+    except SafetensorError as error:
+        # The library tells what the system said in its text alone: "… (os error 28)".
+        if found := re.search(r"os error (\d+)", str(error)):
+            code = int(found[1])
+            raise OSError(code, os.strerror(code), str(file)) from error
+        raise SpanmixError(f"{file} could not be written: {error}") from error
+
+
+def _read_shard(file: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    shard: dict[str, Tensor] = {}
+    with safe_open(file, framework="pt") as tensors:
+        for name in sorted(set(tensors.keys()) & expected.keys()):
+            found = tuple(tensors.get_slice(name).get_shape())
+            if found != expected[name]:
+                raise InputError(
+                    f"{file}: the tensor {name} has shape {list(found)}, but config.json "
+                    f"asks for {list(expected[name])}"
+                )
+            shard[name] = tensors.get_tensor(name)
+            if (dtype := shard[name].dtype) not in WEIGHT_TYPES:
+                raise InputError(
+                    f"{file}: the tensor {name} is stored as {str(dtype).removeprefix('torch.')}; "
+                    f"convert the weights to one of {', '.join(WEIGHT_TYPES.values())}"
+                )
+    return shard
+
+
+@dataclass(frozen=True)
+class _Index:
+    weight_map: dict[str, str]
+
+
+def _weight_files(path: Path) -> list[Path]:
+    if (path / _WEIGHTS).is_file():
+        return [path / _WEIGHTS]
+    if not (path / _INDEX).is_file():
+        raise InputError(f"{path} has neither {_WEIGHTS} nor {_INDEX}; it is not a whole model folder")
+    names = sorted(set(read_json(path / _INDEX, _Index).weight_map.values()))
+    for name in names:
+        # The index comes from whoever made the folder: a name may not lead out of it.
+        if Path(name).name != name:
+            raise InputError(f"{path / _INDEX} names the file {name!r}, which is not in the folder")
+        if not (path / name).is_file():
+            raise InputError(f"{path / name} is missing; {_INDEX} names it")
+    return [path / name for name in names]

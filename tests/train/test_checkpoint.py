@@ -1,0 +1,146 @@
+"""A checkpoint is whole or absent, and a changed byte in any of its files is noticed."""
+
+import errno
+import hashlib
+import json
+import shutil
+
+import pytest
+import torch
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+
+from spanmix.data.loader import LoaderState
+from spanmix.data.sources import SourcePosition
+from spanmix.errors import InputError, SpanmixError
+from spanmix.train.checkpoint import Checkpoints, Progress
+
+
+def progress(step: int) -> Progress:
+    return Progress(step, 100 * step, LoaderState("f" * 64, 4 * step, 1, 2, (SourcePosition(0, 3, 90),)))
+
+
+@pytest.fixture
+def parts(make_decoder):
+    """A tiny model and an optimizer that has made a step."""
+    model = make_decoder(1, 32, 1, 32, 96)
+    optimizer = torch.optim.AdamW(model.parameters())
+    sum(parameter.sum() for parameter in model.parameters()).backward()
+    optimizer.step()
+    return model, optimizer
+
+
+@pytest.fixture
+def checkpoints(tmp_path, parts):
+    """The checkpoints of steps 3 and 6."""
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2)
+    for step in (3, 6):
+        checkpoints.save(progress(step), *parts)
+    return checkpoints
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_flipped_bit_in_any_file_is_noticed_with_the_folder_to_remove(checkpoints, parts):
+    newest = checkpoints.newest()
+    files = [path for path in newest.iterdir() if path.is_file()]
+    cases = 0
+    for file in files:
+        content = file.read_bytes()
+        for place in {0, len(content) // 3, len(content) // 2, len(content) - 1}:
+            for bit in (1, 32):
+                damaged = bytearray(content)
+                damaged[place] ^= bit
+                file.write_bytes(damaged)
+                with pytest.raises(InputError) as error:
+                    checkpoints.load(newest, *parts)
+                message = str(error.value)
+                assert file.name in message or file.name == "SHA256SUMS", message
+                assert f"remove the folder {newest}; the run then goes on from step-3" in message
+                cases += 1
+        file.write_bytes(content)
+    assert cases == 8 * len(files) == 32
+    assert checkpoints.load(newest, *parts) == progress(6)
+
+
+def test_a_missing_file_is_noticed(checkpoints, parts):
+    newest = checkpoints.newest()
+    for name in names(newest):
+        shutil.copytree(newest, newest.with_name("step-9"))
+        (newest.with_name("step-9") / name).unlink()
+        with pytest.raises(InputError, match=name):
+            checkpoints.load(newest.with_name("step-9"), *parts)
+        shutil.rmtree(newest.with_name("step-9"))
+    assert len(names(newest)) == 4
+
+
+def as_before_sha256sums(checkpoint, **changes):
+    """Give a checkpoint the form of Spanmix's first version, whose ``state.json`` had no checksum."""
+    (checkpoint / "SHA256SUMS").unlink()
+    tensors = [path for path in checkpoint.iterdir() if path.name != "state.json"]
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tensors}
+    state = json.loads((checkpoint / "state.json").read_text())
+    (checkpoint / "state.json").write_text(json.dumps(state | {"files": files} | changes))
+
+
+def test_a_checkpoint_of_the_first_version_is_loaded(checkpoints, parts):
+    as_before_sha256sums(checkpoints.newest())
+    assert checkpoints.load(checkpoints.newest(), *parts) == progress(6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"step": "6"}, "step '6'"),
+        ({"step": -1}, "step -1"),
+        ({"tokens": None}, "tokens None"),
+        ({"loader": []}, r"loader \[\]"),
+        ({"loader": {"fingerprint": "f"}}, "no loader.next_row"),
+        ({"files": ["a"]}, r"files \['a'\]"),
+        ({"format_version": 2}, "format version 2, this Spanmix reads 1"),
+        ({"format_version": None}, "format_version None"),
+    ],
+)
+def test_a_damaged_state_names_file_and_field(checkpoints, parts, changes, said):
+    as_before_sha256sums(checkpoints.newest(), **changes)
+    with pytest.raises(InputError, match=f"state.json has {said}.*remove the folder"):
+        checkpoints.load(checkpoints.newest(), *parts)
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "7", "{", "", "\ufeff{}"])
+def test_a_state_that_is_no_object(checkpoints, parts, content):
+    (checkpoints.newest() / "SHA256SUMS").unlink()
+    (checkpoints.newest() / "state.json").write_text(content)
+    with pytest.raises(InputError, match=r"state\.json"):
+        checkpoints.progress(checkpoints.newest())
+
+
+def test_a_full_disk_is_one_paragraph_and_the_older_checkpoints_stay(checkpoints, parts, monkeypatch):
+    def full(self, plan, planner):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FileSystemWriter, "write_data", full)
+    with pytest.raises(
+        SpanmixError, match=r"step-9 could not be written: No space .*\([\d,]+ bytes are free"
+    ) as error:
+        checkpoints.save(progress(9), *parts)
+    assert error.value.exit_code == 1
+    assert names(checkpoints.folder) == ["step-3", "step-6"]
+    assert checkpoints.load(checkpoints.newest(), *parts) == progress(6)
+
+
+def test_an_interruption_stays_one(checkpoints, parts, monkeypatch):
+    def interrupted(self, plan, planner):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FileSystemWriter, "write_data", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save(progress(9), *parts)
+    assert names(checkpoints.folder) == ["step-3", "step-6"]
+
+
+def test_a_checkpoint_of_another_model_is_refused(checkpoints, make_decoder):
+    other = make_decoder(2, 32, 1, 32, 96)
+    with pytest.raises(InputError, match="does not hold the tensors of this model"):
+        checkpoints.load(checkpoints.newest(), other, torch.optim.AdamW(other.parameters()))

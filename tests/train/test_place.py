@@ -1,0 +1,91 @@
+"""Where a run can be written is known before any work is done."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spanmix.cli import main
+from spanmix.errors import InputError
+from spanmix.recipes import to_yaml
+from spanmix.train.run import train
+
+
+@pytest.fixture
+def short(recipe):
+    return replace(recipe, run=replace(recipe.run, num_steps=1))
+
+
+def test_a_link_as_out_is_followed_also_where_nothing_is_yet(short, tmp_path):
+    (tmp_path / "link").symlink_to("disk/run")
+    train(short, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "run" / "model" / "config.json").is_file()
+
+
+def test_the_models_place_as_a_link_is_followed(short, tmp_path):
+    (tmp_path / "run").mkdir()
+    train(short, tmp_path / "run")
+    (tmp_path / "run" / "model").rename(tmp_path / "elsewhere")
+    (tmp_path / "run" / "model").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "README.md").unlink()
+    train(short, tmp_path / "run")
+    assert (tmp_path / "run" / "model").is_symlink()
+    assert (tmp_path / "elsewhere" / "README.md").is_file()
+
+
+def test_places_that_cannot_hold_a_run_are_refused_before_the_corpus_is_read(short, tmp_path, monkeypatch):
+    monkeypatch.setattr("spanmix.train.run.Corpus", None)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "recipe.yaml").write_text(to_yaml(short))
+    (tmp_path / "run" / "model" / "thesis").write_text("mine")
+    places = {"file": "is a file", "circle": "in a circle", "run": "is not a model folder", ".": "'circle'"}
+    for name, said in places.items():
+        with pytest.raises(InputError, match=said):
+            train(short, tmp_path / name)
+    (tmp_path / "run" / "model" / "thesis").unlink()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "model")
+    with pytest.raises(InputError, match="model is a mount point"):
+        train(short, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("out", "said"), [("", "--out is empty"), (os.fsdecode(b"r\xff"), "not UTF-8")])
+def test_an_out_that_is_no_name_is_refused(capsys, short, tmp_path, monkeypatch, out, said):
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.yaml").write_text(to_yaml(short))
+    assert main(["train", "recipe.yaml", "--out", out]) == 2
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from spanmix.recipes import load_recipe
+from spanmix.train import run, run_folder
+run_folder.write_text = lambda path, text: os.kill(os.getpid(), signal.SIGKILL)
+run.train(load_recipe(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_run_killed_while_it_was_written_down_is_started_anew(short, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(to_yaml(short))
+    out = tmp_path / "run"
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "recipe.yaml"), str(out)]
+    assert subprocess.run(command, check=False, timeout=120).returncode == -9
+    (out / ".recipe.yaml.partial-123").write_text("corpus:")  # killed a moment later
+    assert sorted(path.name for path in out.iterdir()) == [".recipe.yaml.partial-123", "lock", "run.json"]
+    assert (train(short, out) / "config.json").is_file()
+
+
+def test_a_run_json_of_another_program_is_left_alone(short, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"command": "make"}))
+    with pytest.raises(InputError, match=r"neither empty nor a run: it holds 'run\.json'"):
+        train(short, tmp_path / "run")

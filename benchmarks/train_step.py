@@ -43,7 +43,8 @@ def full_rows(shape: Architecture, rows: int, row_tokens: int) -> Batch:
     ones = np.ones((rows, row_tokens))
     positions = np.tile(np.arange(row_tokens, dtype=np.int32), (rows, 1))
     inputs, targets = np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:])
-    return Batch(inputs, targets, ones.astype(np.float32), ones.astype(np.int32), positions, segments, 0)
+    weights, segment_ids = ones.astype(np.float32), ones.astype(np.int32)
+    return Batch(inputs, targets, weights, segment_ids, positions, np.zeros_like(ones, dtype=bool), segments, 0)
 
 
 def gptj(shape: Architecture) -> transformers.GPTJForCausalLM:
@@ -69,7 +70,7 @@ class Ours:
 
     def __init__(self, model: Decoder, batch: Batch) -> None:
         self.batch = batch
-        self.train_step = TrainStep(model, build_adamw(model, OPTIMIZER), torch.bfloat16, 0, 1.0)
+        self.train_step = TrainStep(model, build_adamw(model, OPTIMIZER), torch.bfloat16, 0, OPTIMIZER)
 
     def step(self) -> float:
         return self.train_step(self.batch, 1e-4).mean

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spanmix import config
+from spanmix import config, data_configs, objective_configs
 from spanmix.config import Recipe
 from spanmix.errors import InputError
 from spanmix.recipes import recipe_from_fields
@@ -15,7 +15,13 @@ from spanmix.recipes import recipe_from_fields
 VALID: dict[str, Any] = {
     "corpus": {"path": "corpus"},
     "model": {"preset": "demo"},
-    "objectives": [{"name": "causal", "weight": 1}, {"name": "infill", "weight": 1}],
+    "objectives": [
+        {"name": "causal", "weight": 1},
+        {"name": "infill", "weight": 1},
+        {"name": "fim", "weight": 1},
+        {"name": "prefix_lm", "weight": 1},
+        {"name": "ul2", "weight": 1},
+    ],
     "data": {"row_tokens": 512, "global_batch_rows": 8, "sources": [{"name": "code", "weight": 0.8}]},
     "optimizer": {"learning_rate": 1e-3},
     "schedule": {"warmup_steps": 10},
@@ -33,7 +39,38 @@ BAD: list[tuple[str, Any, str]] = [
     ("objectives.0.weight", float("nan"), "objectives.weight"),
     ("tokenizer.num_sentinels", 0, "tokenizer.num_sentinels"),
     ("objectives", [], "objectives"),
-    ("objectives.0.name", "denoise", "objectives.name"),
+    ("objectives.0.name", "denoise", "objectives.0.name"),
+    ("objectives.1.span_lengths", "normal", "objectives.span_lengths"),
+    ("objectives.1.mean_span_tokens", 0.5, "objectives.mean_span_tokens"),
+    ("objectives.1.mean_span_tokens", 10_001.0, "objectives.mean_span_tokens"),
+    ("objectives.1", {"name": "infill", "weight": 1, "span_lengths": "poisson"}, "poisson needs 1 to 10,000"),
+    ("objectives.1.cut", "byte", "objectives.cut"),
+    ("objectives.1.span_units.random", 1e7, "objectives.span_units.random"),
+    ("objectives.1.span_units.lines", -1.0, "objectives.span_units.lines"),
+    ("objectives.1.span_units.blocks", 1e-7, "objectives.span_units.blocks"),
+    ("objectives.1.span_units.nodes", -0.5, "objectives.span_units.nodes"),
+    ("objectives.1.span_units", {"random": 0}, "objectives.span_units"),
+    ("objectives.2.spm_share", 1.5, "objectives.spm_share"),
+    ("objectives.2.cut", "line", "objectives.cut"),
+    ("objectives.3.min_share", -0.1, "min_share"),
+    ("objectives.3.max_share", 1.2, "max_share"),
+    ("objectives.4.max_spans", 1, "objectives.max_spans"),
+    ("objectives.4.mode_tokens", ["<r>", "<s>"], "objectives.mode_tokens"),
+    ("objectives.4.mode_token", "<x>", "objectives.mode_token"),
+    ("tokenizer.extra_tokens", ["<sep>"], "tokenizer.extra_tokens"),
+    ("tokenizer.extra_tokens", ["<a>", "<a>"], "tokenizer.extra_tokens"),
+    ("tokenizer.extra_tokens", ["two words"], "tokenizer.extra_tokens"),
+    ("data.sources.0.max_epochs", 0, "data.sources.max_epochs"),
+    ("data.stages", [{"from_step": 0, "weights": {"code": 1}}], "data.stages.from_step"),
+    ("data.stages", [{"from_step": 5, "weights": {}}], "data.stages.weights"),
+    ("data.stages", [{"from_step": 5, "weights": {"code": 0}}], "data.stages.weights.code"),
+    ("data.stages", [{"from_step": 5, "weights": {"cod": 1}}], "use the names in data.sources: code"),
+    ("data.stages", [{"from_step": n, "weights": {"code": 1}} for n in (9, 5)], "list the stages in order"),
+    ("data.corruption", "none", "data.corruption"),
+    ("data.unit", "file", "data.unit"),
+    ("data.positions", "reset", "data.positions"),
+    ("data.document_mask", False, "bidirectional objective prefix_lm"),
+    ("optimizer.z_loss", -1e-4, "optimizer.z_loss"),
     ("objectives.0.weight", 0, "objectives.weight"),
     ("objectives.1.weight", -1.5, "objectives.weight"),
     ("objectives.1.max_ratio", 1.4, "max_ratio"),
@@ -153,9 +190,15 @@ def test_every_number_with_a_bound_is_tried():
     sections = {
         "corpus": config.CorpusConfig,
         "tokenizer": config.TokenizerConfig,
-        "objectives": config.ObjectiveConfig,
-        "data": config.DataConfig,
-        "data.sources": config.SourceConfig,
+        "objectives": objective_configs.CausalConfig,
+        "objectives.infill": objective_configs.InfillConfig,
+        "objectives.span_units": objective_configs.SpanUnitsConfig,
+        "objectives.fim": objective_configs.FimConfig,
+        "objectives.prefix_lm": objective_configs.PrefixLMConfig,
+        "objectives.ul2": objective_configs.Ul2Config,
+        "data": data_configs.DataConfig,
+        "data.sources": data_configs.SourceConfig,
+        "data.stages": data_configs.StageConfig,
         "optimizer": config.OptimizerConfig,
         "schedule": config.ScheduleConfig,
         "run": config.RunConfig,
@@ -166,7 +209,20 @@ def test_every_number_with_a_bound_is_tried():
         f"{section}.{field.name}"
         for section, kind in sections.items()
         for field in dataclasses.fields(kind)
-        if field.type in ("int", "float")
+        if field.type in ("int", "float", "int | None", "float | None")
     }
-    assert len(numbers) > 25
-    assert numbers - tried == set()
+    tried |= {
+        f"objectives.{VALID['objectives'][int(where.split('.')[1])]['name']}.{where.split('.')[-1]}"
+        for where, _, _ in BAD
+        if where.startswith("objectives.")
+    }
+    tried |= {
+        f"objectives.span_units.{where.split('.')[-1]}" for where, _, _ in BAD if ".span_units." in where
+    }
+    shared = {field.name for field in dataclasses.fields(objective_configs.CausalConfig)}
+    tried |= {"data.stages.from_step"}  # within lists, above
+    inherited = {
+        f"objectives.{kind}.{name}" for kind in ("infill", "fim", "prefix_lm", "ul2") for name in shared
+    }
+    assert len(numbers) > 40
+    assert numbers - tried - inherited == set()

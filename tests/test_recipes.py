@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanmix import config
+from spanmix import config, data_configs, objective_configs
 from spanmix.config import Recipe
 from spanmix.errors import InputError
 from spanmix.recipes import (
@@ -123,7 +123,7 @@ def test_overrides_reach_every_depth(path):
     recipe = load_recipe(path, overrides)
     assert recipe.run.seed == 7
     assert recipe.optimizer.learning_rate == 3e-4
-    assert [objective.max_spans for objective in recipe.objectives] == [8, 4]
+    assert recipe.objectives[1].max_spans == 4
     assert [source.name for source in recipe.data.sources] == ["rust", "prose"]
     assert recipe.evaluate.every_steps == 20
     assert recipe.tokenizer.path == "some/folder"
@@ -276,9 +276,15 @@ def test_the_recipe_page_documents_every_field_with_its_default():
         "corpus.sources": config.SourceFilesConfig,
         "tokenizer": config.TokenizerConfig,
         "model": config.ModelConfig,
-        "objectives": config.ObjectiveConfig,
-        "data": config.DataConfig,
-        "data.sources": config.SourceConfig,
+        "objectives": objective_configs.CausalConfig,
+        "objectives.infill": objective_configs.InfillConfig,
+        "objectives.span_units": objective_configs.SpanUnitsConfig,
+        "objectives.fim": objective_configs.FimConfig,
+        "objectives.prefix_lm": objective_configs.PrefixLMConfig,
+        "objectives.ul2": objective_configs.Ul2Config,
+        "data": data_configs.DataConfig,
+        "data.sources": data_configs.SourceConfig,
+        "data.stages": data_configs.StageConfig,
         "optimizer": config.OptimizerConfig,
         "schedule": config.ScheduleConfig,
         "run": config.RunConfig,
@@ -286,18 +292,31 @@ def test_the_recipe_page_documents_every_field_with_its_default():
         "evaluate": config.EvaluateConfig,
     }
     assert {name.split(".")[0] for name in kinds} == {field.name for field in dataclasses.fields(Recipe)}
-    documented = documented_fields()
-    assert documented == {name: [f.name for f in dataclasses.fields(kind)] for name, kind in kinds.items()}
+    shared = {field.name for field in dataclasses.fields(objective_configs.CausalConfig)}
+    fields = {
+        name: [
+            f for f in dataclasses.fields(kind) if not name.startswith("objectives.") or f.name not in shared
+        ]
+        for name, kind in kinds.items()
+    }
+    documented = {name: set(rows) for name, rows in documented_fields().items()}
+    assert documented == {name: {field.name for field in own} for name, own in fields.items()}
     text = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
-    for section, kind in kinds.items():
-        part = text.split(f"## `{section}", 1)[1].split("\n## ", 1)[0]
-        for field in dataclasses.fields(kind):
+    for section, own in fields.items():
+        first, _, rest = section.partition(".")
+        heading = f"## `{first}[].{rest}`" if first == "objectives" and rest else f"## `{section}"
+        part = text.split(heading, 1)[1].split("\n## ", 1)[0]
+        for field in own:
             row = next(line for line in part.splitlines() if line.startswith(f"| `{field.name}` |"))
             assert f"| {shown_default(field)} |" in row, f"{section}.{field.name}: {row}"
 
 
 def shown_default(field: "dataclasses.Field[object]") -> str:
     """A default as a recipe would write it; a required field says so."""
+    if field.name == "name":
+        return "required"  # it tells which objective is meant
+    if field.default_factory is not dataclasses.MISSING:
+        return "below"
     if field.default is dataclasses.MISSING:
         return "required"
     text = field.default if isinstance(field.default, str) else json.dumps(field.default)

@@ -47,8 +47,9 @@ def worked_example() -> Batch:
         weights + [0.0] * padding,
         segment_ids + [PAD_SEGMENT] * padding,
         positions + list(range(padding)),
+        [False] * (len(ids) + padding),
     )
-    kinds = (np.int32, np.int32, np.float32, np.int32, np.int32)
+    kinds = (np.int32, np.int32, np.float32, np.int32, np.int32, np.bool_)
     rows = [np.array([array], kind) for array, kind in zip(arrays, kinds, strict=True)]
     return Batch(*rows, tuple(segments), 0)
 
@@ -84,7 +85,7 @@ def test_rows_cuts_a_micro_batch():
     row = worked_example()
     second = tuple(Segment(1, s.start, s.length, s.prefix_length, s.objective, s.ref) for s in row.segments)
     arrays = [np.repeat(a, 3, axis=0) for a in (row.token_ids, row.targets, row.loss_weights)]
-    arrays += [np.repeat(a, 3, axis=0) for a in (row.segment_ids, row.positions)]
+    arrays += [np.repeat(a, 3, axis=0) for a in (row.segment_ids, row.positions, row.in_prefix)]
     batch = Batch(*arrays, second, 40)
     part = batch.rows(1, 3)
     assert part.num_rows == 2 and part.first_row == 41

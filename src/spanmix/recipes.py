@@ -208,15 +208,26 @@ def _index(node: list[Any], part: str, key: str) -> int:
 def _check_keys(value: Any, kind: Any, name: str, prefix: str) -> None:
     """Raise on any key that `kind` (a dataclass, or a container of them) does not have."""
     origin = get_origin(kind)
-    if origin in (typing.Union, types.UnionType):
+    if origin is typing.Annotated:
+        _check_keys(value, _named(value, get_args(kind)[0], name, prefix), name, prefix)
+    elif origin in (typing.Union, types.UnionType):
         for option in get_args(kind):
             _check_keys(value, option, name, prefix)
     elif origin is tuple and isinstance(value, list):
         for i, item in enumerate(value):
             _check_keys(item, get_args(kind)[0], name, f"{prefix}{i}.")
     elif dataclasses.is_dataclass(kind) and isinstance(value, dict):
-        known = get_type_hints(kind)
+        known = get_type_hints(kind, include_extras=True)
         for key, item in value.items():
             if key not in known:
                 raise InputError(f"{name}: unknown key {prefix}{key}{nearest(str(key), known)}")
             _check_keys(item, known[key], name, f"{prefix}{key}.")
+
+
+def _named(value: Any, kinds: Any, name: str, prefix: str) -> Any:
+    """Return the one of several dataclasses that the value's ``name`` asks for."""
+    by_name = {option.name: option for option in get_args(kinds)}
+    asked = value.get("name") if isinstance(value, dict) else None
+    if asked not in by_name:
+        raise InputError(f"{name}: {prefix}name is {asked!r}{nearest(str(asked), by_name)}")
+    return by_name[asked]

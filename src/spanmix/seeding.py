@@ -58,6 +58,7 @@ def draw(
     epoch: int,
     document_ids: Sequence[int] | NDArray[np.integer],
     n: int,
+    first: int = 0,
 ) -> UInt64Array:
     """Draw `n` 64-bit words for each document.
 
@@ -68,6 +69,7 @@ def draw(
         epoch: the source's epoch, from 0.
         document_ids: ids of the documents, shape [D].
         n: words per document.
+        first: how many words of each sequence to pass over.
 
     Returns:
         uint64 array [D, n]; row d is the SplitMix64 sequence started at the document's key.
@@ -80,7 +82,7 @@ def draw(
     with np.errstate(over="ignore"):
         ids_D = np.asarray(document_ids, dtype=np.int64).astype(np.uint64)
         states_D = _mix_array(key ^ _mix_array(ids_D + golden))
-        steps_N = np.arange(1, n + 1, dtype=np.uint64) * golden
+        steps_N = np.arange(first + 1, first + n + 1, dtype=np.uint64) * golden
         return _mix_array(states_D[:, None] + steps_N[None, :])
 
 

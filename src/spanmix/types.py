@@ -18,7 +18,8 @@ positions of a row, because its last token is only ever predicted. Packed into o
     segment_ids   1  1  1  1  1  1  1  1  1 |  2  2  2 |  0  0
     positions     0  1  2  3  4  5  6  7  8 |  0  1  2 |  0  1
 
-PAD is segment 0: it attends to itself alone, and it never carries loss.
+PAD is segment 0: it attends to itself alone, and it never carries loss. With a bidirectional prefix
+(`Example.prefix_length`), ``in_prefix`` marks the positions that all of their segment may see.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Document:
         path: where it came from, unique within the source.
         language: language name, such as ``python``, or ``""``.
         licence: SPDX expression, or ``""`` if unknown.
+        prompt_characters: how many characters at the start of the text are a prompt; the rest is the
+            response to it. 0 in a file that has none.
     """
 
     text: str
@@ -75,6 +78,7 @@ class Document:
     path: str
     language: str = ""
     licence: str = ""
+    prompt_characters: int = 0
 
 
 class DocumentRef(NamedTuple):
@@ -139,7 +143,8 @@ class Batch:
         targets: int32 [B, T]; ``targets[b, t]`` is the token after ``token_ids[b, t]``.
         loss_weights: float32 [B, T], the weight of each target.
         segment_ids: int32 [B, T]; 1, 2, … within a row, `PAD_SEGMENT` on padding.
-        positions: int32 [B, T], from 0 in every segment.
+        positions: int32 [B, T], from 0 in every segment (or through the row, if the recipe says so).
+        in_prefix: bool [B, T], what all of its segment may see; see `spanmix.model.masks`.
         segments: the examples in the batch, by row and start.
         first_row: number of the first row in the whole run.
     """
@@ -149,13 +154,14 @@ class Batch:
     loss_weights: FloatArray
     segment_ids: IntArray
     positions: IntArray
+    in_prefix: NDArray[np.bool_]
     segments: tuple[Segment, ...]
     first_row: int
 
     def __post_init__(self) -> None:
         shape = self.token_ids.shape
         assert len(shape) == 2
-        for array in (self.targets, self.loss_weights, self.segment_ids, self.positions):
+        for array in (self.targets, self.loss_weights, self.segment_ids, self.positions, self.in_prefix):
             assert array.shape == shape, f"{array.shape} beside token_ids {shape}"
 
     @property
@@ -177,6 +183,7 @@ class Batch:
             self.loss_weights[part],
             self.segment_ids[part],
             self.positions[part],
+            self.in_prefix[part],
             chosen,
             self.first_row + start,
         )

@@ -1,12 +1,14 @@
 """Packing loses nothing, cuts nothing, and lays a batch out as the worked example of types.py says."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spanmix.data.packing import collate, pack
+from spanmix.data_configs import DataConfig, SourceConfig
 from spanmix.types import DocumentRef, Example
 
 
@@ -44,7 +46,12 @@ def test_the_worked_example():
         weights[0] = 0
         return Example(ids, weights, 0, 0, DocumentRef(0, 0, 0, 0))
 
-    batch = collate([[make(infill), make(causal)]], 14, pad_id=9, first_row=7)
+    config = DataConfig(32, 1, (SourceConfig("code", 1.0),))
+    whole = collate([[make(infill), make(causal)]], config, pad_id=9, first_row=7)
+    assert not whole.loss_weights[0, 14:].any() and not whole.segment_ids[0, 14:].any()
+    names = ("token_ids", "targets", "loss_weights", "segment_ids", "positions", "in_prefix")
+    batch = replace(whole, **{name: getattr(whole, name)[:, :14] for name in names})
+    assert not batch.in_prefix.any()
     assert batch.token_ids.tolist() == [[0, 10, 3, 12, 0, 1, 3, 11, 2, 0, 20, 21, 9, 9]]
     assert batch.targets.tolist() == [[10, 3, 12, 0, 1, 3, 11, 2, 0, 20, 21, 0, 9, 9]]
     assert batch.loss_weights.tolist() == [[1] * 12 + [0, 0]]

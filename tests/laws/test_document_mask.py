@@ -126,3 +126,30 @@ def test_pad_sees_only_pad():
     mask = AttentionMask.from_segments(segments).allowed_BTS[0]
     assert not mask[5:, :5].any() and not mask[:5, 5:].any()
     assert torch.equal(mask[5:, 5:], torch.ones(4, 4, dtype=torch.bool).tril())
+
+
+def test_a_prefix_sees_itself_in_both_directions_and_nothing_else_of_the_future(decoder):
+    """Every pair: what a position's logits depend on is what the definition lets it see, and no more."""
+    lengths, prefixes, num_pad = (5, 1, 7), (3, 0, 7), 3
+    segments, positions = pack(lengths, num_pad)
+    in_prefix = torch.tensor(
+        [[t < p for n, p in zip(lengths, prefixes, strict=True) for t in range(n)] + [False] * num_pad]
+    )
+    token_ids = random_ids(segments.shape[1], 5)
+    mask = AttentionMask.from_segments(segments, in_prefix)
+
+    @torch.no_grad()
+    def logits(ids, dtype):
+        return decoder.head(decoder(ids, positions, mask, dtype=dtype)).float()[0]
+
+    for dtype in (torch.float32, torch.bfloat16):
+        before = logits(token_ids, dtype)
+        for changed in range(segments.shape[1]):
+            other = token_ids.clone()
+            other[0, changed] = (other[0, changed] + 1) % VOCAB
+            moved = (logits(other, dtype) != before).any(dim=-1)
+            same = segments[0] == segments[0, changed]
+            behind = torch.arange(len(same)) >= changed
+            # Through a later layer a prefix passes nothing on that its readers could not see themselves.
+            expected = same & (behind | in_prefix[0, changed])
+            assert torch.equal(moved, expected), (changed, dtype)

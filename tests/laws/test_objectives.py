@@ -1,6 +1,7 @@
-"""Laws 1, 3 and 6: nothing is lost by corruption, no target is cut, and the right tokens carry loss."""
+"""Laws 1, 3, 6 and 7 for every objective: nothing is lost, no target is cut, the right tokens carry loss."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,148 +9,300 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanmix.config import ObjectiveConfig
 from spanmix.errors import InputError
-from spanmix.objectives.causal import Causal
+from spanmix.objective_configs import (
+    CausalConfig,
+    FimConfig,
+    InfillConfig,
+    PrefixLMConfig,
+    PromptResponseConfig,
+    SpanUnitsConfig,
+    Ul2Config,
+)
+from spanmix.objectives.build import build, denoisers
+from spanmix.objectives.characters import CharacterCutter
 from spanmix.objectives.choose import ObjectiveMixture
-from spanmix.objectives.infill import Infill, num_positions
-from spanmix.objectives.objective import Alphabet, DocumentKey
+from spanmix.objectives.objective import Alphabet, DocumentKey, TokenizedDocument, write_all
 from spanmix.objectives.spans import Corruption, draw_spans
-from spanmix.types import ControlIds, Example
+from spanmix.types import Example
 
-VOCAB, NUM_MASKS = 64, 16
-CONTROL = ControlIds(eot=0, sep=1, eom=2, pad=3, masks=tuple(range(VOCAB - 1, VOCAB - 1 - NUM_MASKS, -1)))
-FIRST_PLAIN, LAST_PLAIN = 4, VOCAB - NUM_MASKS - 1
-LINE_END = 10
-ENDS_LINE = np.arange(VOCAB) == LINE_END
-ALPHABET = Alphabet(CONTROL, ENDS_LINE)
+MODES = ("<unused_0>", "<unused_1>", "<unused_2>")
+LINES = [
+    "def area(radius):\n",
+    "    r2 = radius * radius\n",
+    "\n",
+    "\treturn 3.14159 * r2\r\n",
+    "x=" + "1" * 300 + "\n",
+]
+LINES += [
+    "class Näme_mit_Umlaut(Base):\n",
+    "    pass  # ☃🦉\n",
+    "print('hello, wörld')\n",
+    "        deep()\n",
+    "no line end",
+]
+
+
+@pytest.fixture(scope="session")
+def parts(tokenizer):
+    """Alphabet and cutter of the tiny tokenizer, with fillers in the place of what it does not have."""
+    special = {name: int(i) for name in MODES for i in [tokenizer.special_ids[name]]}
+    fillers = [
+        i for name, i in tokenizer.special_ids.items() if name.startswith("<unused_") and name not in MODES
+    ]
+    special |= dict(zip(("<fim_prefix>", "<fim_suffix>", "<fim_middle>"), fillers, strict=False))
+    alphabet = Alphabet(tokenizer.control, tokenizer.ends_line, special)
+    return alphabet, CharacterCutter(tokenizer.encode, tokenizer.token_bytes, tokenizer.num_bytes)
+
+
+mode_tokens = st.sampled_from([None, MODES[0]])
 
 
 @st.composite
-def cases(draw):
-    """A document, its key, a row length and an infill configuration."""
-    max_spans = draw(st.integers(2, NUM_MASKS))
-    shortest = num_positions(2 * max_spans, max_spans) + 10
-    row_tokens = draw(st.integers(max(32, shortest), 320))
+def infill_configs(draw):
     low = draw(st.floats(0, 1))
-    config = ObjectiveConfig(
-        "infill",
-        1.0,
+    lengths = draw(st.sampled_from(["uniform", "uniform", "fixed", "geometric", "poisson"]))
+    units = draw(st.sampled_from(["random", "random", "lines", "blocks", "nodes"]))
+    return InfillConfig(
+        weight=1,
+        mode_token=draw(mode_tokens),
         min_ratio=low,
         max_ratio=draw(st.floats(low, 1)),
+        span_lengths=lengths,
+        mean_span_tokens=draw(st.floats(1, 40))
+        if lengths != "uniform"
+        else draw(st.sampled_from([None, 3.0])),
         one_span_probability=draw(st.sampled_from([0.0, 0.5, 1.0])),
-        max_spans=max_spans,
+        max_spans=draw(st.integers(2, 9)),
+        span_units=SpanUnitsConfig(**{"random": 0.0, units: 1.0}),
+        cut=draw(st.sampled_from(["token", "character"])),
+        bidirectional=draw(st.booleans()),
+        loss_on_shown=draw(st.booleans()),
         loss_on_sentinels=draw(st.booleans()),
     )
-    length = draw(
-        st.one_of(st.integers(1, 8), st.integers(1, 1000), st.integers(row_tokens - 3, row_tokens + 3))
-    )
-    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
-    tokens = generator.integers(FIRST_PLAIN, LAST_PLAIN + 1, size=length).astype(np.int32)
-    key = DocumentKey(
-        draw(st.integers(0, 99)), 0, draw(st.integers(0, 2**64 - 1)), draw(st.integers(0, 999)), 0
-    )
-    return tokens, key, row_tokens, config
 
 
-def answers(example: Example) -> list[list[int]]:
+@st.composite
+def prefix_configs(draw):
+    low = draw(st.floats(0, 1))
+    high = draw(st.floats(low, 1))
+    both = draw(st.booleans())
+    return PrefixLMConfig(
+        weight=1, mode_token=draw(mode_tokens), min_share=low, max_share=high, bidirectional=both
+    )
+
+
+fim_configs = st.builds(
+    FimConfig,
+    weight=st.just(1),
+    mode_token=mode_tokens,
+    spm_share=st.sampled_from([0.0, 0.5, 1.0]),
+    cut=st.sampled_from(["token", "character"]),
+)
+ul2_configs = st.builds(
+    Ul2Config,
+    weight=st.just(1),
+    mode_tokens=st.sampled_from([(), MODES]),
+    bidirectional=st.booleans(),
+    max_spans=st.just(9),
+)
+CONFIGS = {
+    "causal": st.builds(CausalConfig, weight=st.just(1), mode_token=mode_tokens),
+    "infill": infill_configs(),
+    "fim": fim_configs,
+    "prefix_lm": prefix_configs(),
+    "prompt_response": st.builds(PromptResponseConfig, weight=st.just(1)),
+    "ul2": ul2_configs,
+}
+
+
+@st.composite
+def documents(draw, tokenizer):
+    """A text from one token to several rows, as tokens; some are Python, some have a prompt."""
+    text = "".join(draw(st.lists(st.sampled_from(LINES), min_size=1, max_size=40)))
+    text = draw(st.sampled_from([text, text, text[:1], text[: 1 + len(text) // 2]]))
+    tokens = np.array(tokenizer.encode(text), dtype=np.int32)
+    prompt = draw(st.integers(1, len(tokens)))
+    language = draw(st.sampled_from(["python", "python", "prose"]))
+    return text, TokenizedDocument(tokens, language, prompt)
+
+
+keys = st.builds(
+    DocumentKey,
+    seed=st.integers(0, 99),
+    source=st.just(0),
+    source_key=st.integers(0, 2**64 - 1),
+    document=st.integers(0, 999),
+    epoch=st.just(0),
+    corruption_epoch=st.integers(0, 9),
+)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_objective_is_undone_and_fits_its_row(name, tokenizer, parts):
+    alphabet, cutter = parts
+    met: Counter[str] = Counter()
+
+    @given(CONFIGS[name], documents(tokenizer), keys, st.integers(64, 400), st.data())
+    def check(config, document_and_text, key, row_tokens, data):
+        text, document = document_and_text
+        objective = build(3, data.draw(st.sampled_from(denoisers(config))), alphabet, cutter)
+        row_tokens = max(row_tokens, objective.wanted_room)
+        examples = write_all(objective, document, key, row_tokens)
+        restored = np.concatenate([objective.restore(example) for example in examples])
+        assert tokenizer.decode_bytes(restored.tolist()) == text.encode()
+        if getattr(config, "cut", "token") != "character" and not met_units(config):
+            assert restored.tolist() == document.tokens.tolist()
+        for number, example in enumerate(examples):
+            assert example.num_positions <= row_tokens
+            assert example.ref == key.ref(number) and example.objective == 3
+            assert (
+                example.token_ids[0] == alphabet.control.eot and alphabet.control.pad not in example.token_ids
+            )
+            assert (example.loss_weights[: max(1, example.prefix_length)] == 0).all()
+            assert example.prefix_length == 0 or getattr(config, "bidirectional", False)
+        met["one-token file"] += len(document.tokens) == 1
+        met["longer than a row"] += len(examples) > 1
+        met["ends inside a line"] += not text.endswith("\n")
+        met["beyond ASCII"] += not text.isascii()
+
+    check()
+    assert len(met) == 4 and min(met.values()) >= 10, met
+
+
+def met_units(config):
+    """Whether spans are lines, blocks or nodes."""
+    units = getattr(config, "span_units", None)
+    return units is not None and not units.random
+
+
+def test_infill_is_laid_out_as_the_contract_says(tokenizer, parts):
+    alphabet, cutter = parts
+    control = alphabet.control
+    met: Counter[str] = Counter()
+
+    @given(infill_configs(), documents(tokenizer), keys, st.integers(64, 400))
+    def check(config, document_and_text, key, row_tokens):
+        _, document = document_and_text
+        objective = build(0, config, alphabet, cutter)
+        for example in write_all(objective, document, key, max(row_tokens, objective.wanted_room)):
+            ids = example.token_ids.tolist()
+            num_start, sep = len(objective.start_ids), ids.index(control.sep)
+            assert ids[sep - 1] == ids[-1] == control.eot and ids.count(control.eot) == 3
+            spans = answers(example, control)
+            assert 1 <= len(spans) <= config.max_spans and all(spans)
+            shown = ids[num_start : sep - 1]
+            masks = [token for token in shown if token in control.masks]
+            assert masks == list(control.masks[: len(spans)])
+            assert not any(a in control.masks and b in control.masks for a, b in pairwise(shown))
+            for i, (token, weight) in enumerate(zip(ids, example.loss_weights.tolist(), strict=True)):
+                sentinel = token == control.sep or token in control.masks
+                silent = (config.bidirectional or not config.loss_on_shown) and i <= sep
+                assert weight == float(
+                    not (i < num_start or silent or (sentinel and not config.loss_on_sentinels))
+                )
+            assert example.prefix_length == (sep + 1 if config.bidirectional else 0)
+            met["many spans"] += len(spans) >= 4
+            met["empty prefix"] += shown[0] == control.masks[0]
+            met["empty suffix"] += shown[-1] == masks[-1]
+            met["whole piece hidden"] += len(shown) == 1
+            met["mode token"] += num_start == 2
+
+    check()
+    assert len(met) == 5 and min(met.values()) >= 10, met
+
+
+def answers(example: Example, control) -> list[list[int]]:
     """The hidden spans, read the way a model is asked: sentinel, tokens, <eom>."""
     ids = example.token_ids.tolist()
-    tail = ids[ids.index(CONTROL.sep) + 1 :]
+    tail = ids[ids.index(control.sep) + 1 :]
     spans = []
-    while tail[0] != CONTROL.eot:
-        assert tail[0] == CONTROL.masks[len(spans)], "sentinels count from 1 in each piece"
-        end = tail.index(CONTROL.eom)
+    while tail[0] != control.eot:
+        assert tail[0] == control.masks[len(spans)], "sentinels count from 1 in each piece"
+        end = tail.index(control.eom)
         spans.append(tail[1:end])
         tail = tail[end + 1 :]
     assert len(tail) == 1
     return spans
 
 
-def test_infill_is_undone_and_never_cut():
+def test_spans_of_characters_are_encoded_as_an_editor_would(tokenizer, parts):
+    """Each part of an example is what the part's text is encoded to by itself."""
+    alphabet, cutter = parts
     met: Counter[str] = Counter()
 
-    @given(cases())
-    def check(case):
-        tokens, key, row_tokens, config = case
-        infill = Infill(0, config, ALPHABET, row_tokens)
-        examples = infill.examples(tokens, key)
-        pieces = [infill.restore(example) for example in examples]
-        assert np.concatenate(pieces).tolist() == tokens.tolist()
-        for number, example in enumerate(examples):
-            assert example.num_positions <= row_tokens
-            assert example.ref.piece == number
-            ids = example.token_ids.tolist()
-            sep = ids.index(CONTROL.sep)
-            assert ids[0] == ids[sep - 1] == ids[-1] == CONTROL.eot
-            assert ids.count(CONTROL.eot) == 3
-            spans = answers(example)
-            assert 1 <= len(spans) <= config.max_spans and all(spans)
-            shown = ids[1 : sep - 1]
-            masks = [token for token in shown if token in CONTROL.masks]
-            assert masks == list(CONTROL.masks[: len(spans)])
-            adjacent = pairwise(shown)
-            assert not any(a in CONTROL.masks and b in CONTROL.masks for a, b in adjacent)
-            met["many spans"] += len(spans) >= 4
-            met["empty prefix"] += shown[0] == CONTROL.masks[0]
-            met["empty suffix"] += shown[-1] == masks[-1]
-            met["whole piece hidden"] += len(shown) == 1
-        met["one-token file"] += len(tokens) == 1
-        met["longer than a row"] += len(examples) > 1
+    @given(documents(tokenizer), keys, st.sampled_from(["infill", "fim"]))
+    def check(document_and_text, key, name):
+        _, document = document_and_text
+        infill = InfillConfig(weight=1, cut="character")
+        config = infill if name == "infill" else FimConfig(weight=1, cut="character", spm_share=0)
+        objective = build(0, config, alphabet, cutter)
+        [example, *more] = write_all(objective, document, key, 100_000)
+        assert not more
+        marks = np.flatnonzero(tokenizer.is_control[example.token_ids])
+        for start, stop in pairwise(marks.tolist()):
+            part = example.token_ids[start + 1 : stop].tolist()
+            text = tokenizer.decode_bytes(part)
+            again = tokenizer.encode(text.decode())  # a part never begins or ends inside a character
+            met["inside a token"] += len(part) > 0 and again == part
+            # A word too long to be encoded again, which is data, keeps its tokens.
+            assert again == part or b"1" * 200 in text
+        cut = set(np.cumsum(tokenizer.num_bytes[document.tokens]).tolist())
+        met["token cut"] += len(cut) > 2
 
     check()
-    assert len(met) == 6 and min(met.values()) >= 5, met
+    assert min(met.values()) >= 50, met
 
 
-def test_a_full_piece_fills_its_row_or_ends_a_line_within_a_hundredth():
+@pytest.mark.parametrize("unit", ["lines", "blocks", "nodes"])
+def test_spans_are_made_of_the_unit(unit, tokenizer, parts):
+    alphabet, cutter = parts
+    text = 6 * (
+        "def area(r):\n    r2 = r * r\n    if r2 > 4:\n        return 0\n    return 3 * r2\n"
+        "\nprint(area(2))\n"
+    )
+    document = TokenizedDocument(np.array(tokenizer.encode(text), dtype=np.int32), "python")
+    config = InfillConfig(weight=1, span_units=SpanUnitsConfig(**{"random": 0.0, unit: 1.0}))
+    objective = build(0, config, alphabet, cutter)
+    found: Counter[str] = Counter()
+    for number in range(200):
+        key = DocumentKey(0, 0, 0, number, 0, 0)
+        [example] = write_all(objective, document, key, 2000)
+        for span in answers(example, alphabet.control):
+            found[tokenizer.decode(span)] += 1
+    if unit == "lines":
+        assert all(span.endswith("\n") for span in found) and len(found) > 20
+    elif unit == "blocks":
+        # Where no block has room, tokens take its place.
+        whole = {"        return 0\n", "".join(text.splitlines(keepends=True)[1:5])}
+        assert whole <= set(found) and sum(found[block] for block in whole) > 0.9 * found.total()
+    else:
+        assert {"return 0", "area(2)", "r * r", "3 * r2"} <= set(found)
+        assert not any(span.endswith("\n") for span in found)
+
+
+def test_a_full_piece_fills_its_row_or_ends_a_line_within_a_hundredth(tokenizer, parts):
+    alphabet, cutter = parts
     met: Counter[str] = Counter()
 
-    @given(cases())
-    def check(case):
-        tokens, key, row_tokens, config = case
-        tokens = np.resize(tokens, 3 * row_tokens)
-        for objective in (Infill(0, config, ALPHABET, row_tokens), Causal(0, ALPHABET, row_tokens)):
-            start = 0
-            for example in objective.examples(tokens, key)[:-1]:
-                start += len(objective.restore(example))
-                missing = row_tokens - example.num_positions
-                ends_line = bool(ENDS_LINE[tokens[start - 1]])
-                near_end = start >= len(tokens) - 1
-                assert missing == 0 or (ends_line and missing <= row_tokens // 100) or near_end
-                met["exact"] += missing == 0
-                met["line end"] += missing > 0 and ends_line
+    @given(st.sampled_from(["causal", "infill", "fim"]), documents(tokenizer), keys, st.integers(100, 300))
+    def check(name, document_and_text, key, row_tokens):
+        config = {"causal": CausalConfig, "infill": InfillConfig, "fim": FimConfig}[name](weight=1)
+        config = replace(config, cut="token") if name == "fim" else config
+        tokens = np.resize(document_and_text[1].tokens, 3 * row_tokens)
+        objective = build(0, config, alphabet, cutter)
+        start = 0
+        for example in write_all(objective, TokenizedDocument(tokens), key, row_tokens)[:-1]:
+            start += len(objective.restore(example))
+            missing = row_tokens - example.num_positions
+            ends_line = bool(alphabet.ends_line[tokens[start - 1]])
+            near_end = start >= len(tokens) - 1
+            assert missing == 0 or (ends_line and missing <= row_tokens // 100) or near_end
+            met["exact"] += missing == 0
+            met["line end"] += missing > 0 and ends_line
 
     check()
     assert met["exact"] >= 50 and met["line end"] >= 5, met
-
-
-def test_causal_is_undone_and_ends_a_file_once():
-    met: Counter[str] = Counter()
-
-    @given(cases())
-    def check(case):
-        tokens, key, row_tokens, _ = case
-        causal = Causal(0, ALPHABET, row_tokens)
-        examples = causal.examples(tokens, key)
-        assert np.concatenate([causal.restore(e) for e in examples]).tolist() == tokens.tolist()
-        assert all(e.num_positions <= row_tokens and e.token_ids[0] == CONTROL.eot for e in examples)
-        assert [int(e.token_ids[-1] == CONTROL.eot) for e in examples] == [0] * (len(examples) - 1) + [1]
-        met["one-token file"] += len(tokens) == 1
-        met["longer than a row"] += len(examples) > 1
-        met["as long as a row"] += abs(len(tokens) - row_tokens) <= 1
-
-    check()
-    assert len(met) == 3 and min(met.values()) >= 5, met
-
-
-@given(cases())
-def test_loss_weights_follow_the_contract(case):
-    tokens, key, row_tokens, config = case
-    for example in Infill(0, config, ALPHABET, row_tokens).examples(tokens, key):
-        for i, token in enumerate(example.token_ids.tolist()):
-            sentinel = token == CONTROL.sep or token in CONTROL.masks
-            expected = 0.0 if i == 0 or (sentinel and not config.loss_on_sentinels) else 1.0
-            assert example.loss_weights[i] == expected
 
 
 def test_spans_are_uniform():
@@ -157,7 +310,7 @@ def test_spans_are_uniform():
     counts: Counter[tuple[tuple[int, int], ...]] = Counter()
     num_draws = 12_000
     for document in range(num_draws):
-        words = DocumentKey(7, 0, 0, document, 0).words("spans", 8)
+        words = DocumentKey(7, 0, 0, document, 0, 0).words("spans", 8)
         counts[tuple(draw_spans(Corruption(round(3.2 / 7 * 2**32), 2), 7, words))] += 1
     possible = 2 * 10  # splits of 3 in two parts; 2 of the 5 places before, between and behind 4 shown
     assert len(counts) == possible
@@ -166,24 +319,71 @@ def test_spans_are_uniform():
     assert chi_squared < 43.8  # 0.1 % point of 19 degrees of freedom; the draws are fixed
 
 
-def test_too_many_spans_for_the_tokenizer_are_refused():
-    config = ObjectiveConfig("infill", 1.0, max_spans=NUM_MASKS + 1)
-    with pytest.raises(InputError, match=rf"{NUM_MASKS + 1} spans.*{NUM_MASKS} sentinels"):
-        ObjectiveMixture([config], ALPHABET, row_tokens=512)
+@pytest.mark.parametrize(("kind", "mean"), [("fixed", 5), ("geometric", 5), ("poisson", 5), ("uniform", 5)])
+def test_span_lengths_have_their_mean(kind, mean, tokenizer, parts):
+    alphabet, cutter = parts
+    config = InfillConfig(
+        weight=1, min_ratio=0.25, max_ratio=0.25, span_lengths=kind, mean_span_tokens=mean, max_spans=9
+    )
+    objective = build(0, config, alphabet, cutter)
+    document = TokenizedDocument(np.full(150, 65, dtype=np.int32))
+    lengths = [
+        len(span)
+        for number in range(400)
+        for example in write_all(objective, document, DocumentKey(0, 0, 0, number, 0, 0), 1000)
+        for span in answers(example, alphabet.control)
+    ]
+    assert abs(np.mean(lengths) - mean) < 0.5
+    spread = {"fixed": 0.0, "geometric": 4.0, "poisson": 2.0, "uniform": 4.0}[kind]
+    assert abs(np.std(lengths) - spread) < 0.8, np.std(lengths)
 
 
-def test_rows_too_short_for_the_spans_are_refused():
+def test_too_many_spans_for_the_tokenizer_are_refused(parts):
+    config = InfillConfig(weight=1, max_spans=10)
+    with pytest.raises(InputError, match=r"10 spans.*9 sentinels"):
+        ObjectiveMixture([config], parts[0], 512, ["code"])
+
+
+def test_rows_too_short_for_the_spans_are_refused(parts):
     with pytest.raises(InputError, match="row_tokens is 40"):
-        Infill(0, ObjectiveConfig("infill", 1.0, max_spans=8), ALPHABET, row_tokens=40)
+        ObjectiveMixture([InfillConfig(weight=1, max_spans=8)], parts[0], 40, ["code"])
 
 
-def test_the_choice_of_objective_follows_the_weights_and_changes_with_the_epoch():
-    configs = [ObjectiveConfig("causal", 0.25), ObjectiveConfig("infill", 0.75)]
-    mixture = ObjectiveMixture(configs, ALPHABET, row_tokens=512)
+def test_special_tokens_that_are_missing_or_taken_are_refused(parts):
+    alphabet = Alphabet(parts[0].control, parts[0].ends_line, {"<sep>": parts[0].control.sep})
+    with pytest.raises(InputError, match="<fim_prefix>, which the tokenizer lacks"):
+        ObjectiveMixture([FimConfig(weight=1, cut="token")], alphabet, 512, ["code"])
+    with pytest.raises(InputError, match="<sep>, which marks files and spans"):
+        ObjectiveMixture([CausalConfig(weight=1, mode_token="<sep>")], alphabet, 512, ["code"])
+
+
+def test_a_document_without_a_prompt_has_no_response(parts):
+    objective = build(0, PromptResponseConfig(weight=1), *parts)
+    with pytest.raises(InputError, match="no prompt"):
+        write_all(
+            objective, TokenizedDocument(np.full(9, 65, dtype=np.int32)), DocumentKey(0, 0, 0, 0, 0, 0), 64
+        )
+
+
+def test_the_choice_of_objective_follows_the_weights_of_the_source_and_changes_with_the_epoch(parts):
+    configs = [
+        CausalConfig(weight=0.25, sources=("code",)),
+        InfillConfig(weight=0.75, sources=("code",)),
+        PrefixLMConfig(weight=1, sources=("prose",)),
+        Ul2Config(weight=3, sources=("prose",), max_spans=9),
+    ]
+    mixture = ObjectiveMixture(configs, parts[0], 512, ["code", "prose"])
     chosen = {
-        (document, epoch): mixture.choose(DocumentKey(1, 0, 5, document, epoch)) is mixture.objectives[1]
+        (source, document, epoch): mixture.choose(DocumentKey(1, source, 5, document, epoch, epoch)).index
+        for source in range(2)
         for document in range(2000)
         for epoch in range(2)
     }
-    assert abs(sum(chosen.values()) / len(chosen) - 0.75) < 0.03
-    assert sum(chosen[d, 0] != chosen[d, 1] for d in range(2000)) > 500
+    shares = [Counter(index for (source, _, _), index in chosen.items() if source == s) for s in range(2)]
+    assert set(shares[0]) == {0, 1} and set(shares[1]) == {2, 3}
+    assert abs(shares[0][1] / 4000 - 0.75) < 0.03 and abs(shares[1][3] / 4000 - 0.75) < 0.03
+    assert sum(chosen[0, d, 0] != chosen[0, d, 1] for d in range(2000)) > 500
+    with pytest.raises(InputError, match=r"for source 'cod' .did you mean 'code'"):
+        ObjectiveMixture([CausalConfig(weight=1, sources=("cod",))], parts[0], 512, ["code"])
+    with pytest.raises(InputError, match="source 'prose' has no objective"):
+        ObjectiveMixture(configs[:2], parts[0], 512, ["code", "prose"])

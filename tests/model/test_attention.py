@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.attention.flex_attention import flex_attention
 
 from spanmix.model.attention import BlockedAttention, attend, attend_cached
 from spanmix.model.masks import AttentionMask
@@ -13,35 +14,51 @@ from spanmix.model.masks import AttentionMask
 NUM_HEADS, CHANNELS = 2, 8
 
 
-def reference(q, k, v, segment_ids_BT):
-    """Softmax over the keys of the query's own segment up to itself, in float64, pair by pair."""
+def reference(q, k, v, segment_ids_BT, prefix_ends_BT=None):
+    """Softmax over the keys of the query's own segment, up to itself or the end of the segment's prefix.
+
+    In float64, pair by pair; `prefix_ends_BT` says for each query where its segment's prefix ends.
+    """
     q, k, v = q.double(), k.double(), v.double()
-    num_tokens = q.shape[2]
+    index = torch.arange(q.shape[2])
     same = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
-    seen = same & torch.ones(num_tokens, num_tokens, dtype=torch.bool).tril()
+    seen = index[None, None, :] <= index[None, :, None]
+    if prefix_ends_BT is not None:
+        seen = seen | (index[None, None, :] < prefix_ends_BT[:, :, None])
+    seen = same & seen
     scores = (q @ k.transpose(-1, -2)) / CHANNELS**0.5
     return scores.masked_fill(~seen[:, None], float("-inf")).softmax(-1) @ v
 
 
 @st.composite
 def layouts(draw):
-    """Segment ids of 1 to 3 rows, as packing lays them out, padding behind."""
+    """Segment ids of 1 to 3 rows, as packing lays them out, padding behind; prefixes; a seed."""
     beyond_a_block = st.integers(257, 560)
     short, whole_blocks = st.integers(1, 40), st.sampled_from([128, 256, 512])
     num_tokens = draw(st.one_of(short, beyond_a_block, beyond_a_block, beyond_a_block, whole_blocks))
-    rows = []
+    share = draw(st.sampled_from([0.0, 0.9, 1.0, 1.0]))
+    rows, ends = [], []
     for _ in range(draw(st.integers(1, 3))):
-        row, segment = [], 1
-        kind = draw(st.sampled_from(["few", "many", "single tokens"]))
-        most = {"few": num_tokens, "many": 24, "single tokens": 1}[kind]
-        num_pad = draw(st.integers(0, num_tokens))
-        limit = min(num_tokens - num_pad, 60) if kind == "single tokens" else num_tokens - num_pad
+        row, row_ends, segment = [], [], 1
+        kind = draw(st.sampled_from(["few", "few", "many", "single tokens"]))
+        least, most = {"few": (num_tokens // 2 + 1, num_tokens), "many": (1, 24), "single tokens": (1, 1)}[
+            kind
+        ]
+        limit = num_tokens - draw(st.sampled_from([0, 1, num_tokens // 8, num_tokens // 2]))
         while len(row) < limit:
-            row += [segment] * draw(st.integers(1, most))
+            length = min(draw(st.integers(least, most)), limit - len(row))
+            row_ends += [len(row) + int(share * length)] * length
+            row += [segment] * length
             segment += 1
-        row = row[:limit]
-        rows.append(row + [0] * (num_tokens - len(row)))
-    return torch.tensor(rows), draw(st.integers(0, 2**31))
+        num_pad = num_tokens - len(row)
+        rows.append(row + [0] * num_pad)
+        ends.append(row_ends + [0] * num_pad)
+    return torch.tensor(rows), torch.tensor(ends), draw(st.integers(0, 2**31))
+
+
+def mask_of(segment_ids_BT, prefix_ends_BT):
+    index = torch.arange(segment_ids_BT.shape[1])
+    return AttentionMask.from_segments(segment_ids_BT, index < prefix_ends_BT)
 
 
 def sdpa(q, k, v, mask):
@@ -52,33 +69,42 @@ def blocked(q, k, v, mask):
     return BlockedAttention.apply(q, k, v, mask)
 
 
+def flex(q, k, v, mask):
+    """Forward only: PyTorch has no backward of it for a CPU."""
+    return flex_attention(q.detach(), k.detach(), v.detach(), block_mask=mask.block_mask)
+
+
 KERNELS = [
     (sdpa, torch.float32, 2e-5),
     (blocked, torch.float32, 2e-5),
+    (flex, torch.float32, 2e-5),
     (attend, torch.bfloat16, 4e-2),
 ]
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @pytest.mark.parametrize(("kernel", "dtype", "tolerance"), KERNELS)
 def test_kernel_agrees_with_the_reference(kernel, dtype, tolerance):
     met = Counter()
 
-    @settings(max_examples=60)
+    @settings(max_examples=90)
     @given(layouts())
     def check(layout):
-        segment_ids_BT, seed = layout
+        segment_ids_BT, prefix_ends_BT, seed = layout
         num_rows, num_tokens = segment_ids_BT.shape
         generator = torch.Generator().manual_seed(seed)
         shape = (4, num_rows, NUM_HEADS, num_tokens, CHANNELS)
         q, k, v, upstream = torch.randn(shape, generator=generator).to(dtype)
         inputs = [x.clone().requires_grad_() for x in (q, k, v)]
         expected_inputs = [x.double().requires_grad_() for x in (q, k, v)]
-        out = kernel(*inputs, AttentionMask.from_segments(segment_ids_BT))
-        expected = reference(*expected_inputs, segment_ids_BT)
-        out.backward(upstream)
-        expected.backward(upstream.double())
+        out = kernel(*inputs, mask_of(segment_ids_BT, prefix_ends_BT))
+        expected = reference(*expected_inputs, segment_ids_BT, prefix_ends_BT)
         assert out.dtype == dtype
-        grads = [(a.grad, b.grad) for a, b in zip(inputs, expected_inputs, strict=True)]
+        grads = []
+        if out.requires_grad:
+            out.backward(upstream)
+            expected.backward(upstream.double())
+            grads = [(a.grad, b.grad) for a, b in zip(inputs, expected_inputs, strict=True)]
         for ours, theirs in [(out.detach(), expected.detach()), *grads]:
             scale = max(1.0, float(theirs.abs().max()))
             assert (ours.double() - theirs).abs().max() <= tolerance * scale
@@ -87,9 +113,13 @@ def test_kernel_agrees_with_the_reference(kernel, dtype, tolerance):
         met["one-token segment"] += any(1 in count.values() for count in counts)
         met["not a multiple of the blocks"] += num_tokens > 256 and num_tokens % 128 != 0
         met["padding"] += any(0 in count for count in counts)
+        index = torch.arange(num_tokens)
+        met["keys beyond the block of their queries"] += bool(
+            (prefix_ends_BT > index // 256 * 256 + 256).any()
+        )
 
     check()
-    assert len(met) == 4 and min(met.values()) >= 10, met
+    assert len(met) == 5 and min(met.values()) >= 10, met
 
 
 def test_cached_attention_agrees_with_the_reference():

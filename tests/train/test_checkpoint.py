@@ -16,7 +16,7 @@ from spanmix.train.checkpoint import Checkpoints, Progress
 
 
 def progress(step: int) -> Progress:
-    return Progress(step, 100 * step, LoaderState("f" * 64, 4 * step, 1, 2, (SourcePosition(0, 3, 90),)))
+    return Progress(step, 100 * step, LoaderState("f" * 64, 4 * step, 1, 2, 0, (SourcePosition(0, 3, 90),)))
 
 
 @pytest.fixture

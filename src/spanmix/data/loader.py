@@ -1,24 +1,25 @@
 """Number the rows of a run 0, 1, 2, …, and hand them out as batches; no generator has any state.
 
 Row r depends only on the data part of the recipe, the corpus and the run's seed. The stream of mixed
-documents is cut into windows of `window_documents`; each window is packed by itself. What has to be
-saved to go on is where the current window began, and how many of its rows were taken.
+documents is cut into windows of `window_documents`; each window is packed by itself, and the last one in
+front of a new stage ends where that begins. What has to be saved to go on is where the current window
+began, and how many of its rows were taken.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spanmix.config import DataConfig
 from spanmix.data.packing import Row, collate, pack
-from spanmix.data.sources import Mixture, SourcePosition
+from spanmix.data.sequences import lay_out
+from spanmix.data.sources import Mixture, Positions, SourcePosition, without_debts
+from spanmix.data_configs import DataConfig
 from spanmix.errors import InputError
 from spanmix.objectives.choose import ObjectiveMixture
-from spanmix.types import Batch
+from spanmix.types import Batch, Example
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class LoaderState:
         next_row: number of the next row in the run.
         window: number of the window that holds it.
         row_in_window: its place there.
+        stage: number of the stage in which the window before it began.
         positions: how far each source was read when the window began.
     """
 
@@ -37,7 +39,8 @@ class LoaderState:
     next_row: int
     window: int
     row_in_window: int
-    positions: tuple[SourcePosition, ...]
+    stage: int
+    positions: Positions
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain values."""
@@ -46,6 +49,7 @@ class LoaderState:
             "next_row": self.next_row,
             "window": self.window,
             "row_in_window": self.row_in_window,
+            "stage": self.stage,
             "positions": [position.to_json() for position in self.positions],
         }
 
@@ -54,7 +58,12 @@ class LoaderState:
         """Read what `to_json` returned."""
         positions = tuple(SourcePosition.from_json(position) for position in value["positions"])
         return cls(
-            value["fingerprint"], value["next_row"], value["window"], value["row_in_window"], positions
+            value["fingerprint"],
+            value["next_row"],
+            value["window"],
+            value["row_in_window"],
+            value["stage"],
+            positions,
         )
 
 
@@ -82,10 +91,16 @@ class Loader:
         self.objectives = objectives
         self.pad_id = pad_id
         self.fingerprint = fingerprint
+        self._stage_rows = [stage.from_step * config.global_batch_rows for stage in config.stages]
+        if config.unit == "sequence" and not objectives.same_for_all_sources:
+            raise InputError(
+                "data.unit: sequence gives every row one objective, whatever its sources; leave out "
+                "objectives.sources"
+            )
 
     def start(self) -> LoaderState:
         """Return the state before row 0."""
-        return LoaderState(self.fingerprint, 0, 0, 0, self.mixture.start())
+        return LoaderState(self.fingerprint, 0, 0, 0, 0, self.mixture.start())
 
     def batches(
         self, state: LoaderState, num_rows: int, rank: int = 0, world_size: int = 1
@@ -117,68 +132,56 @@ class Loader:
                 row, state = next(stream)
                 taken.append(row)
             mine = taken[rank * share : (rank + 1) * share]
-            yield collate(mine, self.config.row_tokens, self.pad_id, first + rank * share), state
+            yield collate(mine, self.config, self.pad_id, first + rank * share), state
 
     def _rows(self, state: LoaderState) -> Iterator[tuple[Row, LoaderState]]:
         """Yield rows from a state on, each with the state after it."""
-        number, window, skip, positions = state.next_row, state.window, state.row_in_window, state.positions
         while True:
-            rows, after = self._window(window, positions)
-            for place in range(skip, len(rows)):
-                number += 1
-                last = place + 1 == len(rows)
-                if last:
-                    yield rows[place], LoaderState(self.fingerprint, number, window + 1, 0, after)
-                else:
-                    yield rows[place], LoaderState(self.fingerprint, number, window, place + 1, positions)
-            window, skip, positions = window + 1, 0, after
+            first_row = state.next_row - state.row_in_window
+            rows, stage, after = self._window(state, first_row)
+            for place in range(state.row_in_window, len(rows)):
+                next_row = first_row + place + 1
+                state = LoaderState(
+                    self.fingerprint, next_row, state.window, place + 1, state.stage, state.positions
+                )
+                if place + 1 == len(rows):
+                    state = LoaderState(self.fingerprint, next_row, state.window + 1, 0, stage, after)
+                yield rows[place], state
 
-    def _window(
-        self, window: int, positions: tuple[SourcePosition, ...]
-    ) -> tuple[list[Row], tuple[SourcePosition, ...]]:
-        """Return the rows of one window, and the positions after its documents."""
-        examples = []
+    def _window(self, state: LoaderState, first_row: int) -> tuple[list[Row], int, Positions]:
+        """Return the rows of a window, its stage, and the positions after its documents."""
+        # A run may go on with other global_batch_rows; a stage that has begun stays.
+        stage = max(state.stage, bisect_right(self._stage_rows, first_row))
+        positions = state.positions if stage == state.stage else without_debts(state.positions)
+        left = (self._stage_rows[stage] - first_row) if stage < len(self._stage_rows) else None
+        room = None if left is None else left * self.config.row_tokens
+        if self.config.unit == "sequence":
+            rows, positions = lay_out(
+                self.mixture, self.objectives, self.config, positions, stage, first_row, room
+            )
+        else:
+            rows, positions = self._packed(state.window, positions, stage, room)
+        if not rows:
+            raise InputError(
+                f"every source has been read as often as data.sources.max_epochs allows, after {first_row:,} "
+                f"rows; "
+                f"lower run.num_steps to {first_row // self.config.global_batch_rows:,} or raise max_epochs"
+            )
+        return rows, stage, positions
+
+    def _packed(
+        self, window: int, positions: Positions, stage: int, room: int | None
+    ) -> tuple[list[Row], Positions]:
+        """Write the documents of a window, until `room` positions are full, and pack them."""
+        examples: list[Example] = []
+        filled = 0
         for _ in range(self.config.window_documents):
-            key = self.mixture.next_document(positions)
-            written = self.objectives.examples(self.mixture.tokens(key), key)
+            key = self.mixture.next_document(positions, stage)
+            if key is None or (room is not None and filled >= room):
+                break
+            written = self.objectives.examples(self.mixture.document(key), key)
             examples += written
-            positions = self.mixture.advance(positions, key.source, sum(e.num_positions for e in written))
+            taken = sum(example.num_positions for example in written)
+            filled += taken
+            positions = self.mixture.advance(positions, key.source, taken)
         return pack(examples, self.config.row_tokens, self.mixture.seed, window), positions
-
-
-def prefetch(batches: Iterator[tuple[Batch, LoaderState]], depth: int) -> Iterator[tuple[Batch, LoaderState]]:
-    """Make up to `depth` batches ahead in a thread; the values and their order are unchanged.
-
-    An error in the thread is raised at the place where its batch was due.
-    """
-    ready: queue.Queue[Any] = queue.Queue(maxsize=depth)
-    closed = threading.Event()
-
-    def work() -> None:
-        try:
-            for item in batches:
-                if not _put(ready, item, closed):
-                    return
-        except BaseException as error:
-            _put(ready, error, closed)
-
-    threading.Thread(target=work, name="prefetch", daemon=True).start()
-    try:
-        while True:
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        closed.set()
-
-
-def _put(ready: queue.Queue[Any], item: Any, closed: threading.Event) -> bool:
-    """Put an item unless the reader is gone."""
-    while not closed.is_set():
-        try:
-            ready.put(item, timeout=0.1)
-            return True
-        except queue.Full:
-            continue
-    return False

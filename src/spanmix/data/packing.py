@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spanmix.data_configs import DataConfig
 from spanmix.seeding import draw
 from spanmix.types import PAD_SEGMENT, Batch, Example, Segment
 
@@ -44,14 +45,23 @@ def pack(examples: Sequence[Example], row_tokens: int, seed: int, window: int) -
     return [rows[i] for i in np.argsort(places, kind="stable")]
 
 
-def collate(rows: Sequence[Row], row_tokens: int, pad_id: int, first_row: int) -> Batch:
-    """Lay packed rows out as a `Batch`; this is the only place where targets are shifted."""
+def collate(rows: Sequence[Row], config: DataConfig, pad_id: int, first_row: int) -> Batch:
+    """Lay packed rows out as a `Batch`; this is the only place where targets are shifted.
+
+    Args:
+        rows: each of at most ``config.row_tokens`` positions.
+        config: length of rows; what sees what, and how positions are counted.
+        pad_id: id of padding.
+        first_row: number of the first row in the run.
+    """
+    row_tokens, continues = config.row_tokens, config.positions == "continue"
     shape = (len(rows), row_tokens)
     token_ids = np.full(shape, pad_id, dtype=np.int32)
     targets = np.full(shape, pad_id, dtype=np.int32)
     loss_weights = np.zeros(shape, dtype=np.float32)
     segment_ids = np.full(shape, PAD_SEGMENT, dtype=np.int32)
     positions = np.zeros(shape, dtype=np.int32)
+    in_prefix = np.zeros(shape, dtype=np.bool_)
     segments: list[Segment] = []
     for r, row in enumerate(rows):
         start = 0
@@ -61,9 +71,11 @@ def collate(rows: Sequence[Row], row_tokens: int, pad_id: int, first_row: int) -
             token_ids[r, part] = example.token_ids[:-1]
             targets[r, part] = example.token_ids[1:]
             loss_weights[r, part] = example.loss_weights[1:]
-            segment_ids[r, part] = number
-            positions[r, part] = np.arange(n)
+            segment_ids[r, part] = number if config.document_mask else 1
+            positions[r, part] = np.arange(start, start + n) if continues else np.arange(n)
+            in_prefix[r, start : start + example.prefix_length] = True
             segments.append(Segment(r, start, n, example.prefix_length, example.objective, example.ref))
             start += n
         positions[r, start:] = np.arange(row_tokens - start)
-    return Batch(token_ids, targets, loss_weights, segment_ids, positions, tuple(segments), first_row)
+    arrays = (token_ids, targets, loss_weights, segment_ids, positions, in_prefix)
+    return Batch(*arrays, tuple(segments), first_row)

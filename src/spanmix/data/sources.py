@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from spanmix.config import SourceConfig
 from spanmix.data.order import Permutation
+from spanmix.data_configs import DataConfig
 from spanmix.errors import InputError
-from spanmix.objectives.objective import DocumentKey
+from spanmix.objectives.objective import DocumentKey, TokenizedDocument
 from spanmix.seeding import name_key
 from spanmix.types import IntArray
 
@@ -26,6 +26,14 @@ class DocumentStore(Protocol):
         """Return one document's ids, int32 [L], L >= 1, without its end token."""
         ...
 
+    def num_prompt_tokens(self, document: int) -> int:
+        """Return how many of them are a prompt; 0 in a document that has none."""
+        ...
+
+    def language(self, document: int) -> str:
+        """Return its language, or ``""``."""
+        ...
+
 
 @dataclass(frozen=True)
 class SourcePosition:
@@ -34,7 +42,7 @@ class SourcePosition:
     Args:
         epoch: how many times it has been read to its end.
         place: documents of this epoch that have been taken.
-        tokens: positions that its examples have taken in rows so far.
+        tokens: positions that its examples have taken in rows of this stage so far.
     """
 
     epoch: int = 0
@@ -52,56 +60,84 @@ class SourcePosition:
         return cls(epoch, place, tokens)
 
 
+Positions = tuple[SourcePosition, ...]
+
+
 class Mixture:
-    """Several sources as one endless stream of documents.
+    """Several sources as one stream of documents.
 
     The next document comes from the source that is furthest behind its share, counted in packed
-    tokens; ties go to the source named first. A source that ends starts its next epoch in a new order.
+    tokens; ties go to the source named first. A source that ends starts its next epoch in a new order,
+    unless it has had all that it may have; the others then go on in their own proportions.
 
     Args:
-        configs: names and weights.
+        config: names, weights, stages and epoch caps.
         stores: the documents of each named source.
         seed: the run's seed.
+        with_languages: whether documents come with their language, which costs a look into a table.
 
     Raises:
         InputError: a named source is not in the corpus, or holds no documents.
     """
 
-    def __init__(self, configs: Sequence[SourceConfig], stores: dict[str, DocumentStore], seed: int) -> None:
-        for config in configs:
-            if config.name not in stores:
+    def __init__(
+        self, config: DataConfig, stores: dict[str, DocumentStore], seed: int, with_languages: bool = False
+    ) -> None:
+        for source in config.sources:
+            if source.name not in stores:
                 raise InputError(
-                    f"data.sources names {config.name!r}, but the corpus has {', '.join(sorted(stores))}"
+                    f"data.sources names {source.name!r}, but the corpus has {', '.join(sorted(stores))}"
                 )
-            if stores[config.name].num_documents == 0:
+            if stores[source.name].num_documents == 0:
                 raise InputError(
-                    f"source {config.name!r} holds no documents; prepare it again or leave it out"
+                    f"source {source.name!r} holds no documents; prepare it again or leave it out"
                 )
-        self.names = [config.name for config in configs]
-        self.stores = [stores[config.name] for config in configs]
+        self.names = [source.name for source in config.sources]
+        self.stores = [stores[name] for name in self.names]
         self.seed = seed
+        self._with_languages = with_languages
+        self._fixed = config.corruption == "fixed"
         self._keys = [name_key(name) for name in self.names]
-        self._weights = [config.weight for config in configs]
+        self._max_epochs = [source.max_epochs for source in config.sources]
+        first = [source.weight for source in config.sources]
+        later = [[stage.weights.get(name, 0.0) for name in self.names] for stage in config.stages]
+        self._weights = [first, *later]
 
-    def start(self) -> tuple[SourcePosition, ...]:
-        """Return the position before the first document."""
+    def start(self) -> Positions:
+        """Return the positions before the first document."""
         return tuple(SourcePosition() for _ in self.names)
 
-    def next_document(self, positions: Sequence[SourcePosition]) -> DocumentKey:
-        """Return which document comes next after these positions."""
-        behind = [position.tokens / weight for position, weight in zip(positions, self._weights, strict=True)]
-        source = behind.index(min(behind))
-        position = positions[source]
-        order = Permutation(self.seed, self._keys[source], position.epoch, self.stores[source].num_documents)
-        return DocumentKey(self.seed, source, self._keys[source], order[position.place], position.epoch)
+    def next_document(self, positions: Positions, stage: int = 0) -> DocumentKey | None:
+        """Return which document comes next after these positions, or None when all sources are used up."""
+        source = self._furthest_behind(positions, self._weights[stage])
+        if source is None:
+            return None
+        key, position = self._keys[source], positions[source]
+        order = Permutation(self.seed, key, position.epoch, self.stores[source].num_documents)
+        corruption_epoch = 0 if self._fixed else position.epoch
+        document = order[position.place]
+        return DocumentKey(self.seed, source, key, document, position.epoch, corruption_epoch)
 
-    def tokens(self, key: DocumentKey) -> IntArray:
-        """Return the ids of a document."""
-        return self.stores[key.source].tokens(key.document)
+    def _furthest_behind(self, positions: Positions, weights: Sequence[float]) -> int | None:
+        best: tuple[float, int] | None = None
+        for source, (position, weight) in enumerate(zip(positions, weights, strict=True)):
+            if weight and not self.is_used_up(source, position):
+                behind = (position.tokens / weight, source)
+                best = behind if best is None else min(best, behind)
+        return None if best is None else best[1]
 
-    def advance(
-        self, positions: Sequence[SourcePosition], source: int, num_tokens: int
-    ) -> tuple[SourcePosition, ...]:
+    def is_used_up(self, source: int, position: SourcePosition) -> bool:
+        """Return whether a source has been read as often as it may be."""
+        most = self._max_epochs[source]
+        return most is not None and position.epoch >= most
+
+    def document(self, key: DocumentKey) -> TokenizedDocument:
+        """Return a document."""
+        store, number = self.stores[key.source], key.document
+        language = store.language(number) if self._with_languages else ""
+        return TokenizedDocument(store.tokens(number), language, store.num_prompt_tokens(number))
+
+    def advance(self, positions: Positions, source: int, num_tokens: int) -> Positions:
         """Return the positions after one more document of `source`, which took `num_tokens` positions."""
         old = positions[source]
         epoch, place = old.epoch, old.place + 1
@@ -109,4 +145,14 @@ class Mixture:
             epoch, place = epoch + 1, 0
         new = list(positions)
         new[source] = SourcePosition(epoch, place, old.tokens + num_tokens)
+        if self.is_used_up(source, new[source]):
+            return without_debts(tuple(new))
         return tuple(new)
+
+
+def without_debts(positions: Positions) -> Positions:
+    """Return the positions with nothing counted yet, as at the start of a stage.
+
+    What a source was ahead or behind under other weights is not made up for.
+    """
+    return tuple(SourcePosition(position.epoch, position.place) for position in positions)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spanmix.config import Recipe
+from spanmix.data.build import build_loader
 from spanmix.errors import InputError
 from spanmix.files import read_json, write_json
 from spanmix.model.decoder import Decoder
@@ -15,7 +16,7 @@ from spanmix.text.corpus import Corpus
 from spanmix.train import machine
 from spanmix.train.metrics import read_metrics
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.run import build_architecture, build_loader
+from spanmix.train.run import build_architecture
 from spanmix.train.step import TrainStep
 
 Progress = Callable[[str, int, int], None]
@@ -69,7 +70,9 @@ def _timed_rate(recipe: Recipe, corpus: Corpus, progress: Progress) -> float:
     loader = build_loader(recipe, corpus)
     model = Decoder(build_architecture(recipe, corpus.tokenizer), seed=0).to(recipe.run.device)
     optimizer = build_adamw(model, recipe.optimizer)
-    step = TrainStep(model, optimizer, machine.compute_dtype(recipe), recipe.parallel.micro_batch_rows, 1.0)
+    step = TrainStep(
+        model, optimizer, machine.compute_dtype(recipe), recipe.parallel.micro_batch_rows, recipe.optimizer
+    )
     batches = loader.batches(loader.start(), recipe.data.global_batch_rows)
     seconds = []
     for i in range(_WARM_UP + _TIMED):

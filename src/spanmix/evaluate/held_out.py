@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import torch
 
 from spanmix.config import Recipe
+from spanmix.data.build import build_objectives
 from spanmix.data.packing import Row, collate, pack
 from spanmix.model.decoder import Decoder
 from spanmix.objectives.choose import ObjectiveMixture
-from spanmix.objectives.objective import Alphabet, DocumentKey
+from spanmix.objectives.objective import DocumentKey, TokenizedDocument, write_all
 from spanmix.seeding import name_key
 from spanmix.text.corpus import Corpus, CorpusSource
 from spanmix.train.machine import compute_dtype
@@ -34,18 +35,18 @@ class HeldOutLoss:
     def __init__(self, recipe: Recipe, corpus: Corpus) -> None:
         self.every_steps = recipe.evaluate.every_steps
         self._dtype = compute_dtype(recipe)
-        alphabet = Alphabet(corpus.tokenizer.control, corpus.tokenizer.ends_line)
-        objectives = ObjectiveMixture(recipe.objectives, alphabet, recipe.data.row_tokens)
+        objectives = build_objectives(recipe, corpus.tokenizer)
+        size = recipe.parallel.micro_batch_rows or recipe.data.global_batch_rows
         self._batches: dict[str, list[Batch]] = {}
-        for source in recipe.data.sources:
+        for number, source in enumerate(recipe.data.sources):
             documents = corpus.held_out[source.name]
             for i, name in enumerate(objectives.names):
-                rows = _rows(recipe, documents, objectives, i)
-                size = recipe.parallel.micro_batch_rows or recipe.data.global_batch_rows
-                self._batches[f"{source.name}/{name}"] = [
-                    collate(rows[start : start + size], recipe.data.row_tokens, alphabet.control.pad, start)
-                    for start in range(0, len(rows), size)
-                ]
+                if objectives.is_drawn(i, number):
+                    rows = _rows(recipe, documents, objectives, i, number)
+                    self._batches[f"{source.name}/{name}"] = [
+                        collate(rows[start : start + size], recipe.data, corpus.tokenizer.control.pad, start)
+                        for start in range(0, len(rows), size)
+                    ]
 
     def run(self, model: Decoder, step: int) -> dict[str, float]:
         """Return ``source/objective`` and its loss."""
@@ -64,13 +65,17 @@ def make_hooks(recipe: Recipe, corpus: Corpus) -> list[HeldOutLoss]:
     return [HeldOutLoss(recipe, corpus)] if recipe.evaluate.every_steps else []
 
 
-def _rows(recipe: Recipe, source: CorpusSource, objectives: ObjectiveMixture, index: int) -> list[Row]:
+def _rows(
+    recipe: Recipe, source: CorpusSource, objectives: ObjectiveMixture, index: int, number: int
+) -> list[Row]:
     """Pack documents until there are `held_out_rows` rows."""
 
     def examples() -> Iterator[Row]:
         for document in range(source.num_documents):
-            key = DocumentKey(recipe.run.seed, 0, name_key(source.name), document, 0)
-            yield objectives.objectives[index].examples(source.tokens(document), key)
+            key = DocumentKey(recipe.run.seed, number, name_key(source.name), document, 0, 0)
+            prompt = source.num_prompt_tokens(document)
+            text = TokenizedDocument(source.tokens(document), source.language(document), prompt)
+            yield write_all(objectives.choose(key, index), text, key, recipe.data.row_tokens)
 
     taken: Row = []
     wanted = recipe.evaluate.held_out_rows * recipe.data.row_tokens

@@ -37,8 +37,8 @@ def attend_cached(q_BHTC: Tensor, keys_BHSC: Tensor, values_BHSC: Tensor, positi
 class BlockedAttention(torch.autograd.Function):
     """Attention row by row and block by block, so that the scores stay in the processor's cache.
 
-    Keys after a block of queries, and keys before the first one that its documents can see, are never
-    touched. Block edges are multiples of a fixed step, so the matrix products come in few shapes and
+    Keys before the first one that a block's queries can see, and behind the last, are never touched.
+    Block edges are multiples of a fixed step, so the matrix products come in few shapes and
     the library's kernels are built once. The scores are recomputed in the backward pass (Dao et al.,
     FlashAttention, arXiv 2205.14135).
     """
@@ -90,9 +90,12 @@ def _probabilities(
 def _blocks(mask: AttentionMask) -> list[tuple[int, slice, slice]]:
     """List (row, queries, keys) blocks that together cover every allowed pair."""
     blocks = []
-    for row, first_keys in enumerate(mask.first_keys):
-        for start in range(0, len(first_keys), _QUERY_BLOCK):
-            stop = min(start + _QUERY_BLOCK, len(first_keys))
-            first = min(first_keys[start:stop]) // _KEY_STEP * _KEY_STEP
-            blocks.append((row, slice(start, stop), slice(first, stop)))
+    for row, visible in enumerate(mask.visible):
+        for start in range(0, len(visible), _QUERY_BLOCK):
+            stop = min(start + _QUERY_BLOCK, len(visible))
+            first = min(first for first, _ in visible[start:stop]) // _KEY_STEP * _KEY_STEP
+            last = max(behind for _, behind in visible[start:stop])
+            # The end of a block of queries is a multiple of the step, or the end of the row; so is this.
+            last = min(-(-last // _KEY_STEP) * _KEY_STEP, len(visible))
+            blocks.append((row, slice(start, stop), slice(first, last)))
     return blocks

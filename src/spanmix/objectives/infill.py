@@ -5,26 +5,18 @@
 
 The layout is that of the paper (arXiv 2305.02309, section 2) and of the published models' prompts, with
 ``<|endoftext|>`` in front as context. A piece is corrupted whole: ratio and number of spans are drawn
-first, then its length is solved so that the finished example fits the row, so no target is ever cut.
+first, then its length is solved so that the finished example fits the room, so no target is ever cut.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from spanmix.config import ObjectiveConfig
-from spanmix.errors import InputError
-from spanmix.objectives.objective import Alphabet, DocumentKey, cut_at_line_end
-from spanmix.objectives.spans import draw_corruption, draw_spans, words_per_piece
-from spanmix.types import Example, IntArray
-
-
-def num_positions(num_tokens: int, num_spans: int) -> int:
-    """Positions that a piece takes: two sentinels and an ``<eom>`` a span, and three tokens around.
-
-    The example has one token more (its last is only predicted): see `spanmix.types.Example`.
-    """
-    return num_tokens + 3 * num_spans + 3
+from spanmix.objective_configs import InfillConfig
+from spanmix.objectives.objective import Alphabet, TokenizedDocument, cut_at_line_end
+from spanmix.objectives.partition import Partition
+from spanmix.objectives.spans import SpanDraws
+from spanmix.types import DocumentRef, Example, IntArray
 
 
 class Infill:
@@ -34,87 +26,102 @@ class Infill:
         index: place of this objective in the recipe.
         config: its bounds.
         alphabet: the tokenizer's control ids and line ends.
-        row_tokens: positions in a row; a finished example takes at most as many.
+        partition: cuts a piece into shown and hidden parts; built from the same config.
 
-    Raises:
-        InputError: a row is too short for the largest possible number of spans.
-
+    >>> from spanmix.objectives.objective import DocumentKey, write_all
     >>> from spanmix.types import ControlIds
     >>> alphabet = Alphabet(ControlIds(0, 1, 2, 9, (3, 4, 5, 6)), np.zeros(64, dtype=bool))
-    >>> infill = Infill(0, ObjectiveConfig("infill", 1.0, max_spans=4), alphabet, row_tokens=64)
-    >>> key = DocumentKey(seed=0, source=0, source_key=0, document=0, epoch=1)
-    >>> [example] = infill.examples(np.arange(20, 28, dtype=np.int32), key)
+    >>> infill = Infill(0, InfillConfig(weight=1, max_spans=4), alphabet)
+    >>> document = TokenizedDocument(np.arange(20, 28, dtype=np.int32))
+    >>> key = DocumentKey(seed=0, source=0, source_key=0, document=0, epoch=1, corruption_epoch=1)
+    >>> [example] = write_all(infill, document, key, row_tokens=64)
     >>> example.token_ids.tolist()
     [0, 3, 21, 4, 23, 5, 25, 26, 27, 0, 1, 3, 20, 2, 4, 22, 2, 5, 24, 2, 0]
     >>> infill.restore(example).tolist()
     [20, 21, 22, 23, 24, 25, 26, 27]
     """
 
-    def __init__(self, index: int, config: ObjectiveConfig, alphabet: Alphabet, row_tokens: int) -> None:
-        shortest = num_positions(2 * config.max_spans, config.max_spans) + row_tokens // 100
-        if row_tokens < shortest:
-            raise InputError(
-                f"data.row_tokens is {row_tokens}; {config.max_spans} infill spans (objectives.max_spans) "
-                f"need rows of at least {shortest}"
-            )
+    def __init__(
+        self, index: int, config: InfillConfig, alphabet: Alphabet, partition: Partition | None = None
+    ) -> None:
         self.index = index
         self.config = config
         self.alphabet = alphabet
-        self.row_tokens = row_tokens
+        self.start_ids = alphabet.start_ids(config.mode_token)
+        self.max_sentinels = config.max_spans
+        self.needs_language = config.span_units.nodes > 0
+        self._draws = SpanDraws(config)
+        self._partition = partition or Partition(config, self._draws)
+        self.words_per_piece = self._partition.words_per_piece
+        self._masks = [_ids(mask) for mask in alphabet.control.masks]
+        self.smallest_room = self._num_positions(2, 1)
+        self.wanted_room = self._num_positions(2 * config.max_spans, config.max_spans)
 
-    @property
-    def max_sentinels(self) -> int:
-        """The largest sentinel number that any draw can need."""
-        return self.config.max_spans
+    def write(
+        self, document: TokenizedDocument, start: int, room: int, words: list[int], ref: DocumentRef
+    ) -> tuple[Example, int]:
+        """Corrupt the piece that fills the room, or the rest of the file.
 
-    def examples(self, tokens: IntArray, key: DocumentKey) -> list[Example]:
-        """Cut the document into pieces and corrupt each of them."""
-        stride = words_per_piece(self.config)
-        slack = self.row_tokens // 100
-        shortest_full_piece = self.row_tokens - num_positions(0, self.config.max_spans) - slack
-        most_pieces = 1 + len(tokens) // shortest_full_piece
-        words = key.words("spans", most_pieces * stride)
-        written: list[Example] = []
-        start = 0
-        while start < len(tokens):
-            piece_words = words[len(written) * stride : (len(written) + 1) * stride]
-            corruption = draw_corruption(self.config, piece_words)
-            rest = tokens[start:]
-            length = self.row_tokens - num_positions(0, corruption.num_spans)
-            if length < len(rest):
-                length = cut_at_line_end(rest, length, slack, self.alphabet.ends_line)
-            piece = rest[:length]
-            spans = draw_spans(corruption, len(piece), piece_words[3:])
-            written.append(self._write(piece, spans, key, len(written)))
-            start += len(piece)
-        return written
+        Spans that begin or end inside tokens make a piece a little longer than it was. If it then does
+        not fit, a shorter piece is drawn instead; after a few tries, spans between tokens.
+        """
+        rest = document.tokens[start:]
+        # Each span takes three controls, a hidden token and, but for the last, a shown one behind it.
+        most_spans = (room - self._num_positions(0, 0)) // 5
+        corruption = self._draws.corruption(words, min(len(rest), room), most_spans)
+        limit = room - self._num_positions(0, corruption.num_spans)
+        length = min(len(rest), limit, self._draws.longest_piece(corruption))
+        if length < len(rest):
+            length = cut_at_line_end(rest, length, min(room // 100, length - 1), self.alphabet.ends_line)
+        for _ in range(_TRIES):
+            parts = self._partition.parts(document, start, start + length, corruption, words)
+            over = self._num_positions(sum(map(len, parts)), len(parts) // 2) - room
+            if over <= 0:
+                break
+            length = max(1, length - over)
+        else:
+            parts = self._partition.token_parts(document, start, start + length, corruption, words)
+        return self._write(parts, ref), length
 
-    def _write(self, piece: IntArray, spans: list[tuple[int, int]], key: DocumentKey, number: int) -> Example:
+    def _num_positions(self, num_tokens: int, num_spans: int) -> int:
+        """Positions of an example: two sentinels and an ``<eom>`` a span, and the start, end and ``<sep>``.
+
+        The example has one token more (its last is only predicted): see `spanmix.types.Example`.
+        """
+        return num_tokens + 3 * num_spans + len(self.start_ids) + 2
+
+    def _write(self, parts: list[IntArray], ref: DocumentRef) -> Example:
+        """Lay parts, shown and hidden in turn, out as an example."""
         control = self.alphabet.control
-        shown: list[IntArray] = [_ids(control.eot)]
-        hidden: list[IntArray] = [_ids(control.eot, control.sep)]
-        passed = 0
-        for mask, (start, stop) in zip(control.masks, spans, strict=False):
-            shown += [piece[passed:start], _ids(mask)]
-            hidden += [_ids(mask), piece[start:stop], _ids(control.eom)]
-            passed = stop
-        token_ids = np.concatenate([*shown, piece[passed:], *hidden, _ids(control.eot)])
+        shown = [self.start_ids, parts[0]]
+        hidden = [_ids(control.eot, control.sep)]
+        for mask, span, text in zip(self._masks, parts[1::2], parts[2::2], strict=False):
+            shown += [mask, text]
+            hidden += [mask, span, _ids(control.eom)]
+        num_shown = sum(map(len, shown)) + 2
+        token_ids = np.concatenate([*shown, *hidden, _ids(control.eot)])
         weights = np.ones(len(token_ids), dtype=np.float32)
+        weights[: len(self.start_ids)] = 0
         if not self.config.loss_on_sentinels:
             weights[np.isin(token_ids, (control.sep, *control.masks))] = 0
-        weights[0] = 0
-        return Example(token_ids, weights, 0, self.index, key.ref(number))
+        if self.config.bidirectional or not self.config.loss_on_shown:
+            weights[:num_shown] = 0
+        prefix_length = num_shown if self.config.bidirectional else 0
+        return Example(token_ids, weights, prefix_length, self.index, ref)
 
     def restore(self, example: Example) -> IntArray:
         """Put every span back where its sentinel stands."""
-        return restore(example.token_ids, self.alphabet)
+        return restore(example.token_ids, self.alphabet, len(self.start_ids))
 
 
-def restore(token_ids: IntArray, alphabet: Alphabet) -> IntArray:
+_TRIES = 6
+
+
+def restore(token_ids: IntArray, alphabet: Alphabet, num_start: int = 1) -> IntArray:
     """Undo the corruption of one example, read from its tokens alone."""
     control = alphabet.control
     sep = int(np.flatnonzero(token_ids == control.sep)[0])
-    shown, answers = token_ids[1 : sep - 1], token_ids[sep + 1 : -1]
+    shown, answers = token_ids[num_start : sep - 1], token_ids[sep + 1 : -1]
     sentinels = np.asarray(control.masks, dtype=np.int32)
     places = np.flatnonzero(np.isin(shown, sentinels))
     ends = np.flatnonzero(answers == control.eom)

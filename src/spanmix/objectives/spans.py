@@ -2,18 +2,22 @@
 
 The paper samples "a dynamic ratio of sequence to mask out", then span lengths and places "such that
 the total number of tokens match the ratio", with uniform distributions. Bounds are not published;
-the defaults are our own choice and stand in `spanmix.config.ObjectiveConfig`.
+the defaults are our own choice and stand in `spanmix.objective_configs.InfillConfig`.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import pairwise
 
-from spanmix.config import ObjectiveConfig
+from spanmix.objective_configs import InfillConfig
+from spanmix.objectives.lengths import LengthTable
 from spanmix.seeding import below
 
 _FIXED_POINT = 1 << 32
+Spans = list[tuple[int, int]]
+"""(start, stop) of each span, in order, with something shown between any two."""
 
 
 @dataclass(frozen=True)
@@ -29,27 +33,73 @@ class Corruption:
     num_spans: int
 
 
-def words_per_piece(config: ObjectiveConfig) -> int:
-    """How many random words the decisions about one piece may use."""
-    return 3 + (config.max_spans - 1) + config.max_spans
+class SpanDraws:
+    """Draws number, lengths and places of spans, each from its own random words.
+
+    Args:
+        config: the recipe's bounds.
+    """
+
+    def __init__(self, config: InfillConfig) -> None:
+        self.max_spans = config.max_spans
+        self.words_per_piece = 3 + 2 * config.max_spans
+        self._low, self._high = (round(r * _FIXED_POINT) for r in (config.min_ratio, config.max_ratio))
+        self._one = round(config.one_span_probability * _FIXED_POINT)
+        self._mean = config.mean_span_tokens
+        self._table: LengthTable | None = None
+        if config.mean_span_tokens is not None and config.span_lengths != "uniform":
+            self._table = LengthTable(config.span_lengths, config.mean_span_tokens)
+
+    def corruption(self, words: list[int], length: int, most_spans: int = sys.maxsize) -> Corruption:
+        """Draw ratio and number of spans from the first three words of a piece.
+
+        Args:
+            words: the piece's random words.
+            length: how long the piece can become, at most.
+            most_spans: as many spans have room; more are not drawn.
+        """
+        most = max(1, min(self.max_spans, most_spans))
+        ratio = self._low + below(words[0], self._high - self._low + 1)
+        if self._mean is not None:
+            num_spans = round(length * ratio / _FIXED_POINT / self._mean)
+            return Corruption(ratio, min(max(1, num_spans), most))
+        if below(words[1], _FIXED_POINT) < self._one:
+            return Corruption(ratio, 1)
+        return Corruption(ratio, min(2 + below(words[2], self.max_spans - 1), most))
+
+    def longest_piece(self, corruption: Corruption) -> int:
+        """Return how long a piece may be, so that `max_spans` spans of the mean length are enough."""
+        if self._mean is None or corruption.num_spans < self.max_spans:
+            return sys.maxsize
+        return max(
+            2 * self.max_spans, int(self._mean * self.max_spans * _FIXED_POINT) // max(1, corruption.ratio)
+        )
+
+    def spans(self, corruption: Corruption, length: int, words: list[int], scale: float = 1.0) -> Spans:
+        """Place the spans in a piece.
+
+        Args:
+            corruption: ratio and number of spans.
+            length: of the piece, in tokens or in characters, at least 1.
+            words: the piece's random words, all of them.
+            scale: characters in a token, where `length` counts characters.
+        """
+        words = words[3:]
+        if self._table is None:
+            return draw_spans(corruption, length, words)
+        num_spans = min(corruption.num_spans, (length + 1) // 2)
+        longest = length - (num_spans - 1)
+        lengths = [max(1, round(self._table.draw(word) * scale)) for word in words[:num_spans]]
+        return place(_trimmed(lengths, longest), length, words[self.max_spans :])
 
 
-def draw_corruption(config: ObjectiveConfig, words: list[int]) -> Corruption:
-    """Draw ratio and number of spans from the first three words of a piece."""
-    low, high = (round(ratio * _FIXED_POINT) for ratio in (config.min_ratio, config.max_ratio))
-    ratio = low + below(words[0], high - low + 1)
-    if below(words[1], _FIXED_POINT) < round(config.one_span_probability * _FIXED_POINT):
-        return Corruption(ratio, 1)
-    return Corruption(ratio, 2 + below(words[2], config.max_spans - 1))
-
-
-def draw_spans(corruption: Corruption, length: int, words: list[int]) -> list[tuple[int, int]]:
-    """Place the spans in a piece of `length` tokens.
+def draw_spans(corruption: Corruption, length: int, words: list[int]) -> Spans:
+    """Place spans of uniformly split length in a piece of `length` tokens.
 
     Args:
         corruption: ratio and number of spans.
         length: tokens in the piece, at least 1.
-        words: the piece's random words, after the first three.
+        words: random words, one fewer than twice the number of spans.
 
     Returns:
         (start, stop) of each span, in order. The hidden total is split uniformly into parts of at
@@ -63,15 +113,36 @@ def draw_spans(corruption: Corruption, length: int, words: list[int]) -> list[tu
     # Parts of at least 1: cut the hidden tokens at num_spans - 1 of their inner places.
     cuts = [cut + 1 for cut in _subset(hidden - 1, num_spans - 1, words)]
     lengths = [stop - start for start, stop in pairwise([0, *cuts, hidden])]
+    return place(lengths, length, words[num_spans - 1 :])
+
+
+def place(lengths: list[int], length: int, words: list[int]) -> Spans:
+    """Put spans of the given lengths into a piece, every placing equally likely.
+
+    >>> place([2, 1], 5, [0, 0])
+    [(0, 2), (4, 5)]
+    """
     # Inner gaps of at least 1: the spans start behind different numbers of shown tokens.
-    shown = length - hidden
-    starts = _subset(shown + 1, num_spans, words[num_spans - 1 :])
+    starts = _subset(length - sum(lengths) + 1, len(lengths), words)
     spans = []
     passed = 0
     for start, span_length in zip(starts, lengths, strict=True):
         spans.append((start + passed, start + passed + span_length))
         passed += span_length
     return spans
+
+
+def _trimmed(lengths: list[int], longest: int) -> list[int]:
+    """Shorten the last spans until together they are at most `longest`, each at least 1."""
+    over = sum(lengths) - longest
+    kept = list(lengths)
+    for i in reversed(range(len(kept))):
+        if over <= 0:
+            break
+        cut = min(over, kept[i] - 1)
+        kept[i] -= cut
+        over -= cut
+    return kept
 
 
 def _subset(n: int, k: int, words: list[int]) -> list[int]:

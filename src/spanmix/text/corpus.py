@@ -80,6 +80,10 @@ class CorpusSource:
         """Ids of document `i`, without EOD."""
         return self._store[i]
 
+    def num_prompt_tokens(self, i: int) -> int:
+        """How many ids at the start of document `i` are a prompt; 0 in one that has none."""
+        return self._store.num_prompt_tokens(i)
+
     def text(self, i: int) -> str:
         """Text of document `i`, exactly as it was read."""
         return self._tokenizer.decode(self._store[i].tolist())
@@ -216,9 +220,9 @@ class SourceWriter:
         self._rows: dict[str, list[Any]] = {"path": [], "language": [], "licence": [], "num_bytes": []}
         self._num_tokens = 0
 
-    def add(self, document: Document, ids: IntArray, num_bytes: int) -> None:
+    def add(self, document: Document, ids: IntArray, num_bytes: int, num_prompt_tokens: int) -> None:
         """Append a document with its ids, given without EOD."""
-        self._store.add(ids)
+        self._store.add(ids, num_prompt_tokens)
         self._num_tokens += len(ids)
         values = (document.path, document.language, document.licence, num_bytes)
         for column, value in zip(self._rows.values(), values, strict=True):

@@ -72,7 +72,7 @@ def prepare(
     _check_names(config.sources)
     given = Tokenizer.load(tokenizer.path) if tokenizer.path else None
     if given is None:
-        check_size(tokenizer.vocab_size, tokenizer.num_sentinels)
+        check_size(tokenizer.vocab_size, tokenizer.num_sentinels, len(tokenizer.extra_tokens))
     made_from, num_bytes = _hash_inputs(config, tokenizer, given)
     if _is_made(out, made_from):
         return Corpus.open(out, meter).report
@@ -152,7 +152,7 @@ def _train_tokenizer(config: TokenizerConfig, scan: Scan, seed: int, progress: P
                     advance(entry.num_bytes)
                     yield document.text
 
-    return Tokenizer.train(texts(), config.vocab_size, config.num_sentinels)
+    return Tokenizer.train(texts(), config.vocab_size, config.num_sentinels, config.extra_tokens)
 
 
 def _sample(scan: Scan, seed: int) -> set[int]:
@@ -198,8 +198,16 @@ def _encode_all(
 def _encode_batch(
     tokenizer: Tokenizer, batch: list[tuple[Document, Entry]], train: SourceWriter, held_out: SourceWriter
 ) -> None:
-    arrays = tokenizer.encode_arrays([document.text for document, _ in batch])
-    for (document, entry), ids in zip(batch, arrays, strict=True):
+    # A prompt and its response are encoded by themselves: a server gets the one and writes the other.
+    cuts = [document.prompt_characters for document, _ in batch]
+    prompts = tokenizer.encode_arrays(
+        [document.text[:cut] for (document, _), cut in zip(batch, cuts, strict=True)]
+    )
+    rests = tokenizer.encode_arrays(
+        [document.text[cut:] for (document, _), cut in zip(batch, cuts, strict=True)]
+    )
+    for (document, entry), prompt, rest in zip(batch, prompts, rests, strict=True):
+        ids = np.concatenate([prompt, rest])
         assert not tokenizer.is_control[ids].any(), f"{document.path} was encoded with control ids (law 9)"
         num_bytes = int(tokenizer.num_bytes[ids].sum(dtype=np.int64))
         if num_bytes != entry.num_bytes:
@@ -207,7 +215,7 @@ def _encode_batch(
                 f"the tokenizer makes {num_bytes} bytes of the {entry.num_bytes} bytes of {document.path}; "
                 f"use one that keeps text as it is"
             )
-        (held_out if entry.is_held_out else train).add(document, ids, num_bytes)
+        (held_out if entry.is_held_out else train).add(document, ids, num_bytes, len(prompt))
 
 
 def _batches(scan: Scan, source: SourceFilesConfig) -> Iterator[list[tuple[Document, Entry]]]:

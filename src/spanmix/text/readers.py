@@ -66,13 +66,19 @@ def read_source(
         `Document`, its text exactly as in the file (line ends are kept), or `Dropped`.
 
     Raises:
-        InputError: a path does not exist; a ``.jsonl`` line is not an object with text in `text_field`.
+        InputError: a path does not exist; a ``.jsonl`` line is not an object with text in `text_field` and
+            in `prompt_field`, if the source has one; such a source holds another file.
     """
     for item in list_files(source, leave_out):
         if isinstance(item, Dropped):
             yield item
         elif item.is_jsonl:
             yield from _read_jsonl(item.path, source, max_document_bytes)
+        elif source.prompt_field is not None:
+            raise InputError(
+                f"source {source.name}: {item.path} is no .jsonl file of corpus.sources.paths, so it has no "
+                f"field {source.prompt_field!r}; leave out prompt_field, or name .jsonl files alone"
+            )
         else:
             yield _read_file(item, source.name, max_document_bytes)
 
@@ -194,7 +200,9 @@ def _read_line(
         _printable(value) if isinstance(value := record.get(key), str) else ""
         for key in ("path", "language", "license")
     )
-    text: str = record[field]
+    prompt = _prompt(record, source, place)
+    response: str = record[field]
+    text = prompt + response
     path = path or place
     try:
         num_bytes = len(text.encode("utf-8"))
@@ -204,6 +212,19 @@ def _read_line(
         return Dropped(path, _longer_than(max_document_bytes))
     if "\0" in text:
         return Dropped(path, BINARY)
-    if not text or text.isspace():
+    if not response or text.isspace() or (source.prompt_field is not None and not prompt):
         return Dropped(path, EMPTY)
-    return Document(text, source.name, path, language, licence)
+    return Document(text, source.name, path, language, licence, len(prompt))
+
+
+def _prompt(record: dict[str, Any], source: SourceFilesConfig, place: str) -> str:
+    if source.prompt_field is None:
+        return ""
+    prompt = record.get(source.prompt_field)
+    if not isinstance(prompt, str):
+        held = ", ".join(map(str, record))
+        raise InputError(
+            f"source {source.name}: {place} has no text in the field {source.prompt_field!r}; "
+            f"it holds the fields {held}"
+        )
+    return prompt

@@ -6,10 +6,12 @@
     u64       version, 1
     u8        kind of the ids: 8 is uint16 (vocabularies below 65,500), 4 is int32
     u64       sequences, n
-    u64       entries of the last table, n + 1
+    u64       entries of the last table, m + 1
     int32[n]  ids in each sequence
     int64[n]  where each sequence starts in .bin, in bytes
-    int64[n+1]  first sequence of each document, and n at the end: one sequence is one document
+    int64[m+1]  first sequence of each of the m documents, and n at the end
+
+A document is one sequence; one that begins with a prompt is two, the prompt and the rest.
 """
 
 from __future__ import annotations
@@ -46,13 +48,17 @@ class TokenStoreWriter:
         self._kind = _KIND_OF_CODE[self._code]
         self._eod = eod
         self._lengths: list[int] = []
+        self._documents = [0]
         self._stream: BinaryIO = _aside(self._bin).open("wb")
 
-    def add(self, ids: NDArray[np.integer]) -> None:
-        """Append one document, given without EOD."""
+    def add(self, ids: NDArray[np.integer], num_prompt_tokens: int = 0) -> None:
+        """Append one document, given without EOD; the first `num_prompt_tokens` ids are a prompt."""
         document = np.append(ids, self._eod).astype(self._kind)
         self._stream.write(document.tobytes())
-        self._lengths.append(len(document))
+        if num_prompt_tokens:
+            self._lengths.append(num_prompt_tokens)
+        self._lengths.append(len(document) - num_prompt_tokens)
+        self._documents.append(len(self._lengths))
 
     def __enter__(self) -> TokenStoreWriter:
         return self
@@ -69,10 +75,10 @@ class TokenStoreWriter:
         n = len(self._lengths)
         lengths = np.array(self._lengths, dtype=np.int32)
         ends = np.cumsum(lengths, dtype=np.int64) * np.dtype(self._kind).itemsize
-        stream.write(_HEADER.pack(_MAGIC, 1, self._code, n, n + 1))
+        stream.write(_HEADER.pack(_MAGIC, 1, self._code, n, len(self._documents)))
         stream.write(lengths.tobytes())
         stream.write(np.concatenate([np.zeros(1, np.int64), ends])[:n].tobytes())
-        stream.write(np.arange(n + 1, dtype=np.int64).tobytes())
+        stream.write(np.array(self._documents, dtype=np.int64).tobytes())
         _close_synced(stream)
         # .idx last: a store without it does not exist.
         _aside(self._bin).replace(self._bin)
@@ -99,6 +105,7 @@ class TokenStore:
                 raise InputError(f"token store {prefix}: {path} is missing")
         self._kind, lengths, pointers, documents = _read_index(self._idx)
         self._starts, self._ends = _document_bounds(self._idx, lengths, documents)
+        self._prompts = _prompts(lengths, documents)
         itemsize = np.dtype(self._kind).itemsize
         expected = int(lengths.sum(dtype=np.int64)) * itemsize
         size = self._bin.stat().st_size
@@ -124,6 +131,10 @@ class TokenStore:
         if not 0 <= i < len(self):
             raise IndexError(f"document {i} of {len(self)}")
         return self._ids[self._starts[i] : self._ends[i] - 1].astype(np.int32)
+
+    def num_prompt_tokens(self, i: int) -> int:
+        """How many ids at the start of document i are a prompt: the first of its two sequences."""
+        return 0 if self._prompts is None else int(self._prompts[i])
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -173,6 +184,14 @@ def _document_bounds(
         raise InputError(f"{path}: its table of documents does not cover its {n} sequences")
     bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])[documents]
     return bounds[:-1], bounds[1:]
+
+
+def _prompts(lengths: NDArray[np.int32], documents: NDArray[np.int64]) -> NDArray[np.int32] | None:
+    """Length of the first of two sequences of each document, 0 in others; None if no document has two."""
+    has_two = np.diff(documents) == 2
+    if not has_two.any():
+        return None
+    return np.where(has_two, lengths[documents[:-1]], 0).astype(np.int32)
 
 
 def _paths(prefix: Path | str) -> tuple[Path, Path]:

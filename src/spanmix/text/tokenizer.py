@@ -6,7 +6,7 @@ The layout of a trained tokenizer follows CodeGen2's, whose last ids are the sen
     next           <|endoftext|>
     next 30        runs of 31, 30, ..., 2 spaces
     next 8         runs of 9, 8, ..., 2 tabs
-    next           <pad>
+    next           <pad>, and any tokens that were asked for, such as <fim_prefix>
     next           <unused_0> ...                  fill the vocabulary up to exactly what was asked
     next 2         <sep>, <eom>
     last           <mask_N> ... <mask_2>, <mask_1> so the id of <mask_n> is vocab_size - n
@@ -81,6 +81,11 @@ class Tokenizer:
         self.is_control = np.zeros(self.vocab_size, dtype=np.bool_)
         self.is_control[list(self._control_strings)] = True
 
+    @property
+    def special_ids(self) -> dict[str, int]:
+        """Ids of all special tokens by their strings."""
+        return {text: i for i, text in self._control_strings.items()}
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of plain text; control strings in it become ordinary tokens.
 
@@ -133,7 +138,9 @@ class Tokenizer:
         self._inner.model.save(str(folder))
         masks = [mask_name(n) for n in range(1, self.num_sentinels + 1)]
         special = {"bos_token": EOT, "eos_token": EOT, "unk_token": EOT, "pad_token": PAD}
-        names: dict[str, Any] = {**special, "additional_special_tokens": [SEP, EOM, *masks]}
+        others = [text for text in self._control_strings.values() if not text.startswith(UNUSED_PREFIX)]
+        extra = [text for text in others if text not in (EOT, PAD, SEP, EOM, *masks)]
+        names: dict[str, Any] = {**special, "additional_special_tokens": [SEP, EOM, *extra, *masks]}
         config = {
             # transformers 5 would write its own "TokenizersBackend", which transformers 4 does not know.
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -166,18 +173,21 @@ class Tokenizer:
             raise InputError(f"tokenizer {path}: {error}") from None
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int, num_sentinels: int) -> Tokenizer:
+    def train(
+        cls, texts: Iterable[str], vocab_size: int, num_sentinels: int, extra_tokens: Sequence[str] = ()
+    ) -> Tokenizer:
         """Train a tokenizer with exactly `vocab_size` entries; the same input gives the same tokenizer.
 
         Args:
             texts: training documents, read once, as a stream.
             vocab_size: all entries, controls and fillers included; a multiple of 64.
             num_sentinels: how many ``<mask_n>`` there are.
+            extra_tokens: more special tokens, in this order.
 
         Raises:
             InputError: `vocab_size` has no room for the bytes and the controls.
         """
-        return cls(tokenizer_training.train(texts, vocab_size, num_sentinels))
+        return cls(tokenizer_training.train(texts, vocab_size, num_sentinels, extra_tokens))
 
 
 def _find_controls(ids: dict[str, int]) -> ControlIds:

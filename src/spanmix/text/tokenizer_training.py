@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, processors, trainers
@@ -24,17 +24,17 @@ def mask_name(n: int) -> str:
     return f"<mask_{n}>"
 
 
-def check_size(vocab_size: int, num_sentinels: int) -> None:
+def check_size(vocab_size: int, num_sentinels: int, num_extra: int) -> None:
     """Refuse a vocabulary without room for the bytes and the controls.
 
     Raises:
         InputError: with both numbers.
     """
-    needed = 256 + num_others(num_sentinels)
+    needed = 256 + num_others(num_sentinels) + num_extra
     if vocab_size < needed:
         raise InputError(
             f"tokenizer.vocab_size is {vocab_size}; 256 bytes, {num_sentinels} sentinels and "
-            f"{len(BLANK_RUNS) + 4} other entries need at least {needed}"
+            f"{len(BLANK_RUNS) + 4 + num_extra} other entries need at least {needed}"
         )
 
 
@@ -43,21 +43,23 @@ def num_others(num_sentinels: int) -> int:
     return len(BLANK_RUNS) + 4 + num_sentinels
 
 
-def train(texts: Iterable[str], vocab_size: int, num_sentinels: int) -> tokenizers.Tokenizer:
+def train(
+    texts: Iterable[str], vocab_size: int, num_sentinels: int, extra_tokens: Sequence[str] = ()
+) -> tokenizers.Tokenizer:
     """Train the base on `texts` and lay the other entries behind it; see `spanmix.text.tokenizer`.
 
     Raises:
         InputError: `vocab_size` has no room for the bytes and the controls.
     """
-    check_size(vocab_size, num_sentinels)
-    base_size = vocab_size - num_others(num_sentinels)
+    check_size(vocab_size, num_sentinels, len(extra_tokens))
+    base_size = vocab_size - num_others(num_sentinels) - len(extra_tokens)
     inner = _train_base(texts, base_size)
     num_fillers = base_size - inner.get_vocab_size()
     _add(inner, [EOT], special=True)
     _add(inner, BLANK_RUNS, special=False)
     fillers = [f"{UNUSED_PREFIX}{i}>" for i in range(num_fillers)]
     masks = [mask_name(n) for n in range(num_sentinels, 0, -1)]
-    _add(inner, [PAD, *fillers, SEP, EOM, *masks], special=True)
+    _add(inner, [PAD, *extra_tokens, *fillers, SEP, EOM, *masks], special=True)
     assert inner.get_vocab_size() == vocab_size
     return inner
 

@@ -128,6 +128,7 @@ class _Loader:
     window: _Count
     row_in_window: _Count
     positions: tuple[tuple[_Count, _Count, _Count], ...]
+    stage: _Count = 0
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,11 @@ class Meter:
         seconds = time.perf_counter() - self._since
         metrics = [Metric("train", "loss", self._mean(self._sums))]
         for i, name in enumerate(self.objectives):
-            chosen = [key for key in self._sums if key[0] == i]
+            chosen = [key for key in self._sums if key[0] == i and self._weights[key]]
             if chosen:
                 metrics.append(Metric("train", "loss", self._mean(chosen), objective=name))
         for i, name in enumerate(self.sources):
-            chosen = [key for key in self._sums if key[1] == i]
+            chosen = [key for key in self._sums if key[1] == i and self._weights[key]]
             if chosen:
                 metrics.append(Metric("train", "loss", self._mean(chosen), source=name))
         metrics += [

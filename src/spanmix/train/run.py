@@ -9,14 +9,13 @@ from pathlib import Path
 
 from spanmix import __version__
 from spanmix.config import Recipe
-from spanmix.data.loader import Loader, prefetch
-from spanmix.data.sources import Mixture
+from spanmix.data.build import build_loader
+from spanmix.data.loader import Loader
+from spanmix.data.prefetch import prefetch
 from spanmix.errors import InputError
 from spanmix.model.architecture import Architecture, preset
 from spanmix.model.decoder import Decoder
 from spanmix.model.folder import require_place, save_model_folder
-from spanmix.objectives.choose import ObjectiveMixture
-from spanmix.objectives.objective import Alphabet
 from spanmix.text.corpus import Corpus
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.train import machine
@@ -92,9 +91,7 @@ def _train_locked(
     if newest is not None:
         progress = checkpoints.load(newest, model, optimizer)
     dtype = machine.compute_dtype(recipe)
-    step = TrainStep(
-        model, optimizer, dtype, recipe.parallel.micro_batch_rows, recipe.optimizer.max_grad_norm
-    )
+    step = TrainStep(model, optimizer, dtype, recipe.parallel.micro_batch_rows, recipe.optimizer)
     batches = prefetch(loader.batches(progress.loader, recipe.data.global_batch_rows), _PREFETCH_BATCHES)
     log = MetricsLog(out, progress.step)
     try:
@@ -108,14 +105,6 @@ def _train_locked(
     return save_model_folder(
         out / _MODEL, model.cpu(), corpus.tokenizer, _card_facts(recipe, corpus, progress)
     )
-
-
-def build_loader(recipe: Recipe, corpus: Corpus) -> Loader:
-    """Build the data path of a recipe; raises `InputError` where recipe and corpus do not fit."""
-    alphabet = Alphabet(corpus.tokenizer.control, corpus.tokenizer.ends_line)
-    objectives = ObjectiveMixture(recipe.objectives, alphabet, recipe.data.row_tokens)
-    mixture = Mixture(recipe.data.sources, dict(corpus.train), recipe.run.seed)
-    return Loader(recipe.data, mixture, objectives, alphabet.control.pad, corpus.fingerprint)
 
 
 def build_architecture(recipe: Recipe, tokenizer: Tokenizer) -> Architecture:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spanmix.config import OptimizerConfig
 from spanmix.errors import SpanmixError
 from spanmix.model.decoder import Decoder
 from spanmix.model.finite import first_not_finite
@@ -50,7 +51,7 @@ class TrainStep:
         optimizer: updates its parameters.
         dtype: what forward and backward compute in.
         micro_batch_rows: rows that go through the decoder at once; 0 means all.
-        max_grad_norm: gradients are scaled down to this norm.
+        config: for the norm that gradients are scaled down to, and the z-loss.
     """
 
     def __init__(
@@ -59,13 +60,13 @@ class TrainStep:
         optimizer: torch.optim.Optimizer,
         dtype: torch.dtype,
         micro_batch_rows: int,
-        max_grad_norm: float,
+        config: OptimizerConfig,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
         self.dtype = dtype
         self.micro_batch_rows = micro_batch_rows
-        self.max_grad_norm = max_grad_norm
+        self.config = config
 
     def __call__(self, batch: Batch, learning_rate: float) -> StepLosses:
         """Train on a batch; the loss is divided by the batch's whole weight, however it is cut up.
@@ -75,15 +76,21 @@ class TrainStep:
         """
         rows = self.micro_batch_rows or batch.num_rows
         total_weight = float(batch.loss_weights.sum(dtype="float64"))
+        if not total_weight:
+            last = batch.first_row + batch.num_rows - 1
+            raise SpanmixError(
+                f"no token of rows {batch.first_row} to {last} carries loss: all of it is read and not "
+                "predicted; mix in another objective or take more data.global_batch_rows"
+            )
         sums: list[float] = []
         weights: list[float] = []
         for start in range(0, batch.num_rows, rows):
             part = batch.rows(start, min(start + rows, batch.num_rows))
-            loss, losses_BT = batch_losses(self.model, part, self.dtype)
+            loss, losses_BT = batch_losses(self.model, part, self.dtype, self.config.z_loss)
             (loss / total_weight).backward()  # type: ignore[no-untyped-call]
             sums += _by_segment(losses_BT, part)
             weights += _by_segment(torch.from_numpy(part.loss_weights), part)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
         losses = StepLosses(batch.segments, sums, weights, float(norm))
         self._require_finite(losses, batch)
         for group in self.optimizer.param_groups:
@@ -113,8 +120,10 @@ def require_finite_weights(model: Decoder, step: int) -> None:
         )
 
 
-def batch_losses(model: Decoder, batch: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return (sum of weighted cross-entropies, float32 [B, T] weighted cross-entropy of each position).
+def batch_losses(
+    model: Decoder, batch: Batch, dtype: torch.dtype, z_loss: float = 0
+) -> tuple[Tensor, Tensor]:
+    """Return (sum of weighted losses, float32 [B, T] weighted cross-entropy of each position).
 
     Only positions that carry loss go through the head.
     """
@@ -122,13 +131,14 @@ def batch_losses(model: Decoder, batch: Batch, dtype: torch.dtype) -> tuple[Tens
     token_ids_BT = torch.from_numpy(batch.token_ids).to(device)
     positions_BT = torch.from_numpy(batch.positions).to(device)
     weights_BT = torch.from_numpy(batch.loss_weights).to(device)
-    mask = AttentionMask.from_segments(torch.from_numpy(batch.segment_ids).to(device))
+    segment_ids_BT = torch.from_numpy(batch.segment_ids).to(device)
+    mask = AttentionMask.from_segments(segment_ids_BT, torch.from_numpy(batch.in_prefix).to(device))
     hidden_BTD = model(token_ids_BT, positions_BT, mask, dtype=dtype)
     carried_BT = weights_BT > 0
     weights_N = weights_BT[carried_BT]
     targets_N = torch.from_numpy(batch.targets).to(device)[carried_BT].long()
     loss, losses_N = head_losses(
-        hidden_BTD[carried_BT], model.head.weight, model.head.bias, targets_N, weights_N
+        hidden_BTD[carried_BT], model.head.weight, model.head.bias, targets_N, weights_N, z_loss
     )
     losses_BT = torch.zeros_like(weights_BT)
     losses_BT[carried_BT] = losses_N * weights_N

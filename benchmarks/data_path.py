@@ -1,14 +1,15 @@
 """How fast is the data path? Spanmix against bigcode's FIM and t5's span corruption, taken in turn.
 
-    python benchmarks/data_path.py CORPUS --megatron CHECKOUT [--t5 CHECKOUT --t5-python PYTHON]
+    python benchmarks/data_path.py [CORPUS] [--megatron CHECKOUT] [--t5 CHECKOUT --t5-python PYTHON]
 
-CORPUS is a prepared corpus, such as the demo's. Ours is measured from memory-mapped tokens to corrupted,
-packed and collated batches, each objective by itself; the peers from tokens in memory to transformed
-samples, with no packing and no masks. The peers' code is what stands in their checkouts: ``permute`` of
-bigcode-project/Megatron-LM (``megatron/data/gpt_dataset.py``, at rate 1, on samples of the same row length
-and with the same tokenizer) and ``span_corruption`` of google-research/text-to-text-transfer-transformer,
-which needs an interpreter with TensorFlow. All run in one process each, one after the other, in rounds.
-Figures are tokens of training data a second of processor time, medians of the rounds.
+CORPUS is a prepared corpus; by default the demo's. A peer is left out whose checkout is not named. Ours is
+measured from memory-mapped tokens to corrupted, packed and collated batches, each objective by itself; the
+peers from tokens in memory to transformed samples, with no packing and no masks. The peers' code is what
+stands in their checkouts: ``permute`` of bigcode-project/Megatron-LM (``megatron/data/gpt_dataset.py``, at
+rate 1, on samples of the same row length and with the same tokenizer) and ``span_corruption`` of
+google-research/text-to-text-transfer-transformer, which needs an interpreter with TensorFlow. All run in
+one process each, one after the other, in rounds. Figures are tokens of training data a second of
+processor time, medians of the rounds.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from spanmix.data.loader import Loader
 from spanmix.data.sources import Mixture
 from spanmix.data_configs import DataConfig, SourceConfig
 from spanmix.objective_configs import CausalConfig, FimConfig, InfillConfig, ObjectiveConfig, SpanUnitsConfig
+from spanmix.objectives.characters import CharacterCutter
 from spanmix.objectives.choose import ObjectiveMixture
 from spanmix.objectives.fim import FIM_TOKENS
 from spanmix.objectives.objective import Alphabet
@@ -42,6 +44,9 @@ OURS: dict[str, ObjectiveConfig] = {
 }
 
 
+PERMUTE = "bigcode permute"
+
+
 class Objectives:
     """Batches of one objective, and how many tokens of documents and how much padding they hold."""
 
@@ -54,7 +59,8 @@ class Objectives:
         sources = tuple(SourceConfig(name, 1.0) for name in corpus.train)
         data = DataConfig(row_tokens, 8, sources)
         names_of = [source.name for source in sources]
-        written = ObjectiveMixture([config], alphabet, row_tokens, names_of, tokenizer.cutter)
+        cutter = CharacterCutter(tokenizer.encode, tokenizer.token_bytes, tokenizer.num_bytes)
+        written = ObjectiveMixture([config], alphabet, row_tokens, names_of, cutter)
         mixture = Mixture(data, dict(corpus.train), seed=1)
         loader = Loader(data, mixture, written, control.pad, corpus.fingerprint)
         self._batches = loader.batches(loader.start(), data.global_batch_rows)
@@ -168,8 +174,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("corpus", type=Path)
-    parser.add_argument("--megatron", type=Path, required=True)
+    parser.add_argument("corpus", type=Path, nargs="?", default=Path("runs/demo/corpus"))
+    parser.add_argument("--megatron", type=Path)
     parser.add_argument("--t5", type=Path)
     parser.add_argument("--t5-python", default=sys.executable)
     parser.add_argument("--row-tokens", type=int, default=512)
@@ -181,7 +187,8 @@ def main() -> None:
     sides: dict[str, Objectives | Permute] = {
         name: Objectives(corpus, config, args.row_tokens) for name, config in OURS.items()
     }
-    sides["bigcode permute"] = Permute(corpus, args.megatron, args.row_tokens)
+    if args.megatron is not None:
+        sides[PERMUTE] = Permute(corpus, args.megatron, args.row_tokens)
     for side in sides.values():
         side.run(0.5)
     rates: dict[str, list[float]] = {name: [] for name in sides}
@@ -190,16 +197,15 @@ def main() -> None:
             rates[name].append(side.run(args.seconds))
     if args.t5 is not None:
         rates["t5 span_corruption"] = t5_rates(corpus, args)
-    peer = statistics.median(rates["bigcode permute"])
+    peer = statistics.median(rates[PERMUTE]) if PERMUTE in rates else None
     print(f"rows of {args.row_tokens} tokens, {args.rounds} rounds of {args.seconds} s, processor time")
     for name, values in rates.items():
         middle = statistics.median(values)
         side = sides.get(name)
         padding = f", padding {side.padding / side.positions:.2%}" if isinstance(side, Objectives) else ""
-        print(
-            f"{name:24} {middle / 1e6:7.2f} M tokens/s [{min(values) / 1e6:.2f}, {max(values) / 1e6:.2f}], "
-            f"{middle / peer:6.2f} times permute{padding}"
-        )
+        ratio = f", {middle / peer:6.2f} times permute" if peer else ""
+        spread = f"[{min(values) / 1e6:.2f}, {max(values) / 1e6:.2f}]"
+        print(f"{name:24} {middle / 1e6:7.2f} M tokens/s {spread}{ratio}{padding}")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def full_rows(shape: Architecture, rows: int, row_tokens: int) -> Batch:
     positions = np.tile(np.arange(row_tokens, dtype=np.int32), (rows, 1))
     inputs, targets = np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:])
     weights, segment_ids = ones.astype(np.float32), ones.astype(np.int32)
-    return Batch(inputs, targets, weights, segment_ids, positions, np.zeros_like(ones, dtype=bool), segments, 0)
+    return Batch(
+        inputs, targets, weights, segment_ids, positions, np.zeros_like(ones, dtype=bool), segments, 0
+    )
 
 
 def gptj(shape: Architecture) -> transformers.GPTJForCausalLM:

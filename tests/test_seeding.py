@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanmix.seeding import below, draw, mix, name_key, stream_key, torch_generator
+from spanmix.seeding import below, draw, draw_one, mix, name_key, stream_key, torch_generator
 
 GOLDEN = Path(__file__).parent / "golden" / "seeding.json"
 GAMMA = 0x9E3779B97F4A7C15
@@ -106,3 +106,10 @@ def test_torch_generators_repeat_and_differ():
         torch_generator(5, purpose).initial_seed() for purpose in ("weights", "weights", "x")
     )
     assert first == again != other
+
+
+@given(words, document_ids, st.integers(0, 60), st.integers(0, 40))
+def test_one_document_s_words_are_its_row(source_key, document_id, n, first):
+    row = draw(3, "spans", source_key, 2, [document_id], n, first)[0]
+    assert draw_one(3, "spans", source_key, 2, document_id, n, first) == row.tolist()
+    assert row.tolist() == draw(3, "spans", source_key, 2, [document_id], n + first)[0, first:].tolist()

@@ -12,7 +12,7 @@ from spanmix.data.sources import Mixture, Positions
 from spanmix.data_configs import DataConfig
 from spanmix.objectives.choose import ObjectiveMixture
 from spanmix.objectives.objective import DocumentKey, TokenizedDocument
-from spanmix.seeding import draw
+from spanmix.seeding import draw_one
 
 
 class _Reader:
@@ -71,7 +71,7 @@ def lay_out(
     reader = _Reader(mixture, positions, stage, config.window_documents, room)
     rows: list[Row] = []
     while reader.key is not None:
-        word = int(draw(mixture.seed, "sequence", 0, 0, [first_row + len(rows)], 1)[0, 0])
+        [word] = draw_one(mixture.seed, "sequence", 0, 0, first_row + len(rows), 1)
         objective = objectives.choose_for_row(word)
         row: Row = []
         left = config.row_tokens

@@ -53,7 +53,13 @@ class Infill:
         self._draws = SpanDraws(config)
         self._partition = partition or Partition(config, self._draws)
         self.words_per_piece = self._partition.words_per_piece
-        self._masks = [_ids(mask) for mask in alphabet.control.masks]
+        control = alphabet.control
+        self._masks = [_ids(mask) for mask in control.masks]
+        self._between, self._eom, self._end = (
+            _ids(control.eot, control.sep),
+            _ids(control.eom),
+            _ids(control.eot),
+        )
         self.smallest_room = self._num_positions(2, 1)
         self.wanted_room = self._num_positions(2 * config.max_spans, config.max_spans)
 
@@ -92,18 +98,17 @@ class Infill:
 
     def _write(self, parts: list[IntArray], ref: DocumentRef) -> Example:
         """Lay parts, shown and hidden in turn, out as an example."""
-        control = self.alphabet.control
         shown = [self.start_ids, parts[0]]
-        hidden = [_ids(control.eot, control.sep)]
+        hidden = [self._between]
         for mask, span, text in zip(self._masks, parts[1::2], parts[2::2], strict=False):
-            shown += [mask, text]
-            hidden += [mask, span, _ids(control.eom)]
+            shown += (mask, text)
+            hidden += (mask, span, self._eom)
         num_shown = sum(map(len, shown)) + 2
-        token_ids = np.concatenate([*shown, *hidden, _ids(control.eot)])
+        token_ids = np.concatenate([*shown, *hidden, self._end])
         weights = np.ones(len(token_ids), dtype=np.float32)
         weights[: len(self.start_ids)] = 0
         if not self.config.loss_on_sentinels:
-            weights[np.isin(token_ids, (control.sep, *control.masks))] = 0
+            weights[np.isin(token_ids, (self.alphabet.control.sep, *self.alphabet.control.masks))] = 0
         if self.config.bidirectional or not self.config.loss_on_shown:
             weights[:num_shown] = 0
         prefix_length = num_shown if self.config.bidirectional else 0

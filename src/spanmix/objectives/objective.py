@@ -52,11 +52,8 @@ class DocumentKey:
 
     def words(self, purpose: str, n: int, first: int = 0) -> list[int]:
         """Draw words `first` to `first + n - 1` of the 64-bit words for one purpose."""
-        drawn = seeding.draw(
-            self.seed, purpose, self.source_key, self.corruption_epoch, [self.document], n, first
-        )
-        words: list[int] = drawn[0].tolist()
-        return words
+        key = (self.seed, purpose, self.source_key, self.corruption_epoch)
+        return seeding.draw_one(*key, self.document, n, first)
 
     def ref(self, piece: int) -> DocumentRef:
         """Name one piece of the document."""

@@ -117,7 +117,8 @@ class TokenStore:
         if not np.array_equal(pointers, (np.cumsum(lengths, dtype=np.int64) - lengths) * itemsize):
             raise InputError(f"{self._idx}: sequences do not lie one behind the other in {self._bin.name}")
         # An empty file cannot be mapped.
-        self._ids = np.memmap(self._bin, dtype=self._kind, mode="r") if size else np.zeros(0, self._kind)
+        mapped = np.memmap(self._bin, dtype=self._kind, mode="r") if size else np.zeros(0, self._kind)
+        self._ids = mapped.view(np.ndarray)  # memmap's own class makes every slice slower
         ends = np.maximum(self._ends, 1) - 1
         if len(self) and not (np.all(self._ends > self._starts) and np.all(self._ids[ends] == eod)):
             raise InputError(

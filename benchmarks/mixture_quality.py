@@ -67,9 +67,8 @@ def main() -> None:
         differences = [mixture[source] - causal[source] for mixture, causal in pairs]
         mean = statistics.mean(differences)
         half = T_95[args.seeds] * statistics.stdev(differences) / math.sqrt(args.seeds)
-        print(
-            f"{source}: mixture - causal = {mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}] nats per token"
-        )
+        interval = f"[{mean - half:+.4f}, {mean + half:+.4f}]"
+        print(f"{source}: mixture - causal = {mean:+.4f} {interval} nats per token")
 
 
 if __name__ == "__main__":

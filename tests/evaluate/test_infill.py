@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from spanmix.errors import InputError
 from spanmix.evaluate.infill_answers import CONDITIONS
 from spanmix.evaluate.infill_match import edit_similarity, measure_infill
-from spanmix.evaluate.infill_spans import MULTI_LINE, SINGLE_LINE, draw_spans, head_ids, make_cases, tail_ids
+from spanmix.evaluate.infill_spans import (
+    IN_WORD,
+    MULTI_LINE,
+    SINGLE_LINE,
+    draw_spans,
+    head_ids,
+    make_cases,
+    tail_ids,
+)
 from spanmix.generate.formats import InfillFormat
 
 FORMAT = InfillFormat((256,), (), (260,), (256, 257, 260), (258, 256))
@@ -60,6 +68,30 @@ def test_spans_are_whole_lines_with_something_on_both_sides(make_files, kind):
             if number
         )
         assert len(spans) == eligible
+
+
+def test_a_cursor_inside_a_word_asks_for_the_rest_of_its_line(make_files):
+    texts = [
+        "import os\n",
+        "def größe_von(x):\r\n    return os.path.getsize(x) + 1234\r\n\nab(1)\nprint(größe_von(1))\nend\n",
+    ]
+    source = make_files("code", [*TEXTS, *texts])
+    places = set()
+    for seed in range(60):
+        for document, start, stop, line in draw_spans(source, IN_WORD, seed=seed):
+            text = source.texts[document]
+            before, middle, after = text[:start], text[start:stop], text[stop:]
+            assert "\n" not in middle and not middle.endswith("\r") and after.startswith(("\n", "\r\n"))
+            assert before[-1].isidentifier() and f"a{middle[0]}".isidentifier() and after.strip()
+            assert before.count("\n") == line - 1 >= 1
+            places.add((document, before.rpartition("\n")[2], middle))
+    ours = {(before, middle) for document, before, middle in places if document == len(TEXTS) + 1}
+    assert {
+        ("pri", "nt(größe_von(1))"),
+        ("print(größe", "_von(1))"),
+        ("    retur", "n os.path.getsize(x) + 1234"),
+    } <= ours
+    assert not any(before.startswith("a") or "1234"[:1] == before[-1:] for before, _ in ours)
 
 
 def test_spans_come_from_as_many_files_as_possible_and_depend_on_the_seed_only(make_files):

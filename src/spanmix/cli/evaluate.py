@@ -99,11 +99,11 @@ def _bits_per_byte(
 
 def _infill(model: OpenModel, corpus: Corpus, args: argparse.Namespace, progress: Progress) -> list[Any]:
     from spanmix.evaluate.infill_match import measure_infill
-    from spanmix.evaluate.infill_spans import MULTI_LINE, SINGLE_LINE
+    from spanmix.evaluate.infill_spans import IN_WORD, MULTI_LINE, SINGLE_LINE
 
     found = []
     for name, source in corpus.held_out.items():
-        for kind in (SINGLE_LINE, MULTI_LINE):
+        for kind in (SINGLE_LINE, MULTI_LINE, IN_WORD):
             report = _staged(progress, f"{kind.name} infill of {name}")
             figures = measure_infill(
                 model.engine,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spanmix.evaluate.infill_spans import InfillCase, InfillCases
+from spanmix.evaluate.infill_spans import InfillCase, InfillCases, SpanKind
 from spanmix.evaluate.scoring import score_all
 from spanmix.generate.batch import generate
 from spanmix.generate.engine import Engine, GenerateRequest, ScoreRequest
@@ -66,7 +66,7 @@ def requests_of(
     control = tokenizer.control
     infill_end = frozenset(infill_format.end)
     stops = {"suffix_shown": infill_end, "suffix_hidden": infill_end}
-    if drawn.kind.max_lines == 1:
+    if drawn.kind.max_lines <= 1:
         newlines = (index for index, piece in enumerate(tokenizer.token_bytes) if b"\n" in piece)
         stops["left_to_right"] = frozenset((control.eot, *newlines))
     controls = {control.eot, control.sep, control.eom, control.pad, *control.masks} | tokenizer.suppressed_ids
@@ -97,6 +97,7 @@ def write_answers(
     tokenizer: Tokenizer,
     cases: Sequence[InfillCase],
     requests: Mapping[str, Sequence[GenerateRequest]],
+    kind: SpanKind,
     progress: Callable[[int, int], None],
 ) -> dict[str, list[Answer]]:
     """Let the model write the middle of the first `cases`, under each condition."""
@@ -109,7 +110,7 @@ def write_answers(
                 text = tokenizer.decode_bytes(generation.token_ids).decode("utf-8", errors="replace")
                 if condition == "left_to_right":
                     line, newline, _ = text.partition("\n")
-                    text = line + newline
+                    text = line + (newline if kind.max_lines else "")
                 written.append(Answer(text, generation.finish_reason == "stop"))
             progress(sum(map(len, answers.values())), total)
     return answers

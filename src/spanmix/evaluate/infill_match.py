@@ -77,7 +77,7 @@ class InfillFigures:
     """All figures of one kind of spans.
 
     Args:
-        kind: ``single_line`` or ``multi_line``.
+        kind: ``single_line``, ``multi_line`` or ``in_word``.
         source: name of the held-out source.
         num_spans, num_files, num_middle_bytes, num_middle_tokens: what was scored.
         num_too_long: drawn spans whose middle had more than `max_middle_tokens`; others took their place.
@@ -128,7 +128,7 @@ def measure_infill(
         source: the held-out files.
         infill_format: how the model is asked to infill.
         seed: the run's seed; the same spans whatever the model.
-        kind: `SINGLE_LINE` or `MULTI_LINE`.
+        kind: `SINGLE_LINE`, `MULTI_LINE` or `IN_WORD`.
         num_spans: spans to score; fewer if the files have no more.
         num_generated: spans to fill in, the first of those scored; all if not given.
         context_tokens: longest prompt with its middle; the engine's context if not given.
@@ -153,14 +153,14 @@ def measure_infill(
     if not cases:
         raise InputError(
             f"source {source.name!r} has no {kind.name} span among its {source.num_documents} held-out "
-            f"files; it needs files of at least {kind.min_lines + 2} lines"
+            f"files; it needs files of at least {max(1, kind.min_lines) + 2} lines"
         )
     prompts = [prompts_of(case, infill_format, tokenizer.control.eot) for case in cases]
     bits = middle_bits(engine, cases, prompts, lambda done, total: report("score", done, total))
     generated = cases[: len(cases) if num_generated is None else num_generated]
     requests = requests_of(prompts[: len(generated)], drawn, infill_format, tokenizer)
     answers = write_answers(
-        engine, tokenizer, generated, requests, lambda done, total: report("generate", done, total)
+        engine, tokenizer, generated, requests, kind, lambda done, total: report("generate", done, total)
     )
     return _figures(source.name, context, infill_format.lead_tokens, drawn, bits, generated, answers, seed)
 

@@ -1,4 +1,4 @@
-"""Choose the lines of held-out files that a model will have to fill in.
+"""Choose the places of held-out files that a model will have to fill in.
 
 As in HumanEval-Infilling (Bavarian et al., 2022, arXiv 2207.14255), a span is made of whole lines: the
 prefix ends with a newline, the middle is the lines with their indentation and their newlines, and the
@@ -11,10 +11,15 @@ are lines 2 and 4::
     3
     4      return 3 * r2
     5  print(area(2))
+
+The third kind, ``in_word``, is what an editor asks for while a name is typed: the cursor stands inside an
+identifier of at least four characters, and the middle is the rest of its line without the newline. No
+token of the file need end at such a cursor.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +37,7 @@ class SpanKind:
 
     Args:
         name: its key in ``results.json``.
-        min_lines, max_lines: the number of lines is uniform between them.
+        min_lines, max_lines: the number of lines is uniform between them; 0 stands for a part of a line.
         context_share: longest middle, as a share of the model's context; longer ones are dropped and counted.
     """
 
@@ -42,16 +47,17 @@ class SpanKind:
     context_share: float
 
     def __post_init__(self) -> None:
-        assert 1 <= self.min_lines <= self.max_lines
+        assert 0 <= self.min_lines <= self.max_lines
         assert 0 < self.context_share < 1
 
 
 SINGLE_LINE = SpanKind("single_line", 1, 1, context_share=1 / 8)
 MULTI_LINE = SpanKind("multi_line", 2, 8, context_share=1 / 4)
+IN_WORD = SpanKind("in_word", 0, 0, context_share=1 / 8)
 
 
 class FileSpan(NamedTuple):
-    """Characters ``start..stop-1`` of a file: whole lines, the first of them number `line` (from 1)."""
+    """Characters ``start..stop-1`` of a file; the first of them is in line number `line` (from 1)."""
 
     document: int
     start: int
@@ -66,7 +72,8 @@ def spans_of(text: str, kind: SpanKind, document: int, words_L2: seeding.UInt64A
         text: the file.
         kind: how many lines a span has.
         document: id of the file, for the spans' sake.
-        words_L2: two random words for each line of the file: its place in the order, and the number of lines.
+        words_L2: two random words for each line of the file: its place in the order, and the number of lines
+            (or the place in the line).
     """
     # Only "\n" ends a line here; str.splitlines would also cut at form feeds and the like.
     lines = text.split("\n")
@@ -74,10 +81,30 @@ def spans_of(text: str, kind: SpanKind, document: int, words_L2: seeding.UInt64A
     filled = [index for index, line in enumerate(lines) if line.strip()]
     last_filled = filled[-1] if filled else 0
     for first in np.argsort(words_L2[:, 0], kind="stable").tolist():
-        choices = kind.max_lines - kind.min_lines + 1
-        after = first + kind.min_lines + seeding.below(int(words_L2[first, 1]), choices)
-        if first >= 1 and after <= last_filled and lines[first].strip() and lines[after - 1].strip():
+        word = int(words_L2[first, 1])
+        if not 1 <= first < last_filled or not lines[first].strip():
+            continue
+        if kind.max_lines == 0:
+            if places := _inside_words(lines[first]):
+                start = int(starts[first]) + places[seeding.below(word, len(places))]
+                stop = int(starts[first]) + len(lines[first].removesuffix("\r"))
+                yield FileSpan(document, start, stop, first + 1)
+            continue
+        after = first + kind.min_lines + seeding.below(word, kind.max_lines - kind.min_lines + 1)
+        if after <= last_filled and lines[after - 1].strip():
             yield FileSpan(document, int(starts[first]), int(starts[after]), first + 1)
+
+
+_WORD = re.compile(r"[^\W\d]\w{3,}")
+
+
+def _inside_words(line: str) -> list[int]:
+    """Return every place strictly inside an identifier of at least four characters.
+
+    >>> _inside_words("  abcd = x")
+    [3, 4, 5]
+    """
+    return [place for word in _WORD.finditer(line) for place in range(word.start() + 1, word.end())]
 
 
 def draw_spans(source: HeldOutFiles, kind: SpanKind, seed: int) -> Iterator[FileSpan]:

@@ -19,7 +19,7 @@ _CONDITIONS = {
     "suffix_hidden": "suffix hidden",
     "left_to_right": "left to right",
 }
-_KINDS = {"single_line": "Single lines", "multi_line": "Several lines"}
+_KINDS = {"single_line": "Single lines", "multi_line": "Several lines", "in_word": "From inside a word"}
 
 
 def write_report(

@@ -261,8 +261,14 @@ def test_the_whole_road(capsys, sources, tmp_path):
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["sources"]["my_code"]["loss"]["bits_per_byte"]["value"] > 0
-    assert [figures["kind"] for figures in found["infill"]] == ["single_line", "multi_line"]
+    assert [figures["kind"] for figures in found["infill"]] == ["single_line", "multi_line", "in_word"]
     assert json.loads(results.read_text(encoding="utf-8")) == found
+
+    some = ["--tasks", "infill", "--kinds", "in_word", "--sources", "my_code", "--json"]
+    assert main([*arguments, *some]) == 0
+    assert [figures["kind"] for figures in json.loads(capsys.readouterr().out)["infill"]] == ["in_word"]
+    assert main([*arguments, "--sources", "my_cod"]) == 2
+    assert "did you mean 'my_code'" in capsys.readouterr().err
 
     sampled = ["--max-tokens", "8", "--temperature", "1", "--seed", "3"]
     assert main(["complete", str(trained), "--prompt", "def function", *sampled]) == 0
@@ -299,6 +305,7 @@ def test_the_whole_road(capsys, sources, tmp_path):
         (["infill", "m", "-", "--at", "1:1", "--in-place"], "stdin"),
         (["infill", "m", "f", "--at", "1:1", "--in-place", "--only-middle"], "not allowed with"),
         (["evaluate", "m", "--corpus", "c", "--tasks", "infil"], "did you mean 'infill'"),
+        (["evaluate", "m", "--corpus", "c", "--kinds", "single_lin"], "did you mean 'single_line'"),
         (["evaluate", "m", "--corpus", "c", "--spans", "0"], "--spans: '0' is not a whole number from 1"),
         (["evaluate", "m", "--corpus", "c"], "corpus c does not exist"),
         (["complete", "no/such/model", "--prompt", "p"], "no/such/model"),
@@ -316,3 +323,10 @@ def test_overrides_may_stand_behind_a_flag(capsys, tmp_path):
     assert "unrecognized arguments: --fast" in fails(capsys, "train", "demo", "--out", "run", "--fast")
     assert "unrecognized arguments: more" in fails(capsys, "demo", "more")
     assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_knows_every_kind_of_span():
+    from spanmix.cli.evaluate import KIND_NAMES
+    from spanmix.evaluate.infill_spans import KINDS
+
+    assert tuple(KINDS) == KIND_NAMES  # written twice for the sake of a quick --help

@@ -11,7 +11,7 @@ from spanmix.data.build import build_loader
 from spanmix.errors import InputError
 from spanmix.evaluate.held_out import make_hooks
 from spanmix.objectives.fim import FIM_TOKENS
-from spanmix.recipes import recipe_from_fields
+from spanmix.recipes import load_recipe, recipe_from_fields
 from spanmix.text.corpus import Corpus
 from spanmix.text.pipeline import prepare
 from spanmix.train.metrics import read_metrics
@@ -147,6 +147,30 @@ def test_what_does_not_fit_the_tokenizer_is_refused(corpus, corpus_folder):
     other = replace(fields, corpus=CorpusConfig(str(corpus_folder)))
     with pytest.raises(InputError, match=r"<s>, which the tokenizer lacks.*extra_tokens: \[<s>\]"):
         build_loader(other, Corpus.open(corpus_folder))
+
+
+def test_the_papers_recipe_trains(corpus_folder, tmp_path):
+    small = ["model.preset=demo", "tokenizer.vocab_size=4096", "tokenizer.num_sentinels=99"]
+    short = [
+        "data.row_tokens=128",
+        "data.global_batch_rows=4",
+        "data.window_documents=8",
+        "run.num_threads=1",
+    ]
+    steps = ["run.num_steps=3", "run.log_every_steps=1", "evaluate.every_steps=0"]
+    recipe = load_recipe("paper", [f"corpus.path={corpus_folder}", *small, *short, *steps])
+    assert (recipe.data.unit, recipe.data.positions, recipe.optimizer.z_loss) == (
+        "sequence",
+        "continue",
+        1e-4,
+    )
+    train(recipe, tmp_path / "run")
+    losses = [m for m in read_metrics(tmp_path / "run" / "metrics.jsonl") if m["name"] == "loss"]
+    assert {m.get("objective") for m in losses} == {None, "causal", "infill"}
+    padding = [
+        m["value"] for m in read_metrics(tmp_path / "run" / "metrics.jsonl") if m["name"] == "padding_share"
+    ]
+    assert max(padding) < 0.05
 
 
 @pytest.mark.parametrize("line", ['{"text": "a", "question": 7}', '{"text": "a"}'])

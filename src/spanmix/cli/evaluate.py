@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,12 @@ from spanmix.errors import InputError, nearest
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
     from spanmix.cli.models import OpenModel
-    from spanmix.text.corpus import Corpus
+    from spanmix.text.corpus import CorpusSource
 
 EXAMPLE = """
 spanmix evaluate runs/demo --corpus runs/demo/corpus
 spanmix evaluate runs/mine --corpus corpora/mine --tasks bits-per-byte --json
+spanmix evaluate runs/mine --corpus corpora/mine --tasks infill --kinds in_word --sources code
 """
 
 
@@ -33,6 +35,10 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--tasks", default=",".join(TASKS), metavar="A,B", help="what to measure (%(default)s)"
+    )
+    parser.add_argument("--sources", metavar="A,B", help="sources of the corpus to measure on (all)")
+    parser.add_argument(
+        "--kinds", default=",".join(KIND_NAMES), metavar="A,B", help="kinds of infill spans (%(default)s)"
     )
     parser.add_argument(
         "--spans",
@@ -49,10 +55,8 @@ def add(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure each task on each source, and print one table a task."""
-    tasks = args.tasks.split(",")
-    for name in tasks:
-        if name not in TASKS:
-            raise InputError(f"--tasks: there is no task {name!r}{nearest(name, TASKS)}")
+    tasks = _listed("--tasks", args.tasks, TASKS)
+    args.kinds = _listed("--kinds", args.kinds, KIND_NAMES)
     if args.out is not None:
         require_writable(args.out)
     from spanmix.cli.models import open_model
@@ -66,8 +70,10 @@ def run(args: argparse.Namespace) -> None:
             f"the model {args.model} has the tokenizer {model.tokenizer.fingerprint[:12]} and the corpus "
             f"{args.corpus} was made with {corpus.tokenizer.fingerprint[:12]}; use its own corpus"
         )
+    names = list(corpus.held_out) if args.sources is None else args.sources.split(",")
+    sources = [corpus.held_out[name] for name in _listed("--sources", ",".join(names), corpus.held_out)]
     with Progress() as progress:
-        found = {name: TASKS[name](model, corpus, args, progress) for name in dict.fromkeys(tasks)}
+        found = {name: TASKS[name](model, sources, args, progress) for name in tasks}
     results = gather(
         title=args.model,
         seed=args.seed,
@@ -84,27 +90,38 @@ def run(args: argparse.Namespace) -> None:
     print_infill(results)
 
 
+def _listed(flag: str, value: str, known: Collection[str]) -> list[str]:
+    """Read a list of names, each once, in the order given."""
+    names = list(dict.fromkeys(value.split(",")))
+    for name in names:
+        if name not in known:
+            raise InputError(f"{flag}: there is no {name!r}{nearest(name, known)}")
+    return names
+
+
 def _bits_per_byte(
-    model: OpenModel, corpus: Corpus, args: argparse.Namespace, progress: Progress
+    model: OpenModel, sources: Sequence[CorpusSource], args: argparse.Namespace, progress: Progress
 ) -> list[Any]:
     from spanmix.evaluate.losses import bits_per_byte
 
     found = []
-    for name, source in corpus.held_out.items():
-        report = partial(progress, f"bits per byte of {name}")
-        start = corpus.tokenizer.control.eot
+    for source in sources:
+        report = partial(progress, f"bits per byte of {source.name}")
+        start = model.tokenizer.control.eot
         found.append(bits_per_byte(model.engine, source, start, seed=args.seed, progress=report))
     return found
 
 
-def _infill(model: OpenModel, corpus: Corpus, args: argparse.Namespace, progress: Progress) -> list[Any]:
+def _infill(
+    model: OpenModel, sources: Sequence[CorpusSource], args: argparse.Namespace, progress: Progress
+) -> list[Any]:
     from spanmix.evaluate.infill_match import measure_infill
-    from spanmix.evaluate.infill_spans import IN_WORD, MULTI_LINE, SINGLE_LINE
+    from spanmix.evaluate.infill_spans import KINDS
 
     found = []
-    for name, source in corpus.held_out.items():
-        for kind in (SINGLE_LINE, MULTI_LINE, IN_WORD):
-            report = _staged(progress, f"{kind.name} infill of {name}")
+    for source in sources:
+        for kind in (KINDS[name] for name in args.kinds):
+            report = _staged(progress, f"{kind.name} infill of {source.name}")
             figures = measure_infill(
                 model.engine,
                 model.tokenizer,
@@ -123,4 +140,5 @@ def _staged(progress: Progress, label: str) -> Any:
     return lambda phase, done, total: progress(f"{label}, {phase}", done, total)
 
 
+KIND_NAMES = ("single_line", "multi_line", "in_word")
 TASKS = {"bits-per-byte": _bits_per_byte, "infill": _infill}

@@ -54,6 +54,7 @@ class SpanKind:
 SINGLE_LINE = SpanKind("single_line", 1, 1, context_share=1 / 8)
 MULTI_LINE = SpanKind("multi_line", 2, 8, context_share=1 / 4)
 IN_WORD = SpanKind("in_word", 0, 0, context_share=1 / 8)
+KINDS = {kind.name: kind for kind in (SINGLE_LINE, MULTI_LINE, IN_WORD)}
 
 
 class FileSpan(NamedTuple):

@@ -9,12 +9,13 @@ stands in their checkouts: ``permute`` of bigcode-project/Megatron-LM (``megatro
 rate 1, on samples of the same row length and with the same tokenizer) and ``span_corruption`` of
 google-research/text-to-text-transfer-transformer, which needs an interpreter with TensorFlow. All run in
 one process each, one after the other, in rounds. Figures are tokens of training data a second of
-processor time, medians of the rounds.
+processor time, medians of the rounds; the last line is one JSON object with all of them.
 """
 
 import argparse
 import ast
 import json
+import platform
 import statistics
 import subprocess
 import sys
@@ -206,6 +207,8 @@ def main() -> None:
         ratio = f", {middle / peer:6.2f} times permute" if peer else ""
         spread = f"[{min(values) / 1e6:.2f}, {max(values) / 1e6:.2f}]"
         print(f"{name:24} {middle / 1e6:7.2f} M tokens/s {spread}{ratio}{padding}")
+    versions = {"python": platform.python_version(), "numpy": np.__version__}
+    print(json.dumps({"row_tokens": args.row_tokens, "tokens_per_second": rates, "versions": versions}))
 
 
 if __name__ == "__main__":

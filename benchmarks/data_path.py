@@ -20,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,8 +79,8 @@ class Objectives:
 
 
 class _Alphabet(Alphabet):
-    def special_id(self, text: str, wanted_by: str) -> int:
-        return self.special_ids[text]
+    def ids_of(self, texts: Sequence[str], wanted_by: str) -> list[int]:
+        return [self.special_ids[text] for text in texts]
 
 
 class Permute:

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanmix.errors import InputError
 from spanmix.evaluate.infill_answers import CONDITIONS
-from spanmix.evaluate.infill_match import edit_similarity, measure_infill
+from spanmix.evaluate.infill_match import NoSpansError, edit_similarity, measure_infill
 from spanmix.evaluate.infill_spans import (
     IN_WORD,
     MULTI_LINE,
@@ -213,5 +212,5 @@ def test_several_lines_are_not_tried_left_to_right(make_engine, make_files, toke
 
 
 def test_files_without_a_span_are_refused(make_engine, make_files, tokenizer):
-    with pytest.raises(InputError, match="no single_line span"):
+    with pytest.raises(NoSpansError, match="no single_line span"):
         measure_infill(make_engine(), tokenizer, make_files("code", ["one line"]), FORMAT, seed=0)

@@ -351,7 +351,9 @@ def test_rows_too_short_for_the_spans_are_refused(parts):
 
 def test_special_tokens_that_are_missing_or_taken_are_refused(parts):
     alphabet = Alphabet(parts[0].control, parts[0].ends_line, {"<sep>": parts[0].control.sep})
-    with pytest.raises(InputError, match="<fim_prefix>, which the tokenizer lacks"):
+    with pytest.raises(
+        InputError, match="the tokenizer lacks <fim_prefix>, <fim_suffix>, <fim_middle>; prepare"
+    ):
         ObjectiveMixture([FimConfig(weight=1, cut="token")], alphabet, 512, ["code"])
     with pytest.raises(InputError, match="<sep>, which marks files and spans"):
         ObjectiveMixture([CausalConfig(weight=1, mode_token="<sep>")], alphabet, 512, ["code"])

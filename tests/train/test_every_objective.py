@@ -145,7 +145,7 @@ def run_until(recipe, out, step):
 def test_what_does_not_fit_the_tokenizer_is_refused(corpus, corpus_folder):
     fields = make_recipe(corpus)
     other = replace(fields, corpus=CorpusConfig(str(corpus_folder)))
-    with pytest.raises(InputError, match=r"<s>, which the tokenizer lacks.*extra_tokens: \[<s>\]"):
+    with pytest.raises(InputError, match=r"the tokenizer lacks <s>.*extra_tokens: \[<s>\]"):
         build_loader(other, Corpus.open(corpus_folder))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -115,24 +116,27 @@ def _bits_per_byte(
 def _infill(
     model: OpenModel, sources: Sequence[CorpusSource], args: argparse.Namespace, progress: Progress
 ) -> list[Any]:
-    from spanmix.evaluate.infill_match import measure_infill
+    from spanmix.evaluate.infill_match import NoSpansError, measure_infill
     from spanmix.evaluate.infill_spans import KINDS
 
     found = []
+    missing: list[InputError] = []
     for source in sources:
         for kind in (KINDS[name] for name in args.kinds):
             report = _staged(progress, f"{kind.name} infill of {source.name}")
-            figures = measure_infill(
-                model.engine,
-                model.tokenizer,
-                source,
-                model.infill_format,
-                seed=args.seed,
-                kind=kind,
-                num_spans=args.spans,
-                progress=report,
-            )
+            options = {"seed": args.seed, "kind": kind, "num_spans": args.spans, "progress": report}
+            try:
+                figures = measure_infill(
+                    model.engine, model.tokenizer, source, model.infill_format, **options
+                )
+            except NoSpansError as error:
+                missing.append(error)
+                continue
             found.append(figures)
+    if missing and not found:
+        raise missing[0]
+    for reason in missing:
+        print(f"left out: {reason}", file=sys.stderr)
     return found
 
 

@@ -39,6 +39,10 @@ _SHOWN_LINES = 8
 _NUM_SAMPLES = 12
 
 
+class NoSpansError(InputError):
+    """The held-out files of a source have no span of the kind that was asked for."""
+
+
 @dataclass(frozen=True)
 class MatchFigures:
     """How what the model wrote compares with the true middle, with 95 % intervals over files.
@@ -135,7 +139,7 @@ def measure_infill(
         progress: called after every batch.
 
     Raises:
-        InputError: the source has no span of this kind.
+        NoSpansError: the source has no span of this kind.
     """
     report = progress or (lambda phase, done, total: None)
     context = engine.info.context_tokens if context_tokens is None else context_tokens
@@ -151,7 +155,7 @@ def measure_infill(
     )
     cases = drawn.cases
     if not cases:
-        raise InputError(
+        raise NoSpansError(
             f"source {source.name!r} has no {kind.name} span among its {source.num_documents} held-out "
             f"files; it needs files of at least {max(1, kind.min_lines) + 2} lines"
         )

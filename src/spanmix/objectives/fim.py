@@ -60,7 +60,7 @@ class Fim:
         self.index = index
         self.alphabet = alphabet
         self.start_ids = alphabet.start_ids(config.mode_token)
-        tokens = [alphabet.special_id(name, "objective fim") for name in FIM_TOKENS]
+        tokens = alphabet.ids_of(FIM_TOKENS, "objective fim")
         self._prefix, self._suffix, self._middle = (np.array([i], dtype=np.int32) for i in tokens)
         self._spm = round(config.spm_share * _FIXED_POINT)
         self._cutter = cutter if config.cut == "character" else None

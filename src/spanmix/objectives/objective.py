@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanmix import seeding
-from spanmix.errors import InputError, nearest
+from spanmix.errors import InputError
 from spanmix.types import ControlIds, DocumentRef, Example, IntArray
 
 
@@ -74,28 +74,30 @@ class Alphabet:
     ends_line: NDArray[np.bool_]
     special_ids: Mapping[str, int] = field(default_factory=dict)
 
-    def special_id(self, text: str, wanted_by: str) -> int:
-        """Return the id of a special token.
+    def ids_of(self, texts: Sequence[str], wanted_by: str) -> list[int]:
+        """Return the ids of special tokens.
 
         Raises:
-            InputError: the tokenizer has none of this name, or files and spans are marked with it.
+            InputError: the tokenizer lacks one of them, or files and spans are marked with it.
         """
-        if text not in self.special_ids:
+        missing = [text for text in texts if text not in self.special_ids]
+        if missing:
             raise InputError(
-                f"{wanted_by} needs the special token {text}, which the tokenizer lacks; prepare the corpus "
-                f"with tokenizer.extra_tokens: [{text}]{nearest(text, ())}"
+                f"{wanted_by} needs the special tokens {', '.join(texts)}, and the tokenizer lacks "
+                f"{', '.join(missing)}; prepare a corpus with tokenizer.extra_tokens: [{', '.join(missing)}]"
             )
         control = self.control
         taken = {control.eot, control.sep, control.eom, control.pad, *control.masks}
-        if self.special_ids[text] in taken:
-            raise InputError(f"{wanted_by} is {text}, which marks files and spans; name another token")
-        return self.special_ids[text]
+        for text in texts:
+            if self.special_ids[text] in taken:
+                raise InputError(f"{wanted_by} is {text}, which marks files and spans; name another token")
+        return [self.special_ids[text] for text in texts]
 
     def start_ids(self, mode_token: str | None) -> IntArray:
         """Return what stands in front of every example: ``<|endoftext|>`` and perhaps a mode token."""
         if mode_token is None:
             return np.array([self.control.eot], dtype=np.int32)
-        mode = self.special_id(mode_token, "objectives.mode_token")
+        [mode] = self.ids_of([mode_token], "objectives.mode_token")
         return np.array([self.control.eot, mode], dtype=np.int32)
 
 

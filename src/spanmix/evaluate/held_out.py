@@ -73,9 +73,10 @@ def _rows(
     def examples() -> Iterator[Row]:
         for document in range(source.num_documents):
             key = DocumentKey(recipe.run.seed, number, name_key(source.name), document, 0, 0)
-            prompt = source.num_prompt_tokens(document)
-            text = TokenizedDocument(source.tokens(document), source.language(document), prompt)
-            yield write_all(objectives.choose(key, index), text, key, recipe.data.row_tokens)
+            objective = objectives.choose(key, index)
+            language = source.language(document) if objective.needs_language else ""
+            text = TokenizedDocument(source.tokens(document), language, source.num_prompt_tokens(document))
+            yield write_all(objective, text, key, recipe.data.row_tokens)
 
     taken: Row = []
     wanted = recipe.evaluate.held_out_rows * recipe.data.row_tokens

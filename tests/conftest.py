@@ -109,3 +109,30 @@ def recipe(corpus_folder):
             "evaluate.every_steps=0",
         ],
     )
+
+
+@pytest.fixture(scope="session")
+def recipe_sections():
+    """The dataclass of every section of a recipe, by its dotted name."""
+    from spanmix import config, data_configs, objective_configs
+
+    return {
+        "corpus": config.CorpusConfig,
+        "corpus.sources": config.SourceFilesConfig,
+        "tokenizer": config.TokenizerConfig,
+        "model": config.ModelConfig,
+        "objectives": objective_configs.CausalConfig,
+        "objectives.infill": objective_configs.InfillConfig,
+        "objectives.span_units": objective_configs.SpanUnitsConfig,
+        "objectives.fim": objective_configs.FimConfig,
+        "objectives.prefix_lm": objective_configs.PrefixLMConfig,
+        "objectives.ul2": objective_configs.Ul2Config,
+        "data": data_configs.DataConfig,
+        "data.sources": data_configs.SourceConfig,
+        "data.stages": data_configs.StageConfig,
+        "optimizer": config.OptimizerConfig,
+        "schedule": config.ScheduleConfig,
+        "run": config.RunConfig,
+        "parallel": config.ParallelConfig,
+        "evaluate": config.EvaluateConfig,
+    }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spanmix import config, data_configs, objective_configs
+from spanmix import objective_configs
 from spanmix.config import Recipe
 from spanmix.errors import InputError
 from spanmix.recipes import recipe_from_fields
@@ -184,30 +184,12 @@ def test_not_a_number_is_never_in_bounds():
             recipe_from_fields(fields_with(where, math.nan), "test")
 
 
-def test_every_number_with_a_bound_is_tried():
+def test_every_number_with_a_bound_is_tried(recipe_sections):
     """A new number in the recipe needs a bad value here."""
     tried = {".".join(part for part in where.split(".") if not part.isdigit()) for where, _, _ in BAD}
-    sections = {
-        "corpus": config.CorpusConfig,
-        "tokenizer": config.TokenizerConfig,
-        "objectives": objective_configs.CausalConfig,
-        "objectives.infill": objective_configs.InfillConfig,
-        "objectives.span_units": objective_configs.SpanUnitsConfig,
-        "objectives.fim": objective_configs.FimConfig,
-        "objectives.prefix_lm": objective_configs.PrefixLMConfig,
-        "objectives.ul2": objective_configs.Ul2Config,
-        "data": data_configs.DataConfig,
-        "data.sources": data_configs.SourceConfig,
-        "data.stages": data_configs.StageConfig,
-        "optimizer": config.OptimizerConfig,
-        "schedule": config.ScheduleConfig,
-        "run": config.RunConfig,
-        "parallel": config.ParallelConfig,
-        "evaluate": config.EvaluateConfig,
-    }
     numbers = {
         f"{section}.{field.name}"
-        for section, kind in sections.items()
+        for section, kind in recipe_sections.items()
         for field in dataclasses.fields(kind)
         if field.type in ("int", "float", "int | None", "float | None")
     }

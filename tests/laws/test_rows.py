@@ -246,7 +246,8 @@ def test_a_run_longer_than_its_epochs_says_so():
     loader = make_loader(sources=(("code", 0.7, 1), ("prose", 0.3, 2)))
     rows = 0
     with pytest.raises(
-        InputError, match=r"after [0-9]+ rows; lower run.num_steps to [0-9]+ or raise max_epochs"
+        InputError,
+        match=r"after [0-9]+ rows every source.*; lower run.num_steps to [0-9]+ or raise max_epochs",
     ):
         for batch, _ in loader.batches(loader.start(), 1):
             rows += batch.num_rows

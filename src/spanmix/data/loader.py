@@ -163,8 +163,8 @@ class Loader:
             rows, positions = self._packed(state.window, positions, stage, room)
         if not rows:
             raise InputError(
-                f"every source has been read as often as data.sources.max_epochs allows, after {first_row:,} "
-                f"rows; "
+                f"after {first_row:,} rows every source of the stage has been read as often as "
+                "data.sources.max_epochs allows; "
                 f"lower run.num_steps to {first_row // self.config.global_batch_rows:,} or raise max_epochs"
             )
         return rows, stage, positions

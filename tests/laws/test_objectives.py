@@ -319,23 +319,34 @@ def test_spans_are_uniform():
     assert chi_squared < 43.8  # 0.1 % point of 19 degrees of freedom; the draws are fixed
 
 
-@pytest.mark.parametrize(("kind", "mean"), [("fixed", 5), ("geometric", 5), ("poisson", 5), ("uniform", 5)])
-def test_span_lengths_have_their_mean(kind, mean, tokenizer, parts):
+@pytest.mark.parametrize("kind", ["fixed", "geometric", "poisson", "uniform"])
+@pytest.mark.parametrize(("row_tokens", "num_tokens"), [(1000, 160), (160, 2000), (400, 2000)])
+def test_spans_have_their_mean_length_and_their_ratio(kind, row_tokens, num_tokens, parts):
+    """In files that are shorter than a row, in rows that are full, and in rows for several pieces."""
     alphabet, cutter = parts
     config = InfillConfig(
-        weight=1, min_ratio=0.25, max_ratio=0.25, span_lengths=kind, mean_span_tokens=mean, max_spans=9
+        weight=1, min_ratio=0.25, max_ratio=0.25, span_lengths=kind, mean_span_tokens=5, max_spans=9
     )
     objective = build(0, config, alphabet, cutter)
-    document = TokenizedDocument(np.full(150, 65, dtype=np.int32))
-    lengths = [
-        len(span)
-        for number in range(400)
-        for example in write_all(objective, document, DocumentKey(0, 0, 0, number, 0, 0), 1000)
-        for span in answers(example, alphabet.control)
-    ]
-    assert abs(np.mean(lengths) - mean) < 0.5
-    spread = {"fixed": 0.0, "geometric": 4.0, "poisson": 2.0, "uniform": 4.0}[kind]
+    document = TokenizedDocument(np.full(num_tokens, 65, dtype=np.int32))
+    lengths: list[int] = []
+    positions: Counter[int] = Counter()
+    num_shown = 0
+    for number in range(400 * 160 // num_tokens):
+        written = write_all(objective, document, DocumentKey(0, 0, 0, number, 0, 0), row_tokens)
+        # The last piece of a file is as short as it happens to be.
+        for example in written if len(written) == 1 else written[:-1]:
+            spans = answers(example, alphabet.control)
+            lengths += map(len, spans)
+            num_shown += len(objective.restore(example)) - sum(map(len, spans))
+            positions[example.num_positions] += 1
+    assert len(lengths) > 1000 and abs(np.mean(lengths) - 5) < 0.35
+    spread = {"fixed": 0.0, "geometric": 4.5, "poisson": 2.0, "uniform": 4.0}[kind]
     assert abs(np.std(lengths) - spread) < 0.8, np.std(lengths)
+    assert abs(sum(lengths) / (sum(lengths) + num_shown) - 0.25) < 0.02
+    # 400 positions would take more than 9 spans, so two such pieces share a row.
+    full = {1000: None, 160: 160, 400: 200}[row_tokens]
+    assert full is None or set(positions) == {full}, positions
 
 
 def test_too_many_spans_for_the_tokenizer_are_refused(parts):

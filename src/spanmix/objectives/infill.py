@@ -15,7 +15,7 @@ import numpy as np
 from spanmix.objective_configs import InfillConfig
 from spanmix.objectives.objective import Alphabet, TokenizedDocument, cut_at_line_end
 from spanmix.objectives.partition import Partition
-from spanmix.objectives.spans import SpanDraws
+from spanmix.objectives.spans import SPAN_CONTROLS, SpanDraws
 from spanmix.types import DocumentRef, Example, IntArray
 
 
@@ -72,11 +72,9 @@ class Infill:
         not fit, a shorter piece is drawn instead; after a few tries, spans between tokens.
         """
         rest = document.tokens[start:]
-        # Each span takes three controls, a hidden token and, but for the last, a shown one behind it.
-        most_spans = (room - self._num_positions(0, 0)) // 5
-        corruption = self._draws.corruption(words, min(len(rest), room), most_spans)
-        limit = room - self._num_positions(0, corruption.num_spans)
-        length = min(len(rest), limit, self._draws.longest_piece(corruption))
+        corruption = self._draws.corruption(words, len(rest), room, self._num_positions(0, 0))
+        room //= corruption.share
+        length = min(len(rest), room - self._num_positions(0, corruption.num_spans))
         if length < len(rest):
             length = cut_at_line_end(rest, length, min(room // 100, length - 1), self.alphabet.ends_line)
         for _ in range(_TRIES):
@@ -94,7 +92,7 @@ class Infill:
 
         The example has one token more (its last is only predicted): see `spanmix.types.Example`.
         """
-        return num_tokens + 3 * num_spans + len(self.start_ids) + 2
+        return num_tokens + SPAN_CONTROLS * num_spans + len(self.start_ids) + 2
 
     def _write(self, parts: list[IntArray], ref: DocumentRef) -> Example:
         """Lay parts, shown and hidden in turn, out as an example."""

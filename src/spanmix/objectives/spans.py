@@ -16,6 +16,8 @@ from spanmix.objectives.lengths import LengthTable
 from spanmix.seeding import below
 
 _FIXED_POINT = 1 << 32
+SPAN_CONTROLS = 3
+"""Positions that each span takes beside its tokens: its sentinel twice, and ``<eom>``."""
 Spans = list[tuple[int, int]]
 """(start, stop) of each span, in order, with something shown between any two."""
 
@@ -27,10 +29,13 @@ class Corruption:
     Args:
         ratio: share of the piece to hide, as a numerator over 2**32.
         num_spans: how many spans to hide, unless the piece is too short for so many.
+        share: the piece fills the room divided by this: 1, unless spans of the mean length would then be
+            more than there may be.
     """
 
     ratio: int
     num_spans: int
+    share: int = 1
 
 
 class SpanDraws:
@@ -50,30 +55,35 @@ class SpanDraws:
         if config.mean_span_tokens is not None and config.span_lengths != "uniform":
             self._table = LengthTable(config.span_lengths, config.mean_span_tokens)
 
-    def corruption(self, words: list[int], length: int, most_spans: int = sys.maxsize) -> Corruption:
+    def corruption(self, words: list[int], length: int, room: int, fixed: int) -> Corruption:
         """Draw ratio and number of spans from the first three words of a piece.
+
+        With a mean length the number of spans follows from the raw length of the piece, and that from the
+        room, since each span takes `SPAN_CONTROLS` positions of it (as t5's ``random_spans_helper`` solves
+        it). Where the spans would be more than `max_spans`, the piece is made so much shorter that a whole
+        number of such pieces fills the room.
 
         Args:
             words: the piece's random words.
-            length: how long the piece can become, at most.
-            most_spans: as many spans have room; more are not drawn.
+            length: tokens that are left in the file.
+            room: positions that the example may take.
+            fixed: positions of those that are neither text nor a span's controls.
         """
-        most = max(1, min(self.max_spans, most_spans))
+        # Each span takes its controls, a hidden token and, but for the last, a shown one behind it.
+        most = max(1, min(self.max_spans, (room - fixed) // (SPAN_CONTROLS + 2)))
         ratio = self._low + below(words[0], self._high - self._low + 1)
         if self._mean is not None:
-            num_spans = round(length * ratio / _FIXED_POINT / self._mean)
-            return Corruption(ratio, min(max(1, num_spans), most))
+            spans_per_token = ratio / _FIXED_POINT / self._mean
+            share = 0
+            num_spans: float = sys.maxsize
+            while num_spans > self.max_spans and room // (share + 1) >= fixed + SPAN_CONTROLS + 2:
+                share += 1
+                longest = (room // share - fixed) / (1 + SPAN_CONTROLS * spans_per_token)
+                num_spans = min(length, longest) * spans_per_token
+            return Corruption(ratio, min(max(1, round(num_spans)), most), share)
         if below(words[1], _FIXED_POINT) < self._one:
             return Corruption(ratio, 1)
         return Corruption(ratio, min(2 + below(words[2], self.max_spans - 1), most))
-
-    def longest_piece(self, corruption: Corruption) -> int:
-        """Return how long a piece may be, so that `max_spans` spans of the mean length are enough."""
-        if self._mean is None or corruption.num_spans < self.max_spans:
-            return sys.maxsize
-        return max(
-            2 * self.max_spans, int(self._mean * self.max_spans * _FIXED_POINT) // max(1, corruption.ratio)
-        )
 
     def spans(self, corruption: Corruption, length: int, words: list[int], scale: float = 1.0) -> Spans:
         """Place the spans in a piece.

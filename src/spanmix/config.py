@@ -26,10 +26,12 @@ class SourceFilesConfig:
 
     Args:
         name: the source's name; its hash keys every random decision about it.
-        paths: folders, files or ``.jsonl`` files.
+        paths: folders, files or ``.jsonl`` files; with a `tokenizer`, tokenized files or folders of them.
         include: glob patterns of file names to take from folders.
         text_field: the field of a ``.jsonl`` line that holds the text.
         prompt_field: the field that holds a prompt; then `text_field` is the response to it.
+        tokenizer: a ``tokenizer.json``, or a folder that holds one, with which the source's files were
+            tokenized; then its paths are ``.ds`` files, ``.bin`` files, or folders of them.
     """
 
     name: str
@@ -37,6 +39,7 @@ class SourceFilesConfig:
     include: tuple[str, ...] = ("*",)
     text_field: str = "text"
     prompt_field: str | None = None
+    tokenizer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,30 @@ class CorpusRecipe:
 
 
 @dataclass(frozen=True)
+class SeedConfig:
+    """The part of `RunConfig` that decides the rows: `seed` keys the order, the objectives and the spans."""
+
+    seed: int
+
+    def __post_init__(self) -> None:
+        require_seed("run.seed", self.seed)
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """A recipe of only what decides the rows of a run: what ``spanmix data`` and other trainers read."""
+
+    corpus: CorpusConfig
+    objectives: tuple[ObjectiveConfig, ...]
+    data: DataConfig
+    run: SeedConfig
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+
+    def __post_init__(self) -> None:
+        _check_masks(self.objectives, self.data)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole run."""
 
@@ -227,11 +254,13 @@ class Recipe:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     def __post_init__(self) -> None:
-        require(len(self.objectives) >= 1, "objectives", self.objectives, "name at least one")
-        both_ways = [
-            objective.name for objective in self.objectives if getattr(objective, "bidirectional", False)
-        ]
-        if both_ways and not self.data.document_mask:
-            # Their prefixes would let earlier documents of a row see later ones.
-            rule = f"keep it true with the bidirectional objective {both_ways[0]}"
-            require(False, "data.document_mask", False, rule)
+        _check_masks(self.objectives, self.data)
+
+
+def _check_masks(objectives: tuple[ObjectiveConfig, ...], data: DataConfig) -> None:
+    require(len(objectives) >= 1, "objectives", objectives, "name at least one")
+    both_ways = [objective.name for objective in objectives if getattr(objective, "bidirectional", False)]
+    if both_ways and not data.document_mask:
+        # Their prefixes would let earlier documents of a row see later ones.
+        rule = f"keep it true with the bidirectional objective {both_ways[0]}"
+        require(False, "data.document_mask", False, rule)

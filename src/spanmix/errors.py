@@ -21,6 +21,10 @@ class InputError(SpanmixError):
     exit_code = 2
 
 
+class EndOfDataError(InputError):
+    """There are no more rows: every source has been read as often as the recipe allows."""
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the closest of `choices`, or all of them if none is close.
 

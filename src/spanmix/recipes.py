@@ -18,7 +18,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
-from spanmix.config import CorpusRecipe, Recipe
+from spanmix.config import CorpusRecipe, DataRecipe, Recipe
 from spanmix.errors import InputError, nearest
 
 
@@ -71,6 +71,23 @@ def load_corpus_recipe(name: str, overrides: Sequence[str] = ()) -> CorpusRecipe
     fields = _overridden_fields(name, overrides)
     if fields.keys() <= {field.name for field in dataclasses.fields(CorpusRecipe)}:
         return typing.cast(CorpusRecipe, _checked(fields, name, CorpusRecipe))
+    return recipe_from_fields(fields, name)
+
+
+def load_data_recipe(name: str, overrides: Sequence[str] = ()) -> DataRecipe | Recipe:
+    """Read what decides the rows of a run, from a recipe of that alone or a whole one.
+
+    A recipe of that alone has the sections ``corpus``, ``tokenizer``, ``objectives`` and ``data``, and
+    ``run`` with its ``seed``. One that has any other section, or another field of ``run``, is checked whole.
+
+    Raises:
+        InputError: as `load_recipe`.
+    """
+    fields = _overridden_fields(name, overrides)
+    run = fields.get("run")
+    seed_alone = not isinstance(run, dict) or run.keys() <= {"seed"}
+    if seed_alone and fields.keys() <= {field.name for field in dataclasses.fields(DataRecipe)}:
+        return typing.cast(DataRecipe, _checked(fields, name, DataRecipe))
     return recipe_from_fields(fields, name)
 
 

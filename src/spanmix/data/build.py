@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
-from spanmix.config import Recipe
+from collections.abc import Sequence
+
+import numpy as np
+
+from spanmix.config import DataRecipe, Recipe
 from spanmix.data.loader import Loader
 from spanmix.data.sources import Mixture
 from spanmix.objectives.characters import CharacterCutter
 from spanmix.objectives.choose import ObjectiveMixture
 from spanmix.objectives.objective import Alphabet
+from spanmix.recipes import load_data_recipe
 from spanmix.text.corpus import Corpus
 from spanmix.text.tokenizer import Tokenizer
 
 
-def build_objectives(recipe: Recipe, tokenizer: Tokenizer) -> ObjectiveMixture:
+def open_loader(recipe: str, overrides: Sequence[str] = ()) -> Loader:
+    """Open the rows of a recipe over its corpus, for use without the trainer.
+
+    Args:
+        recipe: a recipe file, or the name of a built-in recipe; see `spanmix.recipes.load_data_recipe`.
+        overrides: ``section.field=value`` each.
+
+    Raises:
+        InputError: recipe or corpus cannot be used, or do not fit.
+    """
+    loaded = load_data_recipe(recipe, overrides)
+    corpus = Corpus.open(loaded.corpus.path)
+    corpus.check_recipe(loaded)
+    return build_loader(loaded, corpus)
+
+
+def build_objectives(recipe: Recipe | DataRecipe, tokenizer: Tokenizer) -> ObjectiveMixture:
     """Return the recipe's objectives; raises `InputError` where recipe and tokenizer do not fit."""
-    alphabet = Alphabet(tokenizer.control, tokenizer.ends_line, tokenizer.special_ids)
+    ends_line = tokenizer.ends_line
+    if recipe.data.unit == "sequence":  # cut where the row ends, not where a line does
+        ends_line = np.zeros_like(ends_line)
+    alphabet = Alphabet(tokenizer.control, ends_line, tokenizer.special_ids)
     cutter = CharacterCutter(tokenizer.encode, tokenizer.token_bytes, tokenizer.num_bytes)
     sources = [source.name for source in recipe.data.sources]
     return ObjectiveMixture(recipe.objectives, alphabet, recipe.data.row_tokens, sources, cutter)
 
 
-def build_loader(recipe: Recipe, corpus: Corpus) -> Loader:
+def build_loader(recipe: Recipe | DataRecipe, corpus: Corpus) -> Loader:
     """Return the rows of a recipe; raises `InputError` where recipe and corpus do not fit."""
     objectives = build_objectives(recipe, corpus.tokenizer)
     with_languages = any(objective.needs_language for objective in objectives.objectives)

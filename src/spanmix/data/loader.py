@@ -17,7 +17,7 @@ from spanmix.data.packing import Row, collate, pack
 from spanmix.data.sequences import lay_out
 from spanmix.data.sources import Mixture, Positions, SourcePosition, without_debts
 from spanmix.data_configs import DataConfig
-from spanmix.errors import InputError
+from spanmix.errors import EndOfDataError, InputError
 from spanmix.objectives.choose import ObjectiveMixture
 from spanmix.types import Batch, Example
 
@@ -114,17 +114,14 @@ class Loader:
 
         Raises:
             InputError: the state is of another corpus, or the batch cannot be divided evenly.
+            EndOfDataError: see `rows`.
         """
-        if state.fingerprint != self.fingerprint:
-            raise InputError(
-                f"the saved data state is of corpus {state.fingerprint[:12]}, this is {self.fingerprint[:12]}"
-            )
         if num_rows % world_size:
             raise InputError(
                 f"data.global_batch_rows is {num_rows}, which {world_size} processes cannot share evenly"
             )
         share = num_rows // world_size
-        stream = self._rows(state)
+        stream = self.rows(state)
         while True:
             first = state.next_row
             taken = []
@@ -134,8 +131,20 @@ class Loader:
             mine = taken[rank * share : (rank + 1) * share]
             yield collate(mine, self.config, self.pad_id, first + rank * share), state
 
+    def rows(self, state: LoaderState) -> Iterator[tuple[Row, LoaderState]]:
+        """Yield rows from a state on, each with the state after it.
+
+        Raises:
+            InputError: the state is of another corpus.
+            EndOfDataError: every source has been read as often as it may be.
+        """
+        if state.fingerprint != self.fingerprint:
+            raise InputError(
+                f"the saved data state is of corpus {state.fingerprint[:12]}, this is {self.fingerprint[:12]}"
+            )
+        return self._rows(state)
+
     def _rows(self, state: LoaderState) -> Iterator[tuple[Row, LoaderState]]:
-        """Yield rows from a state on, each with the state after it."""
         while True:
             first_row = state.next_row - state.row_in_window
             rows, stage, after = self._window(state, first_row)
@@ -162,7 +171,7 @@ class Loader:
         else:
             rows, positions = self._packed(state.window, positions, stage, room)
         if not rows:
-            raise InputError(
+            raise EndOfDataError(
                 f"after {first_row:,} rows every source of the stage has been read as often as "
                 "data.sources.max_epochs allows; "
                 f"lower run.num_steps to {first_row // self.config.global_batch_rows:,} or raise max_epochs"

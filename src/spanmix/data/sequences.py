@@ -72,7 +72,8 @@ def lay_out(
     rows: list[Row] = []
     while reader.key is not None:
         [word] = draw_one(mixture.seed, "sequence", 0, 0, first_row + len(rows), 1)
-        objective = objectives.choose_for_row(word)
+        # All sources have the same objectives here; `Loader` sees to it.
+        objective = objectives.choose_by_word(word)
         row: Row = []
         left = config.row_tokens
         while reader.key is not None and left >= objective.smallest_room:

@@ -1,4 +1,4 @@
-"""Say which key each query may see: one definition, in the forms that the attention kernels want."""
+"""Put `spanmix.data.visible`, who may see whom, into the forms that the attention kernels want."""
 
 from __future__ import annotations
 
@@ -9,22 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from spanmix.data.visible import allowed
+
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
 
 Visible = list[list[list[int]]]
 """For every row and query, the first key that it can see and the one behind the last."""
-
-
-def allowed(
-    segment_q: Tensor, segment_k: Tensor, index_q: Tensor, index_k: Tensor, in_prefix_k: Tensor
-) -> Tensor:
-    """The definition: a query sees the keys of its own segment, up to itself or in the segment's prefix.
-
-    The arguments broadcast; ``index`` is the place in the row. PAD is a segment like any other, so
-    every query sees at least itself and no softmax runs over nothing.
-    """
-    return (segment_q == segment_k) & ((index_k <= index_q) | in_prefix_k)
 
 
 @dataclass(frozen=True)
@@ -66,9 +57,10 @@ class AttentionMask:
         """Bool [B, T, T]; entry (b, t, s) lets query t see key s."""
         index_T = torch.arange(self.segment_ids_BT.shape[1], device=self.segment_ids_BT.device)
         segment_q, segment_k = self.segment_ids_BT[:, :, None], self.segment_ids_BT[:, None, :]
-        return allowed(
+        visible_BTS: Tensor = allowed(
             segment_q, segment_k, index_T[:, None], index_T[None, :], self.in_prefix_BT[:, None, :]
         )
+        return visible_BTS
 
     @cached_property
     def visible(self) -> Visible:
@@ -92,7 +84,8 @@ class AttentionMask:
         segments, prefix = self.segment_ids_BT, self.in_prefix_BT
 
         def mask_mod(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-            return allowed(segments[b, q], segments[b, k], q, k, prefix[b, k])
+            visible: Tensor = allowed(segments[b, q], segments[b, k], q, k, prefix[b, k])
+            return visible
 
         rows, length = segments.shape
         return create_block_mask(mask_mod, rows, None, length, length, device=segments.device)

@@ -50,6 +50,10 @@ class Causal:
         token_ids, weights, taken = self._text(document, start, room)
         return Example(token_ids, weights, 0, self.index, ref), taken
 
+    def safe_tokens(self, room: int) -> int:
+        """Return how long a file can be that fits the room whole."""
+        return room - len(self.start_ids)
+
     def _text(
         self, document: TokenizedDocument, start: int, room: int
     ) -> tuple[IntArray, np.ndarray[tuple[int], np.dtype[np.float32]], int]:

@@ -74,12 +74,9 @@ class ObjectiveMixture:
         pairs = zip(self._weights[source], self.objectives, strict=True)
         return any(weight for weight, objective in pairs if objective.index == index)
 
-    def choose_for_row(self, word: int) -> Objective:
-        """Return the objective that a random word stands for, of a whole row whatever its sources.
-
-        Only for mixtures in which every source has the same weights.
-        """
-        return self._at(word, self._weights[0])
+    def choose_by_word(self, word: int, source: int = 0) -> Objective:
+        """Return the objective that a random word stands for, among those of a source."""
+        return self._at(word, self._weights[source])
 
     @property
     def same_for_all_sources(self) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from spanmix.objective_configs import FimConfig
 from spanmix.objectives.characters import CharacterCutter, character_starts
-from spanmix.objectives.objective import Alphabet, TokenizedDocument, cut_at_line_end
+from spanmix.objectives.objective import GROWTH, Alphabet, TokenizedDocument, cut_at_line_end
 from spanmix.seeding import below
 from spanmix.types import DocumentRef, Example, IntArray
 
@@ -85,6 +85,10 @@ class Fim:
         else:
             parts = self._parts(rest[:length], words, None)
         return self._write(parts, below(words[2], _FIXED_POINT) < self._spm, ref), length
+
+    def safe_tokens(self, room: int) -> int:
+        """Return how long a file can be that fits the room whole."""
+        return room - self._overhead - (2 * GROWTH if self._cutter else 0)
 
     def _parts(
         self, piece: IntArray, words: list[int], cutter: CharacterCutter | None

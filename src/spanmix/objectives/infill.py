@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from spanmix.objective_configs import InfillConfig
-from spanmix.objectives.objective import Alphabet, TokenizedDocument, cut_at_line_end
-from spanmix.objectives.partition import Partition
+from spanmix.objectives.objective import GROWTH, Alphabet, TokenizedDocument, cut_at_line_end
+from spanmix.objectives.partition import Partition, needs_characters
 from spanmix.objectives.spans import SPAN_CONTROLS, SpanDraws
 from spanmix.types import DocumentRef, Example, IntArray
 
@@ -62,6 +62,7 @@ class Infill:
         )
         self.smallest_room = self._num_positions(2, 1)
         self.wanted_room = self._num_positions(2 * config.max_spans, config.max_spans)
+        self._growth = 2 * GROWTH if needs_characters(config) else 0
 
     def write(
         self, document: TokenizedDocument, start: int, room: int, words: list[int], ref: DocumentRef
@@ -86,6 +87,11 @@ class Infill:
         else:
             parts = self._partition.token_parts(document, start, start + length, corruption, words)
         return self._write(parts, ref), length
+
+    def safe_tokens(self, room: int) -> int:
+        """Return how long a file can be whose pieces, with the most spans they can have, fit the room."""
+        num_spans, share = self._draws.most(room, self._num_positions(0, 0))
+        return room - share * self._num_positions(num_spans * self._growth, num_spans + 1)
 
     def _num_positions(self, num_tokens: int, num_spans: int) -> int:
         """Positions of an example: two sentinels and an ``<eom>`` a span, and the start, end and ``<sep>``.

@@ -134,12 +134,21 @@ class Objective(Protocol):
         """
         ...
 
+    def safe_tokens(self, room: int) -> int:
+        """Return how long a file can be whose examples together take at most `room` positions.
+
+        Only unusual cuts inside words can make them longer.
+        """
+        ...
+
     def restore(self, example: Example) -> IntArray:
         """Return the tokens of the piece that an example was made of: the inverse of writing it."""
         ...
 
 
 _PIECES_AT_ONCE = 16
+GROWTH = 4
+"""Tokens by which two words that a cut divides may grow when they are encoded again; it is rarely more."""
 
 
 def write_all(

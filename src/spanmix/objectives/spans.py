@@ -73,17 +73,27 @@ class SpanDraws:
         most = max(1, min(self.max_spans, (room - fixed) // (SPAN_CONTROLS + 2)))
         ratio = self._low + below(words[0], self._high - self._low + 1)
         if self._mean is not None:
-            spans_per_token = ratio / _FIXED_POINT / self._mean
-            share = 0
-            num_spans: float = sys.maxsize
-            while num_spans > self.max_spans and room // (share + 1) >= fixed + SPAN_CONTROLS + 2:
-                share += 1
-                longest = (room // share - fixed) / (1 + SPAN_CONTROLS * spans_per_token)
-                num_spans = min(length, longest) * spans_per_token
-            return Corruption(ratio, min(max(1, round(num_spans)), most), share)
+            num_spans, share = self._solved(ratio / _FIXED_POINT / self._mean, length, room, fixed)
+            return Corruption(ratio, min(num_spans, most), share)
         if below(words[1], _FIXED_POINT) < self._one:
             return Corruption(ratio, 1)
         return Corruption(ratio, min(2 + below(words[2], self.max_spans - 1), most))
+
+    def most(self, room: int, fixed: int) -> tuple[int, int]:
+        """Return the most spans that a piece can have, and by how much the room of such pieces is divided."""
+        if self._mean is None:
+            return self.max_spans, 1
+        return self._solved(self._high / _FIXED_POINT / self._mean, room, room, fixed)
+
+    def _solved(self, spans_per_token: float, length: int, room: int, fixed: int) -> tuple[int, int]:
+        """Return the number of spans of a piece that fills its share of the room, and of shares."""
+        share = 0
+        num_spans: float = sys.maxsize
+        while num_spans > self.max_spans and room // (share + 1) >= fixed + SPAN_CONTROLS + 2:
+            share += 1
+            longest = (room // share - fixed) / (1 + SPAN_CONTROLS * spans_per_token)
+            num_spans = min(length, longest) * spans_per_token
+        return min(max(1, round(num_spans)), self.max_spans), share
 
     def spans(self, corruption: Corruption, length: int, words: list[int], scale: float = 1.0) -> Spans:
         """Place the spans in a piece.

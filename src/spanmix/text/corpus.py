@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spanmix.config import CorpusConfig, Recipe, TokenizerConfig
+from spanmix.config import CorpusConfig, DataRecipe, Recipe, TokenizerConfig
 from spanmix.errors import InputError
 from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, CorpusReport, SplitCounts, SplitSettings
 from spanmix.text.token_store import TokenStore, TokenStoreWriter
@@ -177,7 +177,7 @@ class Corpus:
             )
         return corpus
 
-    def check_recipe(self, recipe: Recipe) -> None:
+    def check_recipe(self, recipe: Recipe | DataRecipe) -> None:
         """Refuse a recipe that asks for another corpus than this one.
 
         A field that stands at its default asks for nothing: a recipe for training may leave it out. What

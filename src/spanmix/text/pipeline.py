@@ -35,6 +35,7 @@ from spanmix.text.report import (
     check_source_name,
 )
 from spanmix.text.scan import Entry, Scan
+from spanmix.text.source_tokenizer import hash_source_tokenizer
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.tokenizer_training import check_size
 from spanmix.types import Document
@@ -114,13 +115,19 @@ def _hash_inputs(
     """Hash settings and input files; also return the files' size in bytes."""
     settings = dataclasses.asdict(config) | {"path": None, "format_version": CORPUS_FORMAT_VERSION}
     settings["tokenizer"] = given.fingerprint if given else dataclasses.asdict(tokenizer)
+    for source in settings["sources"]:
+        if source["tokenizer"] is None:  # corpora that are older than the field stay what they are
+            del source["tokenizer"]
+        else:
+            source["tokenizer"] = hash_source_tokenizer(source["tokenizer"])
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     num_bytes = 0
-    for source in config.sources:
-        for item in list_files(source, Path(config.path)):
+    for files in config.sources:
+        for item in list_files(files, Path(config.path)):
             if isinstance(item, SourceFile):
                 num_bytes += item.num_bytes
-                digest.update(f"{str(item.path)!r} {item.num_bytes} {item.changed_ns}\n".encode())
+                for file in (item, *item.beside):
+                    digest.update(f"{str(file.path)!r} {file.num_bytes} {file.changed_ns}\n".encode())
     return digest.hexdigest(), num_bytes
 
 

@@ -6,17 +6,17 @@ import fnmatch
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spanmix.config import SourceFilesConfig
 from spanmix.errors import InputError
+from spanmix.text.dropped import BINARY, EMPTY, NOT_UTF8, UNREADABLE, Dropped, longer_than, printable
+from spanmix.text.source_tokenizer import SourceTokenizer
+from spanmix.text.token_files import files_beside, is_token_file, read_token_file
 from spanmix.types import Document
-
-NOT_UTF8, BINARY, EMPTY = "not UTF-8", "binary (NUL byte)", "empty"
-UNREADABLE = "unreadable"
 
 _LANGUAGES = {
     "bash": "sh bash", "c": "c h", "cpp": "cc cpp cxx hh hpp hxx", "csharp": "cs", "css": "css", "go": "go",
@@ -29,21 +29,17 @@ _LANGUAGE_OF = {suffix: name for name, suffixes in _LANGUAGES.items() for suffix
 
 
 @dataclass(frozen=True)
-class Dropped:
-    """A document that was not taken: its path and one of a few fixed reasons."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class SourceFile:
-    """A file on disk, as listed: its path, size in bytes and time of change in nanoseconds."""
+    """A file on disk, as listed: its path, size in bytes and time of change in nanoseconds.
+
+    `beside` holds the files that a tokenized file is read with, such as its index.
+    """
 
     path: Path
     num_bytes: int
     changed_ns: int
     is_jsonl: bool
+    beside: tuple[SourceFile, ...] = ()
 
 
 def read_source(
@@ -55,7 +51,7 @@ def read_source(
     and no folder is walked twice. Files in a folder are taken if `source.include` matches their name or their
     path below the folder; each is one document. A ``.jsonl`` file named in `source.paths` is one document a
     line, with the optional fields ``path``, ``language`` and ``license``; inside a folder it is a file like
-    any other.
+    any other. A source with a `tokenizer` holds tokenized files alone; see `spanmix.text.token_files`.
 
     Args:
         source: where to look.
@@ -67,8 +63,12 @@ def read_source(
 
     Raises:
         InputError: a path does not exist; a ``.jsonl`` line is not an object with text in `text_field` and
-            in `prompt_field`, if the source has one; such a source holds another file.
+            in `prompt_field`, if the source has one; such a source holds another file; tokens cannot be
+            read with the source's tokenizer.
     """
+    if source.tokenizer is not None:
+        yield from _read_tokens(source, source.tokenizer, max_document_bytes, leave_out)
+        return
     for item in list_files(source, leave_out):
         if isinstance(item, Dropped):
             yield item
@@ -83,18 +83,43 @@ def read_source(
             yield _read_file(item, source.name, max_document_bytes)
 
 
+def _read_tokens(
+    source: SourceFilesConfig, name: str, max_document_bytes: int, leave_out: Path | None
+) -> Iterator[Document | Dropped]:
+    if source.prompt_field is not None:
+        raise InputError(
+            f"source {source.name}: tokenized files have no field {source.prompt_field!r}; leave out "
+            "prompt_field, or tokenizer"
+        )
+    tokenizer = SourceTokenizer.load(name)
+    for item in list_files(source, leave_out):
+        if isinstance(item, Dropped):
+            yield item
+        else:
+            yield from read_token_file(item.path, source.name, tokenizer, max_document_bytes)
+
+
 def list_files(source: SourceFilesConfig, leave_out: Path | None = None) -> Iterator[SourceFile | Dropped]:
     """Yield the files of a source in reading order, without opening them and without those in `leave_out`.
 
     Raises:
-        InputError: a path does not exist.
+        InputError: a path does not exist, or is no tokenized file although the source has a `tokenizer`.
     """
     for name in source.paths:
         root = Path(name)
         if not root.exists():
             raise InputError(f"source {source.name}: {name} does not exist")
-        if root.is_dir():
+        if root.is_dir() and source.tokenizer is None:
             yield from _walk(root, source.include, leave_out)
+        elif root.is_dir():
+            yield from _token_files(_walk(root, source.include, leave_out))
+        elif source.tokenizer is not None:
+            if root.suffix not in (".ds", ".bin"):
+                raise InputError(
+                    f"source {source.name}: {name} is no .ds or .bin file; leave out tokenizer, or name "
+                    "tokenized files"
+                )
+            yield _list_file(root, False, files_beside(root))
         else:
             yield _list_file(root, is_jsonl=root.suffix == ".jsonl")
 
@@ -119,6 +144,12 @@ def _walk(root: Path, include: tuple[str, ...], leave_out: Path | None) -> Itera
             yield _list_file(path, is_jsonl=False)
 
 
+def _token_files(items: Iterable[SourceFile | Dropped]) -> Iterator[SourceFile | Dropped]:
+    for item in items:
+        if is_token_file(path := Path(item.path)):
+            yield item if isinstance(item, Dropped) else _list_file(path, False, files_beside(path))
+
+
 def _identity(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
@@ -132,20 +163,21 @@ def _included(relative: str, include: tuple[str, ...]) -> bool:
     return False
 
 
-def _list_file(path: Path, is_jsonl: bool) -> SourceFile | Dropped:
+def _list_file(path: Path, is_jsonl: bool, beside: Iterable[Path] = ()) -> SourceFile | Dropped:
     try:
         status = path.stat()
     except OSError:
         return Dropped(str(path), UNREADABLE)
     if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
         return Dropped(str(path), UNREADABLE)
-    return SourceFile(path, status.st_size, status.st_mtime_ns, is_jsonl)
+    listed = tuple(file for part in beside if isinstance(file := _list_file(part, False), SourceFile))
+    return SourceFile(path, status.st_size, status.st_mtime_ns, is_jsonl, listed)
 
 
 def _read_file(file: SourceFile, source: str, max_document_bytes: int) -> Document | Dropped:
-    path = _printable(str(file.path))
+    path = printable(str(file.path))
     if file.num_bytes > max_document_bytes:
-        return Dropped(path, _longer_than(max_document_bytes))
+        return Dropped(path, longer_than(max_document_bytes))
     try:
         data = file.path.read_bytes()
     except OSError:
@@ -159,15 +191,6 @@ def _read_file(file: SourceFile, source: str, max_document_bytes: int) -> Docume
     if not text or text.isspace():
         return Dropped(path, EMPTY)
     return Document(text, source, path, _LANGUAGE_OF.get(file.path.suffix[1:].lower(), ""))
-
-
-def _longer_than(max_document_bytes: int) -> str:
-    return f"longer than {max_document_bytes:,} bytes"
-
-
-def _printable(path: str) -> str:
-    """Replace the bytes of a file name that are not UTF-8: they could be stored nowhere."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _read_jsonl(
@@ -197,7 +220,7 @@ def _read_line(
         )
         raise InputError(f"source {source.name}: {place} has no text in the field {field!r}; it holds {held}")
     path, language, licence = (
-        _printable(value) if isinstance(value := record.get(key), str) else ""
+        printable(value) if isinstance(value := record.get(key), str) else ""
         for key in ("path", "language", "license")
     )
     prompt = _prompt(record, source, place)
@@ -209,7 +232,7 @@ def _read_line(
     except UnicodeEncodeError:
         return Dropped(path, NOT_UTF8)
     if num_bytes > max_document_bytes:
-        return Dropped(path, _longer_than(max_document_bytes))
+        return Dropped(path, longer_than(max_document_bytes))
     if "\0" in text:
         return Dropped(path, BINARY)
     if not response or text.isspace() or (source.prompt_field is not None and not prompt):

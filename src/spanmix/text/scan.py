@@ -10,8 +10,9 @@ from pathlib import Path
 
 from spanmix.config import CorpusConfig, SourceFilesConfig
 from spanmix.errors import InputError
+from spanmix.text.dropped import Dropped
 from spanmix.text.near_copies import NearCopies
-from spanmix.text.readers import Dropped, read_source
+from spanmix.text.readers import read_source
 from spanmix.text.split import held_out_documents
 from spanmix.types import Document
 

@@ -163,10 +163,7 @@ class Tokenizer:
             raise InputError(
                 f"tokenizer {folder}: there is no {path.name} in it; name a folder that holds one"
             )
-        try:
-            inner = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise InputError(f"tokenizer {path} cannot be read: {error}") from None
+        inner = open_tokenizer_file(path)
         try:
             return cls(inner)
         except InputError as error:
@@ -190,6 +187,25 @@ class Tokenizer:
         return cls(tokenizer_training.train(texts, vocab_size, num_sentinels, extra_tokens))
 
 
+def open_tokenizer_file(path: Path) -> tokenizers.Tokenizer:
+    """Open a ``tokenizer.json`` of the ``tokenizers`` library.
+
+    Raises:
+        InputError: the library cannot read it.
+    """
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise InputError(f"tokenizer {path} cannot be read: {error}") from None
+
+
+def byte_alphabet() -> dict[str, int]:
+    """Return the byte of each character of the byte-level alphabet: GPT-2 writes a byte as one of them."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
 def _find_controls(ids: dict[str, int]) -> ControlIds:
     missing = [name for name in (EOT, SEP, EOM, PAD, mask_name(1)) if name not in ids]
     if missing:
@@ -203,10 +219,8 @@ def _find_controls(ids: dict[str, int]) -> ControlIds:
 
 
 def _token_bytes(entries: dict[int, str], added: dict[int, AddedToken]) -> list[bytes]:
-    """Undo the byte-level alphabet: GPT-2 writes each byte as one printable character."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    byte_of = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+    """Undo the byte-level alphabet."""
+    byte_of = byte_alphabet()
     table = []
     for i, text in sorted(entries.items()):
         if i in added:

@@ -65,7 +65,7 @@ def test_help_names_every_verb(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert len(NAMES) == 6
+    assert len(NAMES) == 7
     for name in NAMES:
         assert f"\n    {name} " in text
 

@@ -1,4 +1,4 @@
-"""Draw line charts as inline SVG: axes, ticks, a legend, values on hovering; no script."""
+"""Draw lines and bars as inline SVG: axes, ticks, a legend, values on hovering; no script."""
 
 from __future__ import annotations
 
@@ -79,6 +79,41 @@ def line_chart(
         f'<ul class="legend">{legend}</ul>'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{text(f"{title}: {last}")}">'
         f'<clipPath id="{clip}"><rect {inner}/></clipPath>{"".join(drawn)}</svg></figure>'
+    )
+
+
+def bar_chart(bars: Sequence[tuple[str, float]], *, title: str, x_label: str, y_label: str) -> Html:
+    """Draw a bar for each (label, value), with its value on hover; the axis of values starts at 0.
+
+    Raises:
+        ValueError: there is no bar.
+    """
+    if not bars:
+        raise ValueError(f"chart {title!r} has no bar")
+    axis = _Axis(0.0, max(max(value for _, value in bars), 1e-12), _HEIGHT - _BOTTOM, _TOP)
+    bottom, wide = _HEIGHT - _BOTTOM, (_WIDTH - _LEFT - _RIGHT) / len(bars)
+    drawn = []
+    for value in axis.ticks:
+        y = axis.place(value)
+        drawn.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
+        drawn.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{_number(value)}</text>')
+    for place, (label, value) in enumerate(bars):
+        x, y = round(_LEFT + place * wide, 1), axis.place(value)
+        drawn.append(
+            f'<rect class="bar" x="{round(x + wide * 0.1, 1)}" y="{y}" width="{round(wide * 0.8, 1)}" '
+            f'height="{round(bottom - y, 1)}"><title>{text(label)}: {_number(value)}</title></rect>'
+        )
+        middle = round(x + wide / 2, 1)
+        drawn.append(f'<text x="{middle}" y="{bottom + 17}" text-anchor="middle">{text(label)}</text>')
+    drawn.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{bottom}" y2="{bottom}"/>')
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    drawn.append(f'<text x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{text(x_label)}</text>')
+    said = ", ".join(f"{label}: {_number(value)}" for label, value in bars)
+    return Html(
+        f'<figure class="chart"><figcaption>{text(title)} <span class="note">{text(y_label)}</span>'
+        "</figcaption>"
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{text(f"{title}: {said}")}">'
+        f"{''.join(drawn)}</svg></figure>"
     )
 
 

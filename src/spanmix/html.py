@@ -115,6 +115,22 @@ def code(parts: Iterable[tuple[str, str]], *, title: str = "", note: str = "") -
     return Html(f'<figure class="code">{head}<pre><code>{"".join(body)}</code></pre></figure>')
 
 
+def tokens(cells: Iterable[tuple[str, str, str]], *, title: str = "", note: str = "") -> Html:
+    """Return program text token by token.
+
+    Args:
+        cells: (text, class names, what is shown on hovering) each; neighbors of one class run together. The
+            classes are ``control``, ``silent`` (no loss), ``prefix`` and ``span0`` to ``span5``.
+        title, note: as for `code`.
+    """
+    body = "".join(
+        f'<span class="{text(names)}" title="{text(hover)}">{text(words)}</span>'
+        for words, names, hover in cells
+    )
+    head = f'<figcaption>{text(title)} <span class="note">{text(note)}</span></figcaption>'
+    return Html(f'<figure class="code tokens">{head}<pre><code>{body}</code></pre></figure>')
+
+
 def page(title: str, subtitle: str, sections: Iterable[tuple[str, Html]]) -> Html:
     """Return a whole page.
 
@@ -196,6 +212,17 @@ mark{border-radius:3px;padding:1px 0;color:inherit;background:none}
 mark.infill{background:var(--infill);color:var(--infill-ink)}
 mark.truth{background:var(--truth);color:var(--truth-ink)}
 mark.hidden{color:var(--pale)}
+.bar{fill:var(--c0)}.bar:hover{fill:var(--c1)}
+.tokens{margin:1rem 0}.tokens pre{white-space:pre-wrap;overflow-wrap:anywhere}
+.tokens span:hover{outline:1px solid var(--pale);border-radius:2px}
+.tokens .control{font-weight:650;font-size:.85em;opacity:.9}.tokens .silent{opacity:.5}
+.tokens .prefix{text-decoration:underline dotted var(--pale);text-underline-offset:3px}
+.span0{color:var(--c0);background:color-mix(in srgb,var(--c0) 14%,transparent)}
+.span1{color:var(--c1);background:color-mix(in srgb,var(--c1) 14%,transparent)}
+.span2{color:var(--c2);background:color-mix(in srgb,var(--c2) 14%,transparent)}
+.span3{color:var(--c3);background:color-mix(in srgb,var(--c3) 14%,transparent)}
+.span4{color:var(--c4);background:color-mix(in srgb,var(--c4) 14%,transparent)}
+.span5{color:var(--c5);background:color-mix(in srgb,var(--c5) 18%,transparent)}
 :focus-visible{outline:2px solid var(--c0);outline-offset:2px}
 @media print{body{max-width:none;padding:0}section{break-inside:avoid-page}}
 """

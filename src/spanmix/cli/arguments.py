@@ -24,8 +24,8 @@ class OneParagraphParser(argparse.ArgumentParser):
 
 
 def add_verb(
-    verbs: Verbs, name: str, summary: str, example: str, run: Callable[[argparse.Namespace], None]
-) -> argparse.ArgumentParser:
+    verbs: Verbs, name: str, summary: str, example: str, run: Callable[[argparse.Namespace], None] | None
+) -> OneParagraphParser:
     """Add a verb and return its parser.
 
     Args:
@@ -33,7 +33,7 @@ def add_verb(
         name: the verb.
         summary: one sentence on what it does.
         example: shell lines that work as they stand, but for the names of files.
-        run: does it.
+        run: does it; None where the verb's own verbs do.
     """
     lines = "\n".join(f"  {line}" for line in example.strip().splitlines())
     parser = verbs.add_parser(
@@ -45,7 +45,8 @@ def add_verb(
         allow_abbrev=False,
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(run=run)
+    if run is not None:
+        parser.set_defaults(run=run)
     return parser
 
 

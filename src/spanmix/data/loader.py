@@ -102,6 +102,10 @@ class Loader:
         """Return the state before row 0."""
         return LoaderState(self.fingerprint, 0, 0, 0, 0, self.mixture.start())
 
+    def stage_of(self, row: int) -> int:
+        """Return the number of the stage that a row belongs to, to within the row in which a stage begins."""
+        return bisect_right(self._stage_rows, row)
+
     def batches(
         self, state: LoaderState, num_rows: int, rank: int = 0, world_size: int = 1
     ) -> Iterator[tuple[Batch, LoaderState]]:
@@ -160,7 +164,7 @@ class Loader:
     def _window(self, state: LoaderState, first_row: int) -> tuple[list[Row], int, Positions]:
         """Return the rows of a window, its stage, and the positions after its documents."""
         # A run may go on with other global_batch_rows; a stage that has begun stays.
-        stage = max(state.stage, bisect_right(self._stage_rows, first_row))
+        stage = max(state.stage, self.stage_of(first_row))
         positions = state.positions if stage == state.stage else without_debts(state.positions)
         left = (self._stage_rows[stage] - first_row) if stage < len(self._stage_rows) else None
         room = None if left is None else left * self.config.row_tokens

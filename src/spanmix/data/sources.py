@@ -103,6 +103,11 @@ class Mixture:
         later = [[stage.weights.get(name, 0.0) for name in self.names] for stage in config.stages]
         self._weights = [first, *later]
 
+    def shares(self, stage: int) -> dict[str, float]:
+        """Return the share of the packed tokens that each source shall have in a stage."""
+        weights = self._weights[stage]
+        return {name: weight / sum(weights) for name, weight in zip(self.names, weights, strict=True)}
+
     def start(self) -> Positions:
         """Return the positions before the first document."""
         return tuple(SourcePosition() for _ in self.names)

@@ -1,0 +1,124 @@
+"""Show decoded rows and what was counted as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spanmix import html
+from spanmix.charts import bar_chart
+from spanmix.control_pictures import printable
+from spanmix.data.preview import Cell, Piece, PreviewRow
+from spanmix.data.stats import DataStats
+from spanmix.html import Html
+
+_NUM_COLORS = 6
+_LEGEND = (
+    ("shown text", ""),
+    ("a sentinel and the span that it hides", "span0"),
+    ("another", "span1"),
+    ("control token", "control"),
+    ("carries no loss", "silent"),
+    ("seen in both directions", "prefix"),
+)
+
+
+def preview_page(rows: Sequence[PreviewRow], recipe: str) -> Html:
+    """Return a page of decoded rows; hovering over a token tells its id, place, target and weight."""
+    legend = html.tokens([(f" {words} ", names, words) for words, names in _LEGEND], title="Legend")
+    sections = [("How to read it", legend)]
+    for row in rows:
+        pieces = html.join(_piece(piece) for piece in row.pieces)
+        sections.append(
+            (row.summary.partition(":")[0].capitalize(), html.join([html.paragraph(row.summary), pieces]))
+        )
+    return html.page("Data preview", f"The rows of {recipe}, as the model gets them.", sections)
+
+
+def _piece(piece: Piece) -> Html:
+    cells = [
+        (printable(cell.text), _classes(cell), _hover(cell, following))
+        for cell, following in zip(piece.cells, [*piece.cells[1:], None], strict=True)
+    ]
+    return html.tokens(cells, title=printable(f"{piece.source}: {piece.path}"), note=piece.summary)
+
+
+def _classes(cell: Cell) -> str:
+    names = [f"span{(cell.span - 1) % _NUM_COLORS}"] if cell.span else []
+    names += ["control"] if cell.is_control else []
+    names += [] if cell.has_loss else ["silent"]
+    names += ["prefix"] if cell.in_prefix else []
+    return " ".join(names)
+
+
+def _hover(cell: Cell, following: Cell | None) -> str:
+    ids = " ".join(map(str, cell.token_ids))
+    target = f"; then {following.text!r}" if following else "; the last one, only predicted"
+    return f"{cell.text!r}, id {ids}, position {cell.first}, loss weight {int(cell.has_loss)}{target}"
+
+
+def stats_page(stages: Sequence[DataStats], recipe: str) -> Html:
+    """Return a page of counts, a section for each stage."""
+    sections = []
+    for stats in stages:
+        parts = [_cards(stats), _sources(stats), _pairs(stats)]
+        charts = []
+        if stats.span_lengths:
+            charts.append(
+                bar_chart(
+                    stats.length_bars,
+                    title="Span lengths",
+                    x_label="tokens in a span",
+                    y_label="number of spans",
+                )
+            )
+            charts.append(
+                bar_chart(
+                    stats.number_bars, title="Spans in a piece", x_label="spans", y_label="number of pieces"
+                )
+            )
+        name = f"Stage {stats.stage + 1}" if len(stages) > 1 else "What was counted"
+        sections.append((name, html.join([*parts, html.columns(charts)])))
+    return html.page("Data statistics", f"What the rows of {recipe} are made of.", sections)
+
+
+def _cards(stats: DataStats) -> Html:
+    used = stats.positions - stats.padding
+    spans = stats.span_lengths.total()
+    return html.cards(
+        [
+            ("Rows", f"{stats.rows:,}", f"{stats.positions:,} positions"),
+            ("Packing", f"{used / stats.positions:.2%}", f"{stats.padding:,} positions of padding"),
+            ("Hidden spans", f"{spans:,}", f"in {stats.spans_in_piece.total():,} pieces"),
+        ]
+    )
+
+
+def _sources(stats: DataStats) -> Html:
+    rows = [
+        [
+            html.text(name),
+            html.text(f"{stats.weights[name]:.4f}"),
+            html.text(f"{stats.share_of(name):.4f}"),
+            html.text(f"{stats.documents_begun[name]:,}"),
+            html.text(f"{tally.text:,}"),
+        ]
+        for name, tally in stats.sources.items()
+    ]
+    columns = ["source", "weight", "share of positions", "documents begun", "tokens of text"]
+    return html.table(columns, rows, caption="Sources")
+
+
+def _pairs(stats: DataStats) -> Html:
+    rows = [
+        [
+            html.text(objective),
+            html.text(source),
+            html.text(f"{tally.pieces:,}"),
+            html.text(f"{tally.positions:,}"),
+            html.text(f"{tally.with_loss / tally.positions:.1%}"),
+            html.text(f"{tally.hidden / max(1, tally.text):.1%}"),
+        ]
+        for (source, objective), tally in sorted(stats.pairs.items(), key=lambda item: item[0][::-1])
+    ]
+    columns = ["objective", "source", "pieces", "positions", "with loss", "hidden"]
+    return html.table(columns, rows, caption="Objectives", label_columns=2)

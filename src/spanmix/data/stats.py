@@ -1,0 +1,175 @@
+"""Count what a run's rows are made of: shares of sources and objectives, padding, spans."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from spanmix.data.anatomy import Anatomist
+from spanmix.data.loader import Loader
+from spanmix.data.packing import Row
+from spanmix.text.tokenizer import Tokenizer
+from spanmix.types import Example
+
+_MANY_BARS = 16
+
+
+@dataclass
+class Tally:
+    """Counts of examples.
+
+    Args:
+        pieces: examples.
+        positions: places that they take in rows.
+        with_loss: tokens that carry loss.
+        hidden: tokens of text in hidden spans.
+        text: tokens of text.
+    """
+
+    pieces: int = 0
+    positions: int = 0
+    with_loss: int = 0
+    hidden: int = 0
+    text: int = 0
+
+
+@dataclass
+class DataStats:
+    """What was counted over some rows of one stage.
+
+    Args:
+        stage: number of the stage, from 0.
+        weights: the share that each source shall have.
+        rows, positions, padding: rows, their places, and those that hold nothing.
+        sources, objectives: tallies by name.
+        pairs: tallies by (source, objective).
+        span_lengths: how many spans have how many tokens.
+        spans_in_piece: how many pieces that hide something have how many spans.
+        documents_begun: first pieces, by source.
+    """
+
+    stage: int
+    weights: dict[str, float]
+    rows: int = 0
+    positions: int = 0
+    padding: int = 0
+    sources: dict[str, Tally] = field(default_factory=dict)
+    objectives: dict[str, Tally] = field(default_factory=dict)
+    pairs: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    span_lengths: Counter[int] = field(default_factory=Counter)
+    spans_in_piece: Counter[int] = field(default_factory=Counter)
+    documents_begun: Counter[str] = field(default_factory=Counter)
+
+    def share_of(self, source: str) -> float:
+        """Return a source's share of the packed positions."""
+        return self.sources[source].positions / max(1, self.positions - self.padding)
+
+    @property
+    def length_bars(self) -> list[tuple[str, int]]:
+        """How many spans have how many tokens, in bins that double."""
+        return binned(self.span_lengths)
+
+    @property
+    def number_bars(self) -> list[tuple[str, int]]:
+        """How many pieces that hide something have how many spans, in bins if there are many."""
+        most = max(self.spans_in_piece, default=0)
+        if most > _MANY_BARS:
+            return binned(self.spans_in_piece)
+        return [(str(number), self.spans_in_piece[number]) for number in range(1, most + 1)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as plain values, with each source's share beside its weight."""
+        used = max(1, self.positions - self.padding)
+        return {
+            "stage": self.stage,
+            "rows": self.rows,
+            "positions": self.positions,
+            "padding_share": self.padding / max(1, self.positions),
+            "sources": {
+                name: asdict(tally)
+                | {
+                    "documents": self.documents_begun[name],
+                    "share": tally.positions / used,
+                    "weight": self.weights[name],
+                }
+                for name, tally in self.sources.items()
+            },
+            "objectives": {
+                name: asdict(tally) | {"share": tally.positions / used}
+                for name, tally in self.objectives.items()
+            },
+            "pairs": [
+                {"source": source, "objective": objective} | asdict(tally)
+                for (source, objective), tally in self.pairs.items()
+            ],
+            "span_lengths": {str(length): count for length, count in sorted(self.span_lengths.items())},
+            "spans_in_piece": {str(number): count for number, count in sorted(self.spans_in_piece.items())},
+        }
+
+
+class DataCounter:
+    """Counts rows, stage by stage.
+
+    Args:
+        loader: makes the rows.
+        tokenizer: the corpus's.
+    """
+
+    def __init__(self, loader: Loader, tokenizer: Tokenizer) -> None:
+        self._loader = loader
+        self._anatomist = Anatomist(tokenizer)
+        self.stages: list[DataStats] = []
+
+    def add(self, row: Row, number: int) -> None:
+        """Count a row, by its number in the run."""
+        stage = self._loader.stage_of(number)
+        if not self.stages or self.stages[-1].stage != stage:
+            self.stages.append(self._empty(stage))
+        stats = self.stages[-1]
+        used = sum(example.num_positions for example in row)
+        stats.rows += 1
+        stats.positions += self._loader.config.row_tokens
+        stats.padding += self._loader.config.row_tokens - used
+        for example in row:
+            self._add(stats, example)
+
+    def _add(self, stats: DataStats, example: Example) -> None:
+        source = self._loader.mixture.names[example.ref.source]
+        objective = self._loader.objectives.names[example.objective]
+        anatomy = self._anatomist(example)
+        with_loss = int((example.loss_weights > 0).sum())
+        pair = stats.pairs.setdefault((source, objective), Tally())
+        for tally in (stats.sources[source], stats.objectives[objective], pair):
+            tally.pieces += 1
+            tally.positions += example.num_positions
+            tally.with_loss += with_loss
+            tally.hidden += sum(anatomy.span_tokens)
+            tally.text += anatomy.num_text_tokens
+        stats.documents_begun[source] += example.ref.piece == 0
+        stats.span_lengths.update(anatomy.span_tokens)
+        if anatomy.span_tokens:
+            stats.spans_in_piece[len(anatomy.span_tokens)] += 1
+
+    def _empty(self, stage: int) -> DataStats:
+        stats = DataStats(stage, self._loader.mixture.shares(stage))
+        stats.sources = {name: Tally() for name in self._loader.mixture.names}
+        stats.objectives = {name: Tally() for name in self._loader.objectives.names}
+        return stats
+
+
+def binned(counts: Counter[int]) -> list[tuple[str, int]]:
+    """Put counts of lengths into bins that double: 1, 2, 3-4, 5-8, and so on.
+
+    >>> binned(Counter({1: 4, 2: 1, 3: 1, 9: 2}))
+    [('1', 4), ('2', 1), ('3-4', 1), ('5-8', 0), ('9-16', 2)]
+    """
+    if not counts:
+        return []
+    bins: list[tuple[str, int]] = []
+    low, high = 1, 1
+    while low <= max(counts):
+        label = str(low) if low == high else f"{low}-{high}"
+        bins.append((label, sum(count for length, count in counts.items() if low <= length <= high)))
+        low, high = high + 1, high * 2
+    return bins

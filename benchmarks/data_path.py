@@ -2,7 +2,8 @@
 
     python benchmarks/data_path.py [CORPUS] [--megatron CHECKOUT] [--t5 CHECKOUT --t5-python PYTHON]
 
-CORPUS is a prepared corpus; by default the demo's. A peer is left out whose checkout is not named. Ours is
+CORPUS is a prepared corpus; by default the demo's, which is made if it is not there. A peer is left out
+whose checkout is not named. Ours is
 measured from memory-mapped tokens to corrupted, packed and collated batches, each objective by itself; the
 peers from tokens in memory to transformed samples, with no packing and no masks. The peers' code is what
 stands in their checkouts: ``permute`` of bigcode-project/Megatron-LM (``megatron/data/gpt_dataset.py``, at
@@ -28,7 +29,15 @@ import numpy as np
 from spanmix.data.loader import Loader
 from spanmix.data.sources import Mixture
 from spanmix.data_configs import DataConfig, SourceConfig
-from spanmix.objective_configs import CausalConfig, FimConfig, InfillConfig, ObjectiveConfig, SpanUnitsConfig
+from spanmix.demo.corpus import demo_corpus
+from spanmix.objective_configs import (
+    CausalConfig,
+    FimConfig,
+    InfillConfig,
+    ObjectiveConfig,
+    SpanUnitsConfig,
+    Ul2Config,
+)
 from spanmix.objectives.characters import CharacterCutter
 from spanmix.objectives.choose import ObjectiveMixture
 from spanmix.objectives.fim import FIM_TOKENS
@@ -42,10 +51,12 @@ OURS: dict[str, ObjectiveConfig] = {
     "infill, whole lines": InfillConfig(weight=1, span_units=SpanUnitsConfig(random=0, lines=1)),
     "fim, at tokens": FimConfig(weight=1, cut="token"),
     "fim, at characters": FimConfig(weight=1, cut="character"),
+    "ul2": Ul2Config(weight=1),
 }
 
 
 PERMUTE = "bigcode permute"
+SPAN_CORRUPTION = "t5 span_corruption"
 
 
 class Objectives:
@@ -175,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("corpus", type=Path, nargs="?", default=Path("runs/demo/corpus"))
+    parser.add_argument("corpus", type=Path, nargs="?")
     parser.add_argument("--megatron", type=Path)
     parser.add_argument("--t5", type=Path)
     parser.add_argument("--t5-python", default=sys.executable)
@@ -184,7 +195,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--scratch", type=Path, default=Path("/tmp"))
     args = parser.parse_args()
-    corpus = Corpus.open(args.corpus)
+    corpus = demo_corpus(Path("runs/demo")) if args.corpus is None else Corpus.open(args.corpus)
     sides: dict[str, Objectives | Permute] = {
         name: Objectives(corpus, config, args.row_tokens) for name, config in OURS.items()
     }
@@ -197,18 +208,34 @@ def main() -> None:
         for name, side in sides.items():
             rates[name].append(side.run(args.seconds))
     if args.t5 is not None:
-        rates["t5 span_corruption"] = t5_rates(corpus, args)
-    peer = statistics.median(rates[PERMUTE]) if PERMUTE in rates else None
+        rates[SPAN_CORRUPTION] = t5_rates(corpus, args)
+    medians = {name: statistics.median(values) for name, values in rates.items()}
     print(f"rows of {args.row_tokens} tokens, {args.rounds} rounds of {args.seconds} s, processor time")
     for name, values in rates.items():
-        middle = statistics.median(values)
         side = sides.get(name)
         padding = f", padding {side.padding / side.positions:.2%}" if isinstance(side, Objectives) else ""
-        ratio = f", {middle / peer:6.2f} times permute" if peer else ""
+        ratio = f", {medians[name] / medians[PERMUTE]:6.2f} times permute" if PERMUTE in medians else ""
         spread = f"[{min(values) / 1e6:.2f}, {max(values) / 1e6:.2f}]"
-        print(f"{name:24} {middle / 1e6:7.2f} M tokens/s {spread}{ratio}{padding}")
+        print(f"{name:24} {medians[name] / 1e6:7.2f} M tokens/s {spread}{ratio}{padding}")
     versions = {"python": platform.python_version(), "numpy": np.__version__}
-    print(json.dumps({"row_tokens": args.row_tokens, "tokens_per_second": rates, "versions": versions}))
+    figures = {
+        "causal_tokens_per_second": medians["causal"],
+        "infill_tokens_per_second": medians["infill"],
+        "ratio_bigcode_fim": _ratio(medians, "infill", PERMUTE),
+        "ratio_bigcode_fim_characters": _ratio(medians, "fim, at characters", PERMUTE),
+        "ratio_t5_span_corruption": _ratio(medians, "infill", SPAN_CORRUPTION),
+        "row_tokens": args.row_tokens,
+        "medians": medians,
+        "raw": rates,
+        "padding": {n: s.padding / s.positions for n, s in sides.items() if isinstance(s, Objectives)},
+        "versions": versions,
+    }
+    print(json.dumps(figures))
+
+
+def _ratio(medians: dict[str, float], ours: str, peer: str) -> float | None:
+    """How many times a peer's rate ours is; None for a peer that was not given."""
+    return medians[ours] / medians[peer] if peer in medians else None
 
 
 if __name__ == "__main__":

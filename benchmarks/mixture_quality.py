@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spanmix.config import Recipe
+from spanmix.demo.corpus import demo_corpus
 from spanmix.evaluate.held_out import make_hooks
 from spanmix.recipes import load_recipe
 from spanmix.train.metrics import read_metrics
@@ -50,12 +51,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("corpus", type=Path, nargs="?", default=Path("runs/demo/corpus"))
+    parser.add_argument("corpus", type=Path, nargs="?")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--seeds", type=int, default=3, choices=sorted(T_95))
     parser.add_argument("--held-out-rows", type=int, default=128)
     parser.add_argument("--out", type=Path, default=Path("runs/mixture_quality"))
     args = parser.parse_args()
+    if args.corpus is None:
+        args.corpus = demo_corpus(Path("runs/demo")).path
     losses: dict[str, list[dict[str, float]]] = {"mixture": [], "causal": []}
     for seed in range(1, args.seeds + 1):
         for kind, found in losses.items():

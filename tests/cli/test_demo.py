@@ -27,7 +27,7 @@ def test_the_demo_looks_at_its_values_before_it_gathers(capsys, tmp_path, monkey
     def gather(*_):
         raise AssertionError("it gathers")
 
-    monkeypatch.setattr("spanmix.demo.run.gather_sources", gather)
+    monkeypatch.setattr("spanmix.demo.corpus.gather", gather)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
     (tmp_path / "old" / "results.json").mkdir(parents=True)

@@ -6,9 +6,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.attention.flex_attention import flex_attention
 
-from spanmix.model.attention import BlockedAttention, attend, attend_cached
+from spanmix.model.attention import (
+    attend,
+    attend_by_blocks_of_the_mask,
+    attend_cached,
+    attend_densely,
+    attend_in_cache_blocks,
+    kernel_for,
+)
 from spanmix.model.masks import AttentionMask
 
 NUM_HEADS, CHANNELS = 2, 8
@@ -61,25 +67,29 @@ def mask_of(segment_ids_BT, prefix_ends_BT):
     return AttentionMask.from_segments(segment_ids_BT, index < prefix_ends_BT)
 
 
-def sdpa(q, k, v, mask):
-    return attend(q, k, v, mask)
-
-
-def blocked(q, k, v, mask):
-    return BlockedAttention.apply(q, k, v, mask)
-
-
 def flex(q, k, v, mask):
     """Forward only: PyTorch has no backward of it for a CPU."""
-    return flex_attention(q.detach(), k.detach(), v.detach(), block_mask=mask.block_mask)
+    return attend_by_blocks_of_the_mask(q.detach(), k.detach(), v.detach(), mask)
 
 
 KERNELS = [
-    (sdpa, torch.float32, 2e-5),
-    (blocked, torch.float32, 2e-5),
+    (attend_densely, torch.float32, 2e-5),
+    (attend_in_cache_blocks, torch.float32, 2e-5),
     (flex, torch.float32, 2e-5),
+    (attend, torch.float32, 2e-5),
     (attend, torch.bfloat16, 4e-2),
 ]
+
+
+def test_the_kernel_follows_the_processor_and_the_precision():
+    kernels = {
+        ("cpu", torch.float32): attend_densely,
+        ("cpu", torch.float64): attend_densely,
+        ("cpu", torch.bfloat16): attend_in_cache_blocks,
+        ("cuda", torch.float32): attend_by_blocks_of_the_mask,
+        ("cuda", torch.bfloat16): attend_by_blocks_of_the_mask,
+    }
+    assert {key: kernel_for(*key) for key in kernels} == kernels
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")

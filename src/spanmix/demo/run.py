@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spanmix.config import CorpusConfig, Recipe, SourceFilesConfig
-from spanmix.demo.gather import gather as gather_sources
+from spanmix.config import Recipe
+from spanmix.demo.corpus import demo_corpus
 from spanmix.demo.length import Progress, require_minutes, steps_for
 from spanmix.evaluate.compressors import XzAfterTraining, XzAfterTrainingJob, xz_per_file
 from spanmix.evaluate.held_out import make_hooks
@@ -27,14 +27,10 @@ from spanmix.generate.torch_engine import TorchEngine
 from spanmix.model.folder import load_model_folder
 from spanmix.recipes import load_recipe
 from spanmix.text.corpus import Corpus
-from spanmix.text.pipeline import prepare
 from spanmix.train.loop import Report
 from spanmix.train.metrics import read_metrics
 from spanmix.train.run import train
 
-_CODE_BYTES = 48_000_000
-_PROSE_BYTES = 6_000_000
-_HELD_OUT_SHARE = 0.03
 _INFILL = ((SINGLE_LINE, 1200, 240), (MULTI_LINE, 240, 60))
 """Kind of spans, how many are scored, and how many of these are filled in."""
 
@@ -67,7 +63,7 @@ def run_demo(
     base = load_recipe("demo")
     base = replace(base, corpus=replace(base.corpus, path=str(out / "corpus")))
     with _timed(seconds, "prepare"):
-        corpus = _prepare(out, base, progress)
+        corpus = demo_corpus(out, base, progress)
     recipe = steps_for(base, corpus, out, minutes, progress)
     with _timed(seconds, "train"):
         model_folder = train(recipe, out / "run", make_hooks, report)
@@ -101,16 +97,6 @@ def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
     start = time.monotonic()
     yield
     seconds[phase] = time.monotonic() - start
-
-
-def _prepare(out: Path, recipe: Recipe, progress: Progress) -> Corpus:
-    progress("gather", 0, 1)
-    code, prose = gather_sources(out / "sources", _CODE_BYTES, _PROSE_BYTES, recipe.run.seed)
-    progress("gather", 1, 1)
-    sources = (SourceFilesConfig("code", (str(code),)), SourceFilesConfig("prose", (str(prose),)))
-    config = CorpusConfig(str(out / "corpus"), sources, held_out_share=_HELD_OUT_SHARE, seed=recipe.run.seed)
-    prepare(config, recipe.tokenizer, out / "corpus", progress)
-    return Corpus.open(out / "corpus")
 
 
 def _source_result(

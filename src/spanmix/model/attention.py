@@ -1,19 +1,26 @@
 """Compute softmax(QK' / sqrt(C)) V under a mask, with the kernel that suits the processor.
 
-The rule is static: bfloat16 on a CPU takes `BlockedAttention`, everything else takes PyTorch's
-scaled_dot_product_attention. On a CPU the latter runs far below the speed of its matrix products in
-bfloat16; see ``docs/performance.md`` for the measurement.
+The rule is static. A GPU takes FlexAttention, which skips what the mask leaves out. On a CPU, where that has
+no backward, bfloat16 takes `BlockedAttention` and everything else PyTorch's scaled_dot_product_attention,
+which runs far below the speed of its matrix products in bfloat16; see ``docs/performance.md`` for the
+measurement.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.flex_attention import flex_attention
 
 from spanmix.model.masks import AttentionMask
+
+Kernel = Callable[[Tensor, Tensor, Tensor, AttentionMask], Tensor]
+"""Takes queries, keys and values [B, H, T, C] and a mask."""
 
 _QUERY_BLOCK = 256
 _KEY_STEP = 128
@@ -21,10 +28,39 @@ _KEY_STEP = 128
 
 def attend(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, mask: AttentionMask) -> Tensor:
     """Attend within a packed batch; every argument and the result are [B, H, T, C]."""
-    if q_BHTC.device.type == "cpu" and q_BHTC.dtype == torch.bfloat16:
-        result: Tensor = BlockedAttention.apply(q_BHTC, k_BHTC, v_BHTC, mask)  # type: ignore[no-untyped-call]
-        return result
+    return kernel_for(q_BHTC.device.type, q_BHTC.dtype)(q_BHTC, k_BHTC, v_BHTC, mask)
+
+
+def kernel_for(device_type: str, dtype: torch.dtype) -> Kernel:
+    """Return the kernel that a kind of processor takes for a precision."""
+    if device_type == "cuda":
+        return attend_by_blocks_of_the_mask
+    return attend_in_cache_blocks if dtype == torch.bfloat16 else attend_densely
+
+
+def attend_densely(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, mask: AttentionMask) -> Tensor:
+    """Attend with PyTorch's scaled_dot_product_attention and the whole mask."""
     return F.scaled_dot_product_attention(q_BHTC, k_BHTC, v_BHTC, attn_mask=mask.allowed_BTS[:, None])
+
+
+def attend_in_cache_blocks(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, mask: AttentionMask) -> Tensor:
+    """Attend with `BlockedAttention`."""
+    result: Tensor = BlockedAttention.apply(q_BHTC, k_BHTC, v_BHTC, mask)  # type: ignore[no-untyped-call]
+    return result
+
+
+def attend_by_blocks_of_the_mask(
+    q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, mask: AttentionMask
+) -> Tensor:
+    """Attend with FlexAttention, compiled on a GPU; on a CPU it is slow and has no backward."""
+    kernel = _compiled_flex() if q_BHTC.is_cuda else flex_attention
+    result: Tensor = kernel(q_BHTC, k_BHTC, v_BHTC, block_mask=mask.block_mask)
+    return result
+
+
+@cache
+def _compiled_flex() -> Any:
+    return torch.compile(flex_attention, dynamic=False)
 
 
 def attend_cached(q_BHTC: Tensor, keys_BHSC: Tensor, values_BHSC: Tensor, positions_BT: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from spanmix.config import CorpusConfig, DataRecipe, Recipe, TokenizerConfig
 from spanmix.errors import InputError
+from spanmix.text.document_table import MEND, DocumentTable, write_table
 from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, CorpusReport, SplitCounts, SplitSettings
 from spanmix.text.token_store import TokenStore, TokenStoreWriter
 from spanmix.text.tokenizer import Tokenizer
@@ -32,7 +32,6 @@ Progress = Callable[[str, int, int], None]
 """Called with the stage ("check"; in `prepare` others too), bytes done and bytes in all."""
 
 TOKENIZER_FOLDER = "tokenizer"
-_MEND = "Restore it from a copy, or remove the corpus and prepare it again"
 _CHUNK_BYTES = 1 << 24
 _QUIET_BYTES = 1_000_000_000
 """Checking fewer bytes than this takes a second at most; it is not reported."""
@@ -58,15 +57,13 @@ class CorpusSource:
         self.num_bytes = counts.bytes
         self._store = TokenStore(prefix, tokenizer.control.eot)
         self._tokenizer = tokenizer
-        self._table_path = Path(f"{prefix}.documents.parquet")
+        self._table = DocumentTable(prefix, counts.documents, counts.bytes)
         found = (len(self._store), self._store.num_tokens)
         if found != (counts.documents, counts.tokens):
             raise InputError(
                 f"{prefix}.bin holds {found[0]} documents with {found[1]} tokens; {CORPUS_FILE} says "
-                f"{counts.documents} with {counts.tokens}. It belongs to another corpus. {_MEND}"
+                f"{counts.documents} with {counts.tokens}. It belongs to another corpus. {MEND}"
             )
-        if not self._table_path.is_file():
-            raise InputError(f"{self._table_path} is missing. {_MEND}")
 
     def __len__(self) -> int:
         return self.num_documents
@@ -90,40 +87,15 @@ class CorpusSource:
 
     def path(self, i: int) -> str:
         """Where document `i` came from."""
-        return str(self._table["path"][i].as_py())
+        return self._table.path(i)
 
     def language(self, i: int) -> str:
         """Language of document `i`, or ``""``."""
-        return str(self._table["language"][i].as_py())
+        return self._table.language(i)
 
     def num_bytes_of(self, i: int) -> int:
         """UTF-8 bytes of document `i`."""
-        return int(self._table["num_bytes"][i].as_py())
-
-    @cached_property
-    def _table(self) -> Any:
-        import pyarrow
-        import pyarrow.compute
-        import pyarrow.parquet
-
-        try:
-            table = pyarrow.parquet.read_table(self._table_path)
-            table.validate(full=True)
-        except (OSError, pyarrow.ArrowException) as error:
-            raise InputError(f"{self._table_path} cannot be read: {error}. {_MEND}") from None
-        if not table.schema.equals(_table_schema()):
-            held = ", ".join(f"{field.name} ({field.type})" for field in table.schema)
-            raise InputError(
-                f"{self._table_path} has the columns {held}; a corpus has path, language, licence (string) "
-                f"and num_bytes (int64). {_MEND}"
-            )
-        found = (table.num_rows, pyarrow.compute.sum(table["num_bytes"]).as_py() or 0)
-        if found != (self.num_documents, self.num_bytes):
-            raise InputError(
-                f"{self._table_path} lists {found[0]} documents with {found[1]} bytes; {CORPUS_FILE} says "
-                f"{self.num_documents} with {self.num_bytes}. {_MEND}"
-            )
-        return table
+        return self._table.num_bytes(i)
 
 
 class Corpus:
@@ -166,14 +138,14 @@ class Corpus:
         if tokenizer.fingerprint != report.tokenizer:
             raise InputError(
                 f"corpus {path} was made with another tokenizer: its files hold ids of "
-                f"{report.tokenizer[:12]}, {TOKENIZER_FOLDER}/ holds {tokenizer.fingerprint[:12]}. {_MEND}"
+                f"{report.tokenizer[:12]}, {TOKENIZER_FOLDER}/ holds {tokenizer.fingerprint[:12]}. {MEND}"
             )
         corpus = cls(path, report, tokenizer)
         found = stores_fingerprint(path, list(report.sources), tokenizer, progress)
         if found != report.fingerprint:
             raise InputError(
                 f"corpus {path} is damaged or was changed: its .bin and .idx files have the fingerprint "
-                f"{found[:12]}, {CORPUS_FILE} says {report.fingerprint[:12]}. {_MEND}"
+                f"{found[:12]}, {CORPUS_FILE} says {report.fingerprint[:12]}. {MEND}"
             )
         return corpus
 
@@ -244,11 +216,7 @@ class SourceWriter:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._store.__exit__(kind, error, trace)
         if kind is None:
-            import pyarrow
-            import pyarrow.parquet
-
-            table = pyarrow.table(self._rows, _table_schema())
-            pyarrow.parquet.write_table(table, f"{self._prefix}.documents.parquet")
+            write_table(self._prefix, self._rows)
 
 
 def stores_fingerprint(
@@ -284,12 +252,3 @@ def _settings(split: SplitSettings | None, tokenizer: TokenizerConfig | Tokenize
     sizes = {f"tokenizer.{name}": getattr(tokenizer, name) for name in ("vocab_size", "num_sentinels")}
     known = {} if split is None else dataclasses.asdict(split)
     return sizes | {f"corpus.{name}": value for name, value in known.items()}
-
-
-def _table_schema() -> Any:
-    import pyarrow
-
-    text = pyarrow.string()
-    return pyarrow.schema(
-        [("path", text), ("language", text), ("licence", text), ("num_bytes", pyarrow.int64())]
-    )

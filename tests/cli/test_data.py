@@ -70,8 +70,11 @@ def test_stats_prints_what_it_writes_as_json(recipe_file, capsys, tmp_path):
 def test_stats_ends_with_the_data_and_says_so(recipe_file, capsys):
     caps = ["data.sources.0.max_epochs=1", "data.sources.1.max_epochs=1"]
     assert main(["data", "stats", recipe_file, "--steps", "100000", *caps]) == 0
-    captured = capsys.readouterr()
-    assert "the sources end behind row" in captured.err and "rows of 64 positions" in captured.out
+    printed = capsys.readouterr().out
+    assert "note: there is no row " in printed and "rows of 64 positions" in printed
+    notes = " ".join(line for line in printed.splitlines() if "as often as data.sources.max_epochs" in line)
+    assert "prose has been read 1 time" in notes and "code has been read 1 time" in notes
+    assert notes.endswith("no source is left")
     assert main(["data", "preview", recipe_file, "--from-row", "999999", *caps]) == 2
     assert "every source of the stage has been read" in capsys.readouterr().err
 

@@ -78,13 +78,19 @@ def test_a_source_that_is_used_up_leaves_its_share_to_the_others(made):
     loader = made.loader(sources=sources, stores=stores, window_documents=8)
     batches = loader.batches(loader.start(), 4)
     seen: Counter[tuple[int, int]] = Counter()
+    before, said = loader.start(), []
     for batch, state in batches:
+        said += [news] if (news := loader.news(before, state)) else []
+        before = state
         for segment in batch.segments:
             seen[segment.ref.document, segment.ref.epoch] += (
                 segment.ref.source == 1 and segment.ref.piece == 0
             )
         if state.positions[1].epoch == 2 and state.row_in_window == 0:
             break
+    [said_once] = said  # law 8: the run says which source reached its cap, and which weights apply from there
+    assert "prose has been read 2 times" in said_once
+    assert said_once.endswith("from here the shares are code 0.7143, tests 0.2857")
     assert sorted(key for key, count in seen.items() if count) == [
         (d, e) for d in range(30) for e in range(2)
     ]

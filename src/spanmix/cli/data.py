@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_json, add_verb, whole_number
-from spanmix.cli.data_text import print_legend, print_row, print_stats, print_token_table
+from spanmix.cli.data_text import print_legend, print_news, print_row, print_stats, print_token_table
 from spanmix.cli.terminal import Progress, print_json
 from spanmix.errors import EndOfDataError, InputError
 from spanmix.files import out_folder, write_text
@@ -131,15 +130,22 @@ def _saved(run: Path) -> LoaderState | None:
     return None if newest is None else checkpoints.progress(newest).loader
 
 
-def _rows(opened: _Opened, first: int | None, num_rows: int, progress: Progress) -> Iterator[tuple[int, Row]]:
-    """Yield rows with their numbers, from `first` or from where the run stands, as many as there are."""
+def _rows(
+    opened: _Opened, first: int | None, num_rows: int, progress: Progress, news: list[str]
+) -> Iterator[tuple[int, Row]]:
+    """Yield rows with their numbers, from `first` or from where the run stands, as many as there are.
+
+    What changes in the mixture on the way is added to `news`.
+    """
     start = opened.start
     if first is not None and first < start.next_row:
         start = opened.loader.start()
     first = start.next_row if first is None else first
-    number = start.next_row
+    number, state = start.next_row, start
     try:
-        for row, _ in islice(opened.loader.rows(start), first + num_rows - number):
+        for row, after in islice(opened.loader.rows(start), first + num_rows - number):
+            news += [said] if (said := opened.loader.news(state, after)) else []
+            state = after
             if number >= first:
                 yield number, row
             elif number % 1000 == 0:
@@ -148,18 +154,20 @@ def _rows(opened: _Opened, first: int | None, num_rows: int, progress: Progress)
     except EndOfDataError:
         if number <= first:
             raise
-        print(f"the sources end behind row {number - 1:,}: data.sources.max_epochs", file=sys.stderr)
+        news.append(f"there is no row {number:,}")
 
 
 def run_preview(args: argparse.Namespace) -> None:
     """Decode rows and show them."""
     from spanmix.data.preview import Previewer
 
+    news: list[str] = []
     with Progress() as progress:
         opened = _open(args, progress)
         previewer = Previewer(opened.loader, opened.corpus)
         rows = [
-            previewer.row(row, number) for number, row in _rows(opened, args.from_row, args.rows, progress)
+            previewer.row(row, number)
+            for number, row in _rows(opened, args.from_row, args.rows, progress, news)
         ]
     if args.html is not None:
         from spanmix.data.preview_page import preview_page
@@ -168,6 +176,7 @@ def run_preview(args: argparse.Namespace) -> None:
         print(f"wrote {len(rows)} rows: {args.html}")
         return
     print_legend()
+    print_news(news)
     for row in rows:
         (print_token_table if args.tokens else print_row)(row)
 
@@ -176,11 +185,12 @@ def run_stats(args: argparse.Namespace) -> None:
     """Count rows and show what was counted."""
     from spanmix.data.stats import DataCounter
 
+    news: list[str] = []
     with Progress() as progress:
         opened = _open(args, progress)
         num_rows = args.steps * opened.recipe.data.global_batch_rows
         counter = DataCounter(opened.loader, opened.corpus.tokenizer)
-        for done, (number, row) in enumerate(_rows(opened, 0, num_rows, progress), start=1):
+        for done, (number, row) in enumerate(_rows(opened, 0, num_rows, progress, news), start=1):
             counter.add(row, number)
             if done % 64 == 0 or done == num_rows:
                 progress("rows", done, num_rows)
@@ -189,8 +199,9 @@ def run_stats(args: argparse.Namespace) -> None:
 
         write_text(args.html, stats_page(counter.stages, opened.name))
     if args.json:
-        print_json({"stages": [stats.to_json() for stats in counter.stages]})
+        print_json({"stages": [stats.to_json() for stats in counter.stages], "news": news})
         return
+    print_news(news)
     for stats in counter.stages:
         print_stats(stats, len(counter.stages) > 1)
     if args.html is not None:

@@ -41,6 +41,12 @@ def print_legend() -> None:
         console.print(Text("  ").join(Text(text, style) for text, style in words))
 
 
+def print_news(news: Sequence[str]) -> None:
+    """Print what changed in the mixture, a line each."""
+    for said in news:
+        print(f"note: {said}")
+
+
 def print_row(row: PreviewRow) -> None:
     """Print the text of a row."""
     from rich.text import Text

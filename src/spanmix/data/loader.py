@@ -106,6 +106,11 @@ class Loader:
         """Return the number of the stage that a row belongs to, to within the row in which a stage begins."""
         return bisect_right(self._stage_rows, row)
 
+    def news(self, before: LoaderState, after: LoaderState) -> str | None:
+        """Say what changed in the mixture between two states: sources that reached their ``max_epochs``."""
+        said = self.mixture.caps_reached(before.positions, after.positions, self.stage_of(after.next_row))
+        return None if said is None else f"by row {after.next_row:,} {said}"
+
     def batches(
         self, state: LoaderState, num_rows: int, rank: int = 0, world_size: int = 1
     ) -> Iterator[tuple[Batch, LoaderState]]:

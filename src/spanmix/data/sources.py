@@ -103,10 +103,31 @@ class Mixture:
         later = [[stage.weights.get(name, 0.0) for name in self.names] for stage in config.stages]
         self._weights = [first, *later]
 
-    def shares(self, stage: int) -> dict[str, float]:
-        """Return the share of the packed tokens that each source shall have in a stage."""
-        weights = self._weights[stage]
-        return {name: weight / sum(weights) for name, weight in zip(self.names, weights, strict=True)}
+    def shares(self, stage: int, positions: Positions | None = None) -> dict[str, float]:
+        """Return the share of the packed tokens that each source shall have in a stage.
+
+        If `positions` are given, those that are used up there leave their shares to the others.
+        """
+        places = self.start() if positions is None else positions
+        weights = {
+            name: 0.0 if self.is_used_up(source, places[source]) else self._weights[stage][source]
+            for source, name in enumerate(self.names)
+        }
+        total = sum(weights.values()) or 1.0
+        return {name: weight / total for name, weight in weights.items()}
+
+    def caps_reached(self, before: Positions, after: Positions, stage: int) -> str | None:
+        """Say which sources were read for the last time between two positions, and what holds from there."""
+        ended = [
+            f"{name} has been read {new.epoch} time{'s' if new.epoch > 1 else ''}"
+            for source, (name, old, new) in enumerate(zip(self.names, before, after, strict=True))
+            if self.is_used_up(source, new) and not self.is_used_up(source, old)
+        ]
+        if not ended:
+            return None
+        left = [f"{name} {share:.4f}" for name, share in self.shares(stage, after).items() if share]
+        rest = f"from here the shares are {', '.join(left)}" if left else "no source is left"
+        return f"{' and '.join(ended)}, as often as data.sources.max_epochs allows; {rest}"
 
     def start(self) -> Positions:
         """Return the positions before the first document."""

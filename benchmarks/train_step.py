@@ -99,7 +99,7 @@ class Plain:
 
 def check_equal(ours: Decoder, theirs: transformers.GPTJForCausalLM) -> float:
     """Give both the same weights, and return how far their fp32 losses are apart on a short row."""
-    state = to_gptj(ours.state_dict())
+    state = to_gptj(ours.state_dict(), ours.architecture)
     theirs.load_state_dict(state, strict=True)
     batch = full_rows(ours.architecture, 1, 64)
     with torch.no_grad():

@@ -14,7 +14,7 @@ from spanmix.data_configs import DataConfig
 from spanmix.objective_configs import ObjectiveConfig
 
 CORPUS_FORMAT_VERSION = 1
-RUN_FORMAT_VERSION = 1
+RUN_FORMAT_VERSION = 2
 MODEL_FOLDER_VERSION = 1
 
 _EXTRA_TOKEN = re.compile(r"<(?!\|endoftext\||pad>|sep>|eom>|mask_|unused_)[^\s<>]{1,62}>")
@@ -130,15 +130,30 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """Linear warm-up, then a cosine from the learning rate to `final_ratio` of it at the last step."""
+    """The learning rate of each step: linear warm-up, then a decay to `final_ratio` of the peak.
+
+    Args:
+        warmup_steps: steps from 0 to the peak.
+        final_ratio: where the decay ends, as a share of the peak.
+        shape: ``cosine`` decays from the end of the warm-up on, along half a cosine; ``wsd`` (warm-up,
+            stable, decay) stays at the peak and decays at the end, linearly.
+        decay_steps: steps that the decay takes. None: with ``cosine`` all behind the warm-up, so that it is
+            stretched over as many epochs as the run has; with ``wsd`` the last tenth of the run.
+    """
 
     warmup_steps: int
     final_ratio: float = 0.1
+    shape: str = "cosine"
+    decay_steps: int | None = None
 
     def __post_init__(self) -> None:
         require_from_to("schedule.warmup_steps", self.warmup_steps, 0, MANY)
         ratio = self.final_ratio
         require(0 <= ratio <= 1, "schedule.final_ratio", ratio, "use 0 to 1")
+        shapes = ("cosine", "wsd")
+        require(self.shape in shapes, "schedule.shape", self.shape, f"use one of {', '.join(shapes)}")
+        if self.decay_steps is not None:
+            require_from_to("schedule.decay_steps", self.decay_steps, 1, MANY)
 
 
 @dataclass(frozen=True)
@@ -150,6 +165,9 @@ class RunConfig:
         num_steps: optimizer steps.
         save_every_steps: steps between checkpoints; the last step is always saved.
         keep_checkpoints: how many of the newest checkpoints stay on disk.
+        keep_every_steps: checkpoints whose step is a multiple of it stay for good; 0 keeps none.
+        skip_bad_batches: how many batches of the run may be passed over because loss or gradient is not
+            finite; 0 stops at the first.
         log_every_steps: steps between metric lines.
         device: ``cpu``, ``cuda`` or ``auto`` (a GPU if there is one).
         precision: ``bf16``, ``fp32`` or ``auto`` (bf16 where the processor computes with it).
@@ -160,6 +178,8 @@ class RunConfig:
     num_steps: int
     save_every_steps: int
     keep_checkpoints: int = 2
+    keep_every_steps: int = 0
+    skip_bad_batches: int = 0
     log_every_steps: int = 10
     device: str = "auto"
     precision: str = "auto"
@@ -170,6 +190,11 @@ class RunConfig:
         require_from_to("run.num_steps", self.num_steps, 1, MANY)
         require_from_to("run.save_every_steps", self.save_every_steps, 1, MANY)
         require_from_to("run.keep_checkpoints", self.keep_checkpoints, 1, MANY)
+        every, saved = self.keep_every_steps, self.save_every_steps
+        require_from_to("run.keep_every_steps", every, 0, MANY, zero="off")
+        rule = f"use a multiple of run.save_every_steps, {saved}: what is not saved cannot be kept"
+        require(every % saved == 0, "run.keep_every_steps", every, rule)
+        require_from_to("run.skip_bad_batches", self.skip_bad_batches, 0, MANY, zero="stop at the first")
         require_from_to("run.log_every_steps", self.log_every_steps, 1, MANY)
         devices = ("auto", "cpu", "cuda")
         require(self.device in devices, "run.device", self.device, f"use one of {', '.join(devices)}")
@@ -180,13 +205,31 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class ParallelConfig:
-    """How a step is cut up: `micro_batch_rows` rows go through the decoder at once; 0 means all."""
+    """How a step is cut up; see `spanmix.train.parallel`.
+
+    Args:
+        micro_batch_rows: rows that go through the decoder at once; 0 means all that a process has.
+        shard_size: processes over which weights, gradients and optimizer state are cut up (FSDP); 1 keeps
+            them whole in each (DDP); 0 takes all processes that share the rows.
+        tensor_size: processes that cut each block's matrices among themselves (tensor parallelism).
+        checkpointing: what is computed again in the backward pass: ``none``, ``selective`` (all but matrix
+            products and attention) or ``full`` (whole blocks).
+    """
 
     micro_batch_rows: int = 0
+    shard_size: int = 1
+    tensor_size: int = 1
+    checkpointing: str = "none"
 
     def __post_init__(self) -> None:
         rows = self.micro_batch_rows
         require_from_to("parallel.micro_batch_rows", rows, 0, 65_536, zero="the whole batch")
+        require_from_to("parallel.shard_size", self.shard_size, 0, 65_536, zero="all processes")
+        require_from_to("parallel.tensor_size", self.tensor_size, 1, 1024)
+        kinds = ("none", "selective", "full")
+        require(
+            self.checkpointing in kinds, "parallel.checkpointing", self.checkpointing, f"use one of {kinds}"
+        )
 
 
 @dataclass(frozen=True)

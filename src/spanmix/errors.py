@@ -21,6 +21,12 @@ class InputError(SpanmixError):
     exit_code = 2
 
 
+class StoppedEarlyError(SpanmixError):
+    """The work was asked to stop, and what is done of it is saved; the same command goes on. Exit code 3."""
+
+    exit_code = 3
+
+
 class EndOfDataError(InputError):
     """There are no more rows: every source has been read as often as the recipe allows."""
 

@@ -1,4 +1,4 @@
-"""What the tests of training share: a short finished run."""
+"""What the tests of training share: a short finished run, and what two runs are compared by."""
 
 from dataclasses import replace
 
@@ -13,3 +13,57 @@ def finished(recipe, tmp_path):
     short = replace(recipe, run=replace(recipe.run, num_steps=3))
     train(short, tmp_path / "run")
     return short, tmp_path / "run"
+
+
+@pytest.fixture
+def final_state():
+    """Reads everything the newest checkpoint of a run holds: (progress, tensors by name)."""
+    import torch
+
+    from spanmix.model.decoder import Decoder
+    from spanmix.text.corpus import Corpus
+    from spanmix.train.checkpoint import Checkpoints
+    from spanmix.train.optimizer import build_adamw
+    from spanmix.train.run import build_architecture
+
+    def read(out, recipe):
+        corpus = Corpus.open(recipe.corpus.path)
+        model = Decoder(build_architecture(recipe, corpus.tokenizer), seed=99)
+        optimizer = build_adamw(model, recipe.optimizer)
+        checkpoints = Checkpoints(out / "checkpoints", 2)
+        progress = checkpoints.load(checkpoints.newest(), model, optimizer)
+        state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+        for i, entry in optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{i}.{name}": torch.as_tensor(value) for name, value in entry.items()}
+        return progress, state
+
+    return read
+
+
+@pytest.fixture
+def measured():
+    """Reads a run's metric lines but for the speed, which no two runs share."""
+    from spanmix.train.metrics import read_metrics
+
+    def read(out):
+        return [line for line in read_metrics(out / "metrics.jsonl") if line["kind"] != "speed"]
+
+    return read
+
+
+@pytest.fixture
+def assert_same_run(final_state, measured):
+    """Asserts that two runs of a recipe ended with the same bits, and measured the same."""
+    import torch
+
+    def compare(one, other, recipe):
+        first, second = final_state(one, recipe), final_state(other, recipe)
+        assert first[0] == second[0]
+        assert first[1].keys() == second[1].keys() and len(first[1]) > 100
+        different = [name for name, tensor in first[1].items() if not torch.equal(tensor, second[1][name])]
+        assert different == []
+        assert measured(one) == measured(other) and len(measured(one)) > 10
+        weights = [(out / "model" / "model.safetensors").read_bytes() for out in (one, other)]
+        assert weights[0] == weights[1]
+
+    return compare

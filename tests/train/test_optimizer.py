@@ -31,3 +31,29 @@ def test_the_schedule_warms_up_and_ends_at_its_final_ratio(warmup_steps, decay_s
     assert np.all(np.diff(rates[:warmup_steps]) > 0) and np.all(np.diff(rates[warmup_steps:]) <= 1e-12)
     assert math.isclose(max(rates), 2.0)
     assert math.isclose(rates[-1], 2.0 * final_ratio, abs_tol=1e-12)
+
+
+@given(st.integers(0, 20), st.integers(1, 60), st.integers(0, 200), st.floats(0, 1), st.booleans())
+def test_wsd_stays_at_the_peak_and_then_decays_linearly(warmup, decay, stable, final_ratio, explicit):
+    num_steps = warmup + stable + decay
+    schedule = ScheduleConfig(warmup, final_ratio, shape="wsd", decay_steps=decay if explicit else None)
+    length = decay if explicit else max(1, num_steps // 10)
+    rates = [learning_rate(step, num_steps, 2.0, schedule) for step in range(num_steps)]
+    if num_steps > warmup:
+        assert math.isclose(rates[-1], 2.0 * final_ratio, abs_tol=1e-12)
+    for step in range(warmup, num_steps):
+        left = num_steps - 1 - step
+        expected = 2.0 * (final_ratio + (1 - final_ratio) * min(1.0, left / length))
+        assert math.isclose(rates[step], expected, abs_tol=1e-12)
+
+
+@given(st.integers(0, 20), st.integers(1, 60), st.integers(1, 60), st.floats(0, 1))
+def test_a_shorter_cosine_stays_where_it_ends(warmup, decay, after, final_ratio):
+    num_steps = warmup + decay + after
+    schedule = ScheduleConfig(warmup, final_ratio, decay_steps=decay)
+    rates = [learning_rate(step, num_steps, 2.0, schedule) for step in range(num_steps)]
+    alone = ScheduleConfig(warmup, final_ratio)
+    assert rates[: warmup + decay + 1] == [
+        learning_rate(step, warmup + decay + 1, 2.0, alone) for step in range(warmup + decay + 1)
+    ]
+    assert all(math.isclose(rate, 2.0 * final_ratio, abs_tol=1e-12) for rate in rates[warmup + decay :])

@@ -7,16 +7,11 @@ import sys
 from dataclasses import replace
 
 import pytest
-import torch
 
 from spanmix.errors import InputError, SpanmixError
-from spanmix.model.decoder import Decoder
 from spanmix.recipes import load_recipe, to_yaml
-from spanmix.text.corpus import Corpus
-from spanmix.train.checkpoint import Checkpoints
 from spanmix.train.metrics import read_metrics
-from spanmix.train.optimizer import build_adamw
-from spanmix.train.run import build_architecture, train
+from spanmix.train.run import train
 from spanmix.train.run_folder import locked
 
 TRAIN_UNTIL = """
@@ -38,44 +33,18 @@ def train_until(recipe_file, out, stop: int) -> int:
     return subprocess.run(command, check=False, timeout=240).returncode
 
 
-def final_state(out, recipe):
-    """Everything the newest checkpoint holds."""
-    corpus = Corpus.open(recipe.corpus.path)
-    model = Decoder(build_architecture(recipe, corpus.tokenizer), seed=99)
-    optimizer = build_adamw(model, recipe.optimizer)
-    checkpoints = Checkpoints(out / "checkpoints", 2)
-    progress = checkpoints.load(checkpoints.newest(), model, optimizer)
-    state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    for i, entry in optimizer.state_dict()["state"].items():
-        state |= {f"optimizer.{i}.{name}": torch.as_tensor(value) for name, value in entry.items()}
-    return progress, state
-
-
-def measured(out) -> list[dict]:
-    """Metric lines but for the speed, which no two runs share."""
-    return [line for line in read_metrics(out / "metrics.jsonl") if line["kind"] != "speed"]
-
-
-def test_kill_9_at_three_random_steps_changes_nothing(recipe, tmp_path):
+def test_kill_9_at_three_random_steps_changes_nothing(recipe, tmp_path, assert_same_run, measured):
     recipe_file = tmp_path / "recipe.yaml"
     recipe_file.write_text(to_yaml(recipe))
     assert train_until(recipe_file, tmp_path / "whole", 0) == 0
     stops = sorted(random.SystemRandom().sample(range(1, recipe.run.num_steps), 3))
     for stop in stops:
         assert train_until(recipe_file, tmp_path / "killed", stop) == -9, stops
-    assert train_until(recipe_file, tmp_path / "killed", 0) == 0
-
-    whole, killed = (final_state(tmp_path / name, recipe) for name in ("whole", "killed"))
-    assert whole[0] == killed[0] and whole[0].step == recipe.run.num_steps
-    assert whole[1].keys() == killed[1].keys() and len(whole[1]) > 100
-    different = [name for name, tensor in whole[1].items() if not torch.equal(tensor, killed[1][name])]
-    assert different == [], f"killed at {stops}"
+    assert train_until(recipe_file, tmp_path / "killed", 0) == 0, stops
+    assert_same_run(tmp_path / "whole", tmp_path / "killed", recipe)
     lines = measured(tmp_path / "killed")
-    assert lines == measured(tmp_path / "whole")
     keys = [(m["step"], m["kind"], m["name"], m.get("source"), m.get("objective")) for m in lines]
     assert len(keys) == len(set(keys)) and {m["step"] for m in lines} == set(range(1, 13))
-    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "killed")]
-    assert weights[0] == weights[1]
 
 
 def listing(folder):
@@ -102,7 +71,15 @@ def test_what_may_change_on_resume(finished):
     short, out = finished
     longer = replace(
         short,
-        run=replace(short.run, num_steps=5, save_every_steps=5, log_every_steps=5, keep_checkpoints=1),
+        run=replace(
+            short.run,
+            num_steps=5,
+            save_every_steps=5,
+            log_every_steps=5,
+            keep_checkpoints=1,
+            keep_every_steps=10,
+            skip_bad_batches=2,
+        ),
         parallel=replace(short.parallel, micro_batch_rows=2),
         data=replace(short.data, global_batch_rows=2),
     )
@@ -147,9 +124,9 @@ def test_another_corpus_is_refused(finished):
         ("null", "None"),
         ("[]", r"\[\]"),
         ("{", "not JSON"),
-        ('{"format_version": 1, "corpus_fingerprint": 5, "versions": {}}', "corpus_fingerprint 5"),
-        ('{"format_version": 1, "corpus_fingerprint": "f", "versions": [1]}', r"versions \[1\]"),
-        ('{"format_version": 7}', "format version 7, this Spanmix reads 1"),
+        ('{"format_version": 2, "corpus_fingerprint": 5, "versions": {}}', "corpus_fingerprint 5"),
+        ('{"format_version": 2, "corpus_fingerprint": "f", "versions": [1]}', r"versions \[1\]"),
+        ('{"format_version": 7}', "format version 7, this Spanmix reads 2"),
         ("{}", "no format_version"),
     ],
 )
@@ -162,7 +139,7 @@ def test_a_damaged_run_json_is_refused(finished, content, said):
         train(short, out)
 
 
-def test_micro_batches_give_the_same_gradients(recipe, tmp_path):
+def test_micro_batches_give_the_same_gradients(recipe, tmp_path, measured):
     """The loss is divided by the weight of the whole batch, however unevenly it is cut."""
     losses = []
     for rows in (0, 1, 3):

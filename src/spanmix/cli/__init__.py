@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``spanmix`` with these arguments (the process's own if not given); return the exit code.
 
     0: done. 1: asked for correctly, and failed. 2: the request cannot be carried out as it stands (a flag,
-    a file or a field), and nothing was written. 130: interrupted. 141: nobody reads the output any more.
+    a file or a field), and nothing was written. 3: stopped early and saved; the same command goes on. 130:
+    interrupted. 141: nobody reads the output any more.
     """
     prepare_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)

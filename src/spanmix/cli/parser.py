@@ -26,7 +26,8 @@ On your own code:
 
 EPILOG = """\
 `spanmix VERB --help` shows a verb's arguments and an example.
-Exit codes: 0 done, 1 failed, 2 the input cannot be used and nothing was written."""
+Exit codes: 0 done, 1 failed, 2 the input cannot be used and nothing was written, 3 stopped early by
+SIGTERM or SIGUSR1 and saved: the same command goes on."""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

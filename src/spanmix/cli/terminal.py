@@ -40,6 +40,11 @@ def _null() -> io.TextIOWrapper:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
+def warn(text: str) -> None:
+    """Print a warning as one paragraph on stderr; bars that are drawn there stay below it."""
+    print(f"spanmix: warning: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+
 def drop_unwritten() -> None:
     """Throw away what a broken stream has not taken; Python would try again at its end, and complain."""
     for stream in (sys.stdout, sys.stderr):

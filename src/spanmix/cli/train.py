@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_verb
-from spanmix.cli.terminal import Progress
+from spanmix.cli.signals import stop_signals
+from spanmix.cli.terminal import Progress, warn
 from spanmix.files import out_folder
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 EXAMPLE = """
 spanmix train recipe.yaml --out runs/mine
 spanmix train recipe.yaml --out runs/mine                 # after an interruption: goes on where it was
+kill -TERM PID                                            # finishes the step, saves, and exits with code 3
 spanmix train recipe.yaml --out runs/hot optimizer.learning_rate=2e-3 objectives.1.max_ratio=0.3
 """
 
@@ -41,7 +43,8 @@ def run(args: argparse.Namespace) -> None:
     from spanmix.train.run import train
 
     with Progress() as progress:
-        model = train(recipe, args.out, make_hooks, TrainingReport(progress), progress)
+        report = TrainingReport(progress)
+        model = train(recipe, args.out, make_hooks, report, progress, stop_signals(), warn)
     print(f"trained {recipe.run.num_steps:,} steps; the model is {model}")
 
 

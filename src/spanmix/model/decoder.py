@@ -56,13 +56,33 @@ class Linear(nn.Linear):
         return F.linear(input, self.weight.to(input.dtype), bias)
 
 
+def by_head(qkv_ED: Tensor, head_dim: int) -> Tensor:
+    """Group rows [3, H, C], queries, keys and values one behind the other, by head: [H, 3, C].
+
+    >>> by_head(torch.arange(6)[:, None], head_dim=1)[:, 0].tolist()
+    [0, 2, 4, 1, 3, 5]
+    """
+    grouped = qkv_ED.view(3, -1, head_dim, qkv_ED.shape[-1]).transpose(0, 1)
+    return grouped.reshape(qkv_ED.shape)
+
+
+def by_kind(qkv_ED: Tensor, head_dim: int) -> Tensor:
+    """Undo `by_head`."""
+    grouped = qkv_ED.view(-1, 3, head_dim, qkv_ED.shape[-1]).transpose(0, 1)
+    return grouped.reshape(qkv_ED.shape)
+
+
 class Attention(nn.Module):
-    """Multi-head attention with partial rotary positions and no biases."""
+    """Multi-head attention with partial rotary positions and no biases.
+
+    The rows of `qkv_proj` are grouped by head, [H, 3, C]: each head's query, key and value lie together, so
+    a shard of the rows is a number of whole heads.
+    """
 
     def __init__(self, architecture: Architecture, layer: int) -> None:
         super().__init__()
         dim = architecture.dim
-        self.num_heads = architecture.num_heads
+        self.head_dim = architecture.head_dim
         self.layer = layer
         self.qkv_proj = Linear(dim, 3 * dim, bias=False)
         self.out_proj = Linear(dim, dim, bias=False)
@@ -76,18 +96,19 @@ class Attention(nn.Module):
         cache: KVCache | None,
     ) -> Tensor:
         """Return the attention's addition to the residual stream, [B, T, D]."""
-        num_rows, num_tokens, dim = h_BTD.shape
-        qkv_BTEC = self.qkv_proj(h_BTD).view(num_rows, num_tokens, 3 * self.num_heads, -1)
-        qk_BTEC, v_BTHC = qkv_BTEC.split((2 * self.num_heads, self.num_heads), dim=2)
-        q_BHTC, k_BHTC = rotate(qk_BTEC, table_BTR).transpose(1, 2).chunk(2, dim=1)
-        v_BHTC = v_BTHC.transpose(1, 2)
+        num_rows, num_tokens, _ = h_BTD.shape
+        # H are the heads that are here: all of them, or a tensor-parallel rank's.
+        qkv_BTH3C = self.qkv_proj(h_BTD).view(num_rows, num_tokens, -1, 3, self.head_dim)
+        qk_BTH2C = rotate(qkv_BTH3C[..., :2, :], table_BTR[:, :, None])
+        q_BHTC, k_BHTC = qk_BTH2C.permute(3, 0, 2, 1, 4).unbind()
+        v_BHTC = qkv_BTH3C[..., 2, :].transpose(1, 2)
         if cache is not None:
             keys, values = cache.extend(self.layer, k_BHTC, v_BHTC, positions_BT)
             out_BHTC = attend_cached(q_BHTC, keys, values, positions_BT)
         else:
             assert mask is not None, "without a cache the decoder needs a mask"
             out_BHTC = attend(q_BHTC, k_BHTC, v_BHTC, mask)
-        projected: Tensor = self.out_proj(out_BHTC.transpose(1, 2).reshape(num_rows, num_tokens, dim))
+        projected: Tensor = self.out_proj(out_BHTC.transpose(1, 2).reshape(num_rows, num_tokens, -1))
         return projected
 
 
@@ -156,6 +177,8 @@ class Decoder(nn.Module):
                 if parameter.ndim == 2:
                     into_residual = name.endswith(("out_proj.weight", "fc_out.weight"))
                     parameter.normal_(0.0, residual_std if into_residual else 0.02, generator=generator)
+                    if name.endswith("qkv_proj.weight"):  # drawn as all queries, all keys, all values
+                        parameter.copy_(by_head(parameter.clone(), self.architecture.head_dim))
                 elif name.endswith("bias"):
                     parameter.zero_()
                 else:

@@ -53,7 +53,7 @@ def save_model_folder(
     shape = decoder.architecture
     _require_vocabulary(path, len_tokenizer=tokenizer.vocab_size, vocab_size=shape.vocab_size)
     require_place(path)
-    state = to_gptj(decoder.state_dict())
+    state = to_gptj(decoder.state_dict(), decoder.architecture)
     if bad := first_not_finite(state):
         raise SpanmixError(
             f"{path} is not written: the tensor {bad} of the model holds NaN or infinite numbers"
@@ -99,7 +99,10 @@ def load_model_folder(path: str | Path) -> tuple[Decoder, Tokenizer]:
     require_enough_bytes(path, shape.num_parameters)
     with torch.device("meta"):
         decoder = Decoder(shape)
-    expected = {name: tuple(tensor.shape) for name, tensor in to_gptj(decoder.state_dict()).items()}
+    expected = {
+        name: tuple(tensor.shape)
+        for name, tensor in to_gptj(decoder.state_dict(), decoder.architecture).items()
+    }
     state = read_weights(path, expected)
     decoder.load_state_dict(from_gptj(state, shape), assign=True)
     return decoder, tokenizer

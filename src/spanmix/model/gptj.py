@@ -1,7 +1,7 @@
 """Translate a decoder to GPT-J and back: the names of its tensors, and ``config.json``.
 
 The CodeGen decoder is mathematically GPT-J. Ours differs in one thing: queries, keys and values are one
-matrix ``qkv_proj`` of [3 D, D], rows in that order, which is cut in three on the way out and joined on
+matrix ``qkv_proj`` of [3 D, D], rows grouped by head, which is cut in three on the way out and joined on
 the way in.
 """
 
@@ -20,6 +20,7 @@ from spanmix.config import MODEL_FOLDER_VERSION
 from spanmix.errors import InputError
 from spanmix.files import read_json
 from spanmix.model.architecture import Architecture
+from spanmix.model.decoder import by_head, by_kind
 from spanmix.text.tokenizer import Tokenizer
 
 _ARCHITECTURE = "GPTJForCausalLM"
@@ -121,11 +122,11 @@ def config_json(shape: Architecture, tokenizer: Tokenizer, dtype: str) -> dict[s
     }
 
 
-def to_gptj(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_gptj(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
     """Rename a decoder's tensors to GPT-J's, and cut `qkv_proj` [3 D, D] into three of [D, D].
 
     >>> state = {"h.0.attn.qkv_proj.weight": torch.arange(12.0).view(6, 2), "head.bias": torch.zeros(5)}
-    >>> renamed = to_gptj(state)
+    >>> renamed = to_gptj(state, Architecture(1, 2, 1, 2, 8, 5))
     >>> [(name, tuple(tensor.shape)) for name, tensor in renamed.items()]  # doctest: +NORMALIZE_WHITESPACE
     [('transformer.h.0.attn.q_proj.weight', (2, 2)), ('transformer.h.0.attn.k_proj.weight', (2, 2)),
      ('transformer.h.0.attn.v_proj.weight', (2, 2)), ('lm_head.bias', (5,))]
@@ -135,7 +136,7 @@ def to_gptj(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.startswith("head."):
             renamed[f"lm_{name}"] = tensor
         elif name.endswith("qkv_proj.weight"):
-            for letter, part in zip("qkv", tensor.chunk(3), strict=True):
+            for letter, part in zip("qkv", by_kind(tensor, architecture.head_dim).chunk(3), strict=True):
                 renamed["transformer." + name.replace("qkv_proj", f"{letter}_proj")] = part
         else:
             renamed[f"transformer.{name}"] = tensor
@@ -147,5 +148,5 @@ def from_gptj(state: Mapping[str, Tensor], architecture: Architecture) -> dict[s
     ours = {name.removeprefix("transformer.").removeprefix("lm_"): tensor for name, tensor in state.items()}
     for layer in range(architecture.num_layers):
         parts = [ours.pop(f"h.{layer}.attn.{letter}_proj.weight") for letter in "qkv"]
-        ours[f"h.{layer}.attn.qkv_proj.weight"] = torch.cat(parts)
+        ours[f"h.{layer}.attn.qkv_proj.weight"] = by_head(torch.cat(parts), architecture.head_dim)
     return ours

@@ -24,7 +24,8 @@ def rotate(x_BTHC: Tensor, table_BTR: Tensor) -> Tensor:
 
     Args:
         x_BTHC: queries or keys (or both, stacked among the heads), any float type.
-        table_BTR: rows of `rotary_table` for each position, R = rotary_dim / 2.
+        table_BTR: rows of `rotary_table` for each position, R = rotary_dim / 2; or that with more axes of
+            length 1 behind T, if `x_BTHC` has more.
 
     Returns:
         A tensor like `x_BTHC`; channels from rotary_dim on are unchanged.

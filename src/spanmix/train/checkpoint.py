@@ -5,7 +5,7 @@ absent. It is for the machine that wrote it: its checksums are verified before a
 is not a format to take from strangers (the model folder is).
 
     __0_0.distcp  .metadata    the tensors
-    state.json                 the integers
+    state.json                 the numbers
     SHA256SUMS                 the checksums of all three
 """
 
@@ -14,42 +14,45 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.distributed.checkpoint.state_dict_loader import load as load_tensors
 from torch.distributed.checkpoint.state_dict_saver import save as save_tensors
 
-from spanmix.config import RUN_FORMAT_VERSION
-from spanmix.data.loader import LoaderState
 from spanmix.errors import InputError, SpanmixError
-from spanmix.files import read_versioned, whole_folder, write_json
+from spanmix.files import whole_folder
 from spanmix.train.checksums import CHECKSUMS, read_checksums, verify, write_checksums
+from spanmix.train.parallel import Layout, Ranks
+from spanmix.train.progress import STATE, Progress, read_progress, write_progress
 
-_STATE = "state.json"
-_Count = Annotated[int, Field(ge=0, lt=2**63)]
+# An optimizer's groups differ with the number of processes; its state is kept by the parameters' names.
+_BY_NAME = StateDictOptions(flatten_optimizer_state_dict=True)
+_INDEX = ".metadata"
+_DAMAGED = "damaged-"
+_LEFTOVERS = ".step-*.spanmix-partial"
+"""What a process that was killed while it saved or deleted has left; see `spanmix.files.whole_folder`."""
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a run is, in integers.
+class Whole:
+    """A checkpoint that passed its checks.
 
     Args:
-        step: optimizer steps done.
-        tokens: tokens that carried loss so far.
-        loader: where the next row lies.
+        path: its folder.
+        progress: how far the run was.
+        set_aside: a paragraph for each newer one that did not pass.
     """
 
-    step: int
-    tokens: int
-    loader: LoaderState
+    path: Path
+    progress: Progress
+    set_aside: tuple[str, ...]
 
 
 class Checkpoints:
@@ -58,16 +61,55 @@ class Checkpoints:
     Args:
         folder: where they lie.
         keep: how many of the newest stay.
+        keep_every_steps: those whose step is a multiple of it stay too; 0 keeps none.
+        ranks: the processes of the run. All save and load together; the first one alone looks after folders.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(
+        self, folder: Path, keep: int, keep_every_steps: int = 0, ranks: Ranks | None = None
+    ) -> None:
         self.folder = folder
+        self._ranks = ranks or Ranks(Layout())
         self.keep = keep
+        self.keep_every_steps = keep_every_steps
 
     def newest(self) -> Path | None:
-        """Return the newest checkpoint, if there is one."""
+        """Return the newest checkpoint, if there is one, unchecked."""
         found = self._all()
         return found[-1] if found else None
+
+    def newest_whole(self) -> Whole | None:
+        """Return the newest checkpoint whose every file is as it was saved, if the run has saved any.
+
+        Newer ones that are damaged are set aside as ``damaged-step-N``, and never loaded.
+
+        Raises:
+            InputError: all of them are damaged, and then nothing was moved; or this one is of another
+                format version.
+        """
+        return self._ranks.from_first(self._newest_whole)
+
+    def _newest_whole(self) -> Whole | None:
+        for leftover in self.folder.glob(_LEFTOVERS):
+            shutil.rmtree(leftover)
+        damaged: list[tuple[Path, str]] = []
+        for path in reversed(self._all()):
+            try:
+                verify(path, _checksums(path))
+            except (InputError, OSError) as error:
+                damaged.append((path, str(error)))
+                continue
+            progress = read_progress(path)
+            return Whole(path, progress, tuple(_set_aside(*found, path) for found in damaged))
+        earlier = [(path, "set aside before") for path in sorted(self.folder.glob(f"{_DAMAGED}*"))]
+        if damaged or earlier:
+            listed = "; ".join(f"{path}: {why}" for path, why in damaged + earlier)
+            raise InputError(
+                f"no checkpoint of this run is whole, so it cannot go on. {listed}. Restore one of them from "
+                f"a copy, as step-N; or remove the folder {self.folder}, and the run begins again at its "
+                "first step"
+            )
+        return None
 
     def save(self, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
         """Write a checkpoint, then delete the oldest beyond `keep`.
@@ -76,100 +118,113 @@ class Checkpoints:
             SpanmixError: it could not be written, as when the disk is full; the older ones stay.
         """
         path = self.folder / f"step-{progress.step}"
-        with whole_folder(path) as aside:
-            _write(aside, progress, model, optimizer)
-        for old in self._all()[: -self.keep]:
-            shutil.rmtree(old)
+        with ExitStack() as stack:
+            aside = Path(self._ranks.from_first(lambda: str(stack.enter_context(whole_folder(path)))))
+            _write_tensors(aside, progress.step, model, optimizer, alone=self._ranks.mesh is None)
+            self._ranks.from_first(lambda: _write_rest(aside, progress))
+            self._ranks.from_first(lambda: stack.pop_all().close())
+        self._ranks.from_first(self._delete_old)
         return path
 
+    def _delete_old(self) -> None:
+        for old in self._all()[: -self.keep]:
+            if not self.keep_every_steps or _step(old) % self.keep_every_steps:
+                _delete(old)
+
     def progress(self, path: Path) -> Progress:
-        """Read how far a checkpoint was, without its tensors; raises `InputError` as `load` does."""
-        with self._way_out(path):
-            listed = _checksums(path)
-            verify(path, {name: listed[name] for name in listed if name == _STATE})
-            state = read_versioned(path / _STATE, _State, RUN_FORMAT_VERSION)
-            return Progress(state.step, state.tokens, LoaderState.from_json(asdict(state.loader)))
+        """Read how far a checkpoint was; raises `InputError` if the file that says so is not as saved."""
+        verify(path, {name: known for name, known in _checksums(path).items() if name == STATE})
+        return read_progress(path)
 
     def load(self, path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
         """Load a checkpoint into model and optimizer, and return how far it was.
 
         Raises:
-            InputError: a file is missing, or its checksum is not the one that was saved.
+            InputError: a file is missing, its checksum is not the one that was saved, or the tensors are
+                those of another model.
         """
-        progress = self.progress(path)
-        with self._way_out(path):
-            verify(path, _checksums(path))
-            _read_tensors(path, model, optimizer)
+        verify(path, _checksums(path))
+        progress = read_progress(path)
+        read_tensors(path, model, optimizer, alone=self._ranks.mesh is None)
         return progress
 
     def _all(self) -> list[Path]:
-        steps = {path: path.name.removeprefix("step-") for path in self.folder.glob("step-*")}
-        whole = [path for path, step in steps.items() if step.isdecimal()]
-        return sorted(whole, key=lambda path: int(steps[path]))
-
-    @contextmanager
-    def _way_out(self, path: Path) -> Iterator[None]:
-        """Add to what is wrong with a checkpoint how the run can go on without it."""
-        try:
-            yield
-        except InputError as error:
-            others = [other.name for other in self._all() if other != path]
-            start = others[-1] if others else "its first step"
-            raise InputError(
-                f"{error}. If this cannot be repaired, remove the folder {path}; the run then goes on "
-                f"from {start}"
-            ) from error
+        return sorted((path for path in self.folder.glob("step-*") if _step(path) >= 0), key=_step)
 
 
-@dataclass(frozen=True)
-class _Loader:
-    fingerprint: str
-    next_row: _Count
-    window: _Count
-    row_in_window: _Count
-    positions: tuple[tuple[_Count, _Count, _Count], ...]
-    stage: _Count = 0
+def _step(path: Path) -> int:
+    """The step in a checkpoint's name; -1 if it has none."""
+    step = path.name.removeprefix("step-")
+    return int(step) if step.isdecimal() else -1
 
 
-@dataclass(frozen=True)
-class _State:
-    """What ``state.json`` holds; `files` are the checksums in checkpoints from before SHA256SUMS."""
+def _delete(path: Path) -> None:
+    """Delete a checkpoint; what is called step-N is whole at any moment."""
+    aside = path.with_name(f".{path.name}.spanmix-partial")
+    path.rename(aside)
+    shutil.rmtree(aside)
 
-    step: _Count
-    tokens: _Count
-    loader: _Loader
-    files: dict[str, str] | None = None
+
+def _set_aside(path: Path, why: str, loaded: Path) -> str:
+    """Give a damaged checkpoint a name under which it is never loaded, and say so."""
+    aside = path.with_name(f"{_DAMAGED}{path.name}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{_DAMAGED}{path.name}-{number}")
+    path.rename(aside)
+    return (
+        f"the checkpoint {path} is damaged and was not loaded ({why}). It is kept as {aside.name}; the run "
+        f"goes on from {loaded.name}, which is whole, and makes the steps behind it again"
+    )
 
 
 def _checksums(path: Path) -> dict[str, str]:
-    if not (path / CHECKSUMS).exists():
-        earlier = read_versioned(path / _STATE, _State, RUN_FORMAT_VERSION).files
-        if earlier is not None:
-            return earlier
-    return read_checksums(path)
+    listed = read_checksums(path)
+    ours = {STATE, _INDEX, *(file.name for file in path.glob("*.distcp"))}
+    if unlisted := sorted(ours - listed.keys()):
+        raise InputError(f"{path / CHECKSUMS} is damaged: it does not list {unlisted[0]}")
+    return listed
 
 
-def _write(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    model_state, optimizer_state = get_state_dict(model, optimizer)
-    tensors = {"model": model_state, "optimizer": optimizer_state}
-    with _unwrapped(SpanmixError(f"the checkpoint of step {progress.step} could not be written")):
-        save_tensors(tensors, checkpoint_id=folder, no_dist=True)
-    state = {
-        "format_version": RUN_FORMAT_VERSION,
-        "step": progress.step,
-        "tokens": progress.tokens,
-        "loader": progress.loader.to_json(),
-    }
-    write_json(folder / _STATE, state)
+def _write_tensors(
+    folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, alone: bool
+) -> None:
+    with _unwrapped(SpanmixError(f"the checkpoint of step {step} could not be written")):
+        save_tensors(_tensors(model, optimizer), checkpoint_id=folder, no_dist=alone)
+
+
+def _write_rest(folder: Path, progress: Progress) -> None:
+    write_progress(folder, progress)
     write_checksums(folder)
 
 
-def _read_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    model_state, optimizer_state = get_state_dict(model, optimizer)
-    tensors: dict[str, Any] = {"model": model_state, "optimizer": optimizer_state}
+def read_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, alone: bool = True) -> None:
+    """Load what a checkpoint that was checked holds, however it was and is spread over processes.
+
+    Args:
+        path: the checkpoint.
+        model, optimizer: take it in.
+        alone: whether this is the only process of the run.
+
+    Raises:
+        InputError: it is of another model.
+    """
+    tensors = _tensors(model, optimizer)
     with _unwrapped(InputError(f"checkpoint {path} does not hold the tensors of this model")):
-        load_tensors(tensors, checkpoint_id=path, no_dist=True)
-    set_state_dict(model, optimizer, model_state_dict=tensors["model"], optim_state_dict=tensors["optimizer"])
+        load_tensors(tensors, checkpoint_id=path, no_dist=alone)
+    set_state_dict(
+        model,
+        optimizer,
+        model_state_dict=tensors["model"],
+        optim_state_dict=tensors["optimizer"],
+        options=_BY_NAME,
+    )
+
+
+def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    model_state, optimizer_state = get_state_dict(model, optimizer, options=_BY_NAME)
+    return {"model": model_state, "optimizer": optimizer_state}
 
 
 @contextmanager

@@ -39,9 +39,13 @@ def verify(folder: Path, listed: Mapping[str, str]) -> None:
     """Raise `InputError` naming the first listed file that is missing, or differs from its checksum."""
     for name, expected in listed.items():
         path = folder / name
-        if not path.is_file():
-            raise InputError(f"{path} is missing")
-        if _sha256(path) != expected:
+        try:
+            found = _sha256(path)
+        except FileNotFoundError:
+            raise InputError(f"{path} is missing") from None
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from None
+        if found != expected:
             raise InputError(f"{path} is damaged: its checksum differs from the saved one")
 
 

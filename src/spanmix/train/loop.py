@@ -10,12 +10,15 @@ import torch
 from spanmix.config import Recipe
 from spanmix.data.loader import LoaderState
 from spanmix.model.decoder import Decoder
-from spanmix.train.checkpoint import Checkpoints, Progress
+from spanmix.train.bad_batches import BadBatches
+from spanmix.train.checkpoint import Checkpoints
 from spanmix.train.hooks import Hook
 from spanmix.train.meter import Meter
 from spanmix.train.metrics import Metric, MetricsLog
 from spanmix.train.optimizer import learning_rate
-from spanmix.train.step import TrainStep, require_finite_weights
+from spanmix.train.progress import Progress
+from spanmix.train.spikes import SpikeWatch
+from spanmix.train.step import NotFiniteError, TrainStep
 from spanmix.types import Batch
 
 Report = Callable[[int, int, Sequence[Metric]], None]
@@ -30,38 +33,45 @@ class Parts:
     optimizer: torch.optim.Optimizer
     train_step: TrainStep
     batches: Iterator[tuple[Batch, LoaderState]]
+    bad_batches: BadBatches
     meter: Meter
+    spikes: SpikeWatch
     log: MetricsLog
     checkpoints: Checkpoints
     hooks: Sequence[Hook]
     report: Report
 
 
-def train_loop(recipe: Recipe, parts: Parts, progress: Progress) -> Progress:
-    """Train from `progress` to the recipe's last step and return where that is.
+def train_loop(recipe: Recipe, parts: Parts, progress: Progress, should_stop: Callable[[], bool]) -> Progress:
+    """Train from `progress` to the recipe's last step, or to where it is asked to stop; return where that is.
 
-    The last step is always saved. Everything that is written down is written after the step's update
-    and before its checkpoint, so a run that goes on from a checkpoint repeats no line. Weights that are
-    not finite are neither measured nor saved.
+    The step at which it ends is always saved. Everything that is written down is written after the step's
+    update and before its checkpoint, so a run that goes on from a checkpoint repeats no line. Weights that
+    are not finite are neither measured nor saved. A batch that is skipped makes no step.
 
     Raises:
         SpanmixError: the loss or a weight is not finite.
     """
     run = recipe.run
     step, tokens = progress.step, progress.tokens
-    while step < run.num_steps:
+    stopped = False
+    while step < run.num_steps and not stopped:
         batch, loader_state = next(parts.batches)
         rate = learning_rate(step, run.num_steps, recipe.optimizer.learning_rate, recipe.schedule)
-        losses = parts.train_step(batch, rate)
+        try:
+            losses = parts.train_step(batch, rate)
+        except NotFiniteError as bad:
+            parts.bad_batches.skip(bad, step + 1)
+            continue
         step += 1
         tokens += round(sum(losses.weights))
         parts.meter.update(batch, losses)
+        parts.spikes.update(step, batch.first_row, losses)
 
         last = step == run.num_steps
-        saves = last or step % run.save_every_steps == 0
         hooks = [hook for hook in parts.hooks if last or step % hook.every_steps == 0]
-        if saves or hooks:
-            require_finite_weights(parts.model, step)
+        if hooks:
+            parts.train_step.require_finite_weights(step)
         metrics: list[Metric] = []
         if last or step % run.log_every_steps == 0:
             metrics += parts.meter.report(rate)
@@ -71,7 +81,10 @@ def train_loop(recipe: Recipe, parts: Parts, progress: Progress) -> Progress:
         parts.log.write(metrics, step, loader_state.next_row, tokens)
         parts.report(step, run.num_steps, metrics)
 
-        progress = Progress(step, tokens, loader_state)
-        if saves:
+        counted = parts.bad_batches.skipped, parts.spikes.trend, parts.meter.unreported
+        progress = Progress(step, tokens, loader_state, *counted)
+        stopped = should_stop()
+        if last or stopped or step % run.save_every_steps == 0:
+            parts.train_step.require_finite_weights(step)
             parts.checkpoints.save(progress, parts.model, parts.optimizer)
     return progress

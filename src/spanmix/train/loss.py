@@ -30,7 +30,8 @@ def head_losses(
         z_loss: the loss of a position is its cross-entropy and this many times log(Z)^2, Z being the
             normalizer of its softmax, which keeps the logits from drifting.
 
-    Only the sum carries a gradient; the second result, float32 [N] in nats, is for reports.
+    Only the sum carries a gradient; the second result, [N] in nats, is for reports. Both are float32, or
+    float64 if the hidden states are.
     """
     arguments = (hidden_ND, weight_VD, bias_V, targets_N, weights_N, z_loss)
     total, losses_N = _HeadLoss.apply(*arguments)  # type: ignore[no-untyped-call]
@@ -41,8 +42,8 @@ class _HeadLoss(torch.autograd.Function):
     """Head and cross-entropy by chunks of positions; gradients are made on the way forward.
 
     A chunk is large, so that the matrix products run at full speed and the head's gradient is added up
-    few times; its softmax runs over a few rows at once, in float32, in the processor's cache, and turns
-    the chunk's logits into their gradient in place.
+    few times; its softmax runs over a few rows at once, in float32 at least, in the processor's cache, and
+    turns the chunk's logits into their gradient in place.
     """
 
     @staticmethod
@@ -63,7 +64,7 @@ class _HeadLoss(torch.autograd.Function):
         grad_hidden_ND = torch.empty_like(hidden_ND)
         grad_weight_VD = torch.zeros_like(weight_VD)
         grad_bias_V = torch.zeros_like(bias_V)
-        losses_N = torch.empty(num, dtype=torch.float32, device=hidden_ND.device)
+        losses_N = torch.empty(num, dtype=_wide(hidden_ND), device=hidden_ND.device)
         log_z_N = torch.empty_like(losses_N)
         for start in range(0, num, rows):
             part = slice(start, min(start + rows, num))
@@ -74,7 +75,7 @@ class _HeadLoss(torch.autograd.Function):
             if with_grad:
                 grad_hidden_ND[part] = grad_CV @ weight
                 grad_weight_VD += grad_CV.t() @ hidden_ND[part]
-                grad_bias_V += grad_CV.sum(0, dtype=torch.float32)
+                grad_bias_V += grad_CV.sum(0, dtype=_wide(grad_CV))
         ctx.save_for_backward(grad_hidden_ND, grad_weight_VD, grad_bias_V)
         ctx.mark_non_differentiable(losses_N)
         return ((losses_N + z_loss * log_z_N.square()) * weights_N).sum(), losses_N
@@ -91,13 +92,13 @@ def _softmax_in_place(
     logits_CV: Tensor, targets_C: Tensor, weights_C: Tensor, z_loss: float
 ) -> tuple[Tensor, Tensor]:
     """Return cross-entropies and log(Z); overwrite the logits with the gradient of the weighted losses."""
-    losses_C = torch.empty(len(targets_C), dtype=torch.float32, device=logits_CV.device)
+    losses_C = torch.empty(len(targets_C), dtype=_wide(logits_CV), device=logits_CV.device)
     log_z_C = torch.empty_like(losses_C)
     rows = _rows(_SOFTMAX_BYTES, logits_CV.shape[1], 4)
     for start in range(0, len(targets_C), rows):
         part = slice(start, start + rows)
         targets_R1 = targets_C[part, None]
-        logits_RV = logits_CV[part].float()
+        logits_RV = logits_CV[part].to(losses_C.dtype)
         logprobs_RV = torch.log_softmax(logits_RV, dim=-1)
         losses_C[part] = -logprobs_RV.gather(1, targets_R1)[:, 0]
         log_z_C[part] = logits_RV.gather(1, targets_R1)[:, 0] + losses_C[part]
@@ -107,6 +108,11 @@ def _softmax_in_place(
         grad_RV.scatter_add_(1, targets_R1, grad_RV.new_full(targets_R1.shape, -1.0))
         logits_CV[part] = grad_RV.mul_(weights_C[part, None])
     return losses_C, log_z_C
+
+
+def _wide(values: Tensor) -> torch.dtype:
+    """Return the type that sums are made in: float32, or float64 where the values are."""
+    return torch.promote_types(values.dtype, torch.float32)
 
 
 def _rows(num_bytes: int, vocab_size: int, element_size: int) -> int:

@@ -34,7 +34,8 @@ def resolve(recipe: Recipe) -> Recipe:
     precision = run.precision
     if precision == "auto":
         precision = "bf16" if _computes_bf16(device) else "fp32"
-    num_threads = run.num_threads or len(os.sched_getaffinity(0))
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of this run on this machine
+    num_threads = run.num_threads or max(1, len(os.sched_getaffinity(0)) // beside)
     return replace(recipe, run=replace(run, device=device, precision=precision, num_threads=num_threads))
 
 

@@ -5,11 +5,27 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from spanmix.model.architecture import Architecture
 from spanmix.train.metrics import Metric
 from spanmix.train.step import StepLosses
 from spanmix.types import Batch
+
+
+@dataclass(frozen=True)
+class Unreported:
+    """What was added up since the last report, so that a run goes on with it.
+
+    Args:
+        sums: (objective, source, sum of losses in nats, sum of weights), in the order they were first met.
+        positions: of all rows.
+        packed: positions that are no padding.
+    """
+
+    sums: tuple[tuple[int, int, float, float], ...] = ()
+    positions: int = 0
+    packed: int = 0
 
 
 class Meter:
@@ -20,23 +36,36 @@ class Meter:
         sources: names, by the index that examples carry.
         architecture: for counting operations.
         peak_flops: measured speed of matrix products, in operations a second.
+        unreported: where a checkpoint left it.
     """
 
     def __init__(
-        self, objectives: Sequence[str], sources: Sequence[str], architecture: Architecture, peak_flops: float
+        self,
+        objectives: Sequence[str],
+        sources: Sequence[str],
+        architecture: Architecture,
+        peak_flops: float,
+        unreported: Unreported,
     ) -> None:
         self.objectives = objectives
         self.sources = sources
         self.architecture = architecture
         self.peak_flops = peak_flops
-        self._reset()
+        self._begin(unreported)
 
-    def _reset(self) -> None:
-        self._sums: dict[tuple[int, int], float] = defaultdict(float)
-        self._weights: dict[tuple[int, int], float] = defaultdict(float)
+    def _begin(self, unreported: Unreported) -> None:
+        self._sums = defaultdict(float, {(i, j): loss for i, j, loss, _ in unreported.sums})
+        self._weights = defaultdict(float, {(i, j): weight for i, j, _, weight in unreported.sums})
         self._grad_norm = 0.0
-        self._positions = self._packed = self._flops = 0
+        self._positions, self._packed = unreported.positions, unreported.packed
+        self._flops, self._packed_before = 0, unreported.packed  # speed is of this process alone
         self._since = time.perf_counter()
+
+    @property
+    def unreported(self) -> Unreported:
+        """What to go on with."""
+        sums = tuple((*key, loss, self._weights[key]) for key, loss in self._sums.items())
+        return Unreported(sums, self._positions, self._packed)
 
     def update(self, batch: Batch, losses: StepLosses) -> None:
         """Add a step."""
@@ -65,10 +94,10 @@ class Meter:
             Metric("train", "grad_norm", self._grad_norm),
             Metric("train", "learning_rate", learning_rate),
             Metric("train", "padding_share", 1 - self._packed / self._positions),
-            Metric("speed", "tokens_per_second", self._packed / seconds),
+            Metric("speed", "tokens_per_second", (self._packed - self._packed_before) / seconds),
             Metric("speed", "mfu", self._flops / seconds / self.peak_flops),
         ]
-        self._reset()
+        self._begin(Unreported())
         return metrics
 
     def _mean(self, keys: Sequence[tuple[int, int]] | dict[tuple[int, int], float]) -> float:

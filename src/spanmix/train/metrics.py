@@ -1,18 +1,18 @@
-"""Record what a run measures: ``metrics.jsonl`` and TensorBoard, never a step twice."""
+"""Record what a run measures: ``metrics.jsonl``, never a step twice."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
-from spanmix.errors import InputError, SpanmixError
-from spanmix.files import full_disk_named, parse_json, write_text
+from spanmix.errors import SpanmixError
+from spanmix.train import lines
 
 
 @dataclass(frozen=True)
@@ -45,51 +45,67 @@ class Metric:
         return "/".join([self.kind, self.name, *labels])
 
 
+class Tracker(Protocol):
+    """Shows the figures elsewhere too; see `spanmix.train.trackers`."""
+
+    def write(self, metrics: Sequence[Metric], step: int) -> None:
+        """Show the figures of a step."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+        ...
+
+
 class MetricsLog:
-    """Appends to a run's logs; on a resume it first cuts what lies after the checkpoint.
+    """Appends to a run's figures; on a resume it first cuts what lies after the checkpoint.
 
     Args:
         folder: the run's folder.
         step: the checkpoint's step; lines after it are dropped, as they will be measured again.
+        trackers: are given the same figures, once they are written down.
 
     Raises:
         InputError: a line that was there before is damaged; a last line torn by a crash is not.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
+    def __init__(self, folder: Path, step: int, trackers: Sequence[Tracker] = ()) -> None:
         self.path = folder / "metrics.jsonl"
-        if self.path.exists():
-            write_text(self.path, _up_to(step, self.path))
-        self._file = self.path.open("a", encoding="utf-8")
-        purge = step + 1 if step else None
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+        self._trackers = trackers
+        lines.cut(self.path, _Line, lambda line: line.step <= step)
 
-    def write(self, metrics: Iterable[Metric], step: int, rows: int, tokens: int) -> None:
+    def write(self, metrics: Sequence[Metric], step: int, rows: int, tokens: int) -> None:
         """Append the figures of a step.
 
         Raises:
-            SpanmixError: a figure is not finite, or the disk is full.
+            SpanmixError: a figure is not finite, or the file cannot be written, as when the disk is full.
         """
-        lines = []
         for metric in metrics:
             if not math.isfinite(metric.value):
                 raise SpanmixError(
                     f"{metric.tag} is {metric.value} after step {step}; the run cannot go on. Start one with "
                     "another --out and a lower optimizer.learning_rate"
                 )
-            lines.append(json.dumps(metric.line(step, rows, tokens)) + "\n")
-            self._board.add_scalar(metric.tag, metric.value, step)
-        with full_disk_named(self.path):
-            self._file.write("".join(lines))
-            self._file.flush()
+        written = [json.dumps(metric.line(step, rows, tokens)) for metric in metrics]
+        if written:
+            lines.append(self.path, written)
+        for tracker in self._trackers:
+            tracker.write(metrics, step)
 
     def close(self) -> None:
-        """Flush and close both logs."""
-        with full_disk_named(self.path):
-            self._file.close()
-            self._board.close()
+        """Close the trackers."""
+        for tracker in self._trackers:
+            tracker.close()
+
+
+class SilentLog(MetricsLog):
+    """Writes nothing: for the processes of a run but its first."""
+
+    def __init__(self) -> None:
+        self._trackers = ()
+
+    def write(self, metrics: Sequence[Metric], step: int, rows: int, tokens: int) -> None:
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -108,33 +124,5 @@ class _Line:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Read a run's ``metrics.jsonl``; raises `InputError` naming the first line that is damaged."""
-    lines = _read_lines(path)
-    for number, line in enumerate(lines, start=1):
-        _parse(line, path, number)
-    return [json.loads(line) for line in lines]
-
-
-def _up_to(step: int, path: Path) -> str:
-    """Return the lines of a log up to a step."""
-    lines = _read_lines(path)
-    if lines and not lines[-1].endswith("\n"):
-        lines.pop()  # torn by a crash, so it lies after every checkpoint
-    return "".join(line for number, line in enumerate(lines, 1) if _parse(line, path, number).step <= step)
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines(keepends=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 text (byte {error.start}); restore it, or move it away"
-        ) from None
-
-
-def _parse(line: str, path: Path, number: int) -> _Line:
-    try:
-        return parse_json(line, _Line, f"{path}, line {number}")
-    except InputError as error:
-        raise InputError(f"{error}. Delete the line to go on without it") from error
+    found = [asdict(line) for line in lines.read(path, _Line)]
+    return [{key: value for key, value in line.items() if value is not None} for line in found]

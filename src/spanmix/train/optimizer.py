@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from spanmix.config import OptimizerConfig, ScheduleConfig
+from spanmix.train.parallel import by_mesh
 
 
 def build_adamw(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
@@ -15,12 +16,10 @@ def build_adamw(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
 
     Weight decay acts on matrices only: biases and norms are left alone.
     """
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
+    matrices = by_mesh(p for p in model.parameters() if p.ndim >= 2)
+    vectors = by_mesh(p for p in model.parameters() if p.ndim < 2)
+    groups = [{"params": group, "weight_decay": config.weight_decay} for group in matrices]
+    groups += [{"params": group, "weight_decay": 0.0} for group in vectors]
     return torch.optim.AdamW(
         groups,
         lr=config.learning_rate,
@@ -33,16 +32,24 @@ def build_adamw(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
 def learning_rate(step: int, num_steps: int, peak: float, schedule: ScheduleConfig) -> float:
     """Return the learning rate of a step, 0 <= step < num_steps.
 
-    Linear from 0 over `warmup_steps`, then half a cosine down to `final_ratio` of the peak, as the
-    paper's predecessors were trained (arXiv 2203.13474, table 5; Brown et al., arXiv 2005.14165).
+    Linear from 0 over `warmup_steps`. Then, with ``cosine``, half a cosine down to `final_ratio` of the peak
+    and constant from there, as the paper's predecessors were trained (arXiv 2203.13474, table 5; jaxformer,
+    whose decay takes 300,000 of 350,000 steps). With ``wsd`` the peak, and a linear decay that ends with the
+    last step (Hu et al., MiniCPM, arXiv 2404.06395).
 
-    >>> schedule = ScheduleConfig(warmup_steps=2, final_ratio=0.1)
-    >>> [round(learning_rate(step, 6, 1.0, schedule), 3) for step in range(6)]
+    >>> cosine = ScheduleConfig(warmup_steps=2, final_ratio=0.1)
+    >>> [round(learning_rate(step, 6, 1.0, cosine), 3) for step in range(6)]
     [0.5, 1.0, 1.0, 0.775, 0.325, 0.1]
+    >>> wsd = ScheduleConfig(warmup_steps=2, final_ratio=0.1, shape="wsd", decay_steps=3)
+    >>> [round(learning_rate(step, 8, 1.0, wsd), 3) for step in range(8)]
+    [0.5, 1.0, 1.0, 1.0, 1.0, 0.7, 0.4, 0.1]
     """
     if step < schedule.warmup_steps:
         return peak * (step + 1) / schedule.warmup_steps
-    length = max(1, num_steps - 1 - schedule.warmup_steps)
-    progress = min(1.0, (step - schedule.warmup_steps) / length)
     low = peak * schedule.final_ratio
+    if schedule.shape == "wsd":
+        length = schedule.decay_steps or max(1, num_steps // 10)
+        return low + (peak - low) * min(1.0, (num_steps - 1 - step) / length)
+    length = schedule.decay_steps or max(1, num_steps - 1 - schedule.warmup_steps)
+    progress = min(1.0, (step - schedule.warmup_steps) / length)
     return low + (peak - low) * (1 + math.cos(math.pi * progress)) / 2

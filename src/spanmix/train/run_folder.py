@@ -24,6 +24,8 @@ _MAY_CHANGE = (
     "run.num_steps",
     "run.save_every_steps",
     "run.keep_checkpoints",
+    "run.keep_every_steps",
+    "run.skip_bad_batches",
     "run.log_every_steps",
 )
 _RESOLVED = {"device": "auto", "precision": "auto", "num_threads": 0}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +15,17 @@ from spanmix.model.decoder import Decoder
 from spanmix.model.finite import first_not_finite
 from spanmix.model.masks import AttentionMask
 from spanmix.train.loss import head_losses
+from spanmix.train.parallel import (
+    Layout,
+    Ranks,
+    gradient_norm,
+    local_tensors,
+    scale_gradients,
+    sync_gradients,
+)
 from spanmix.types import Batch, Segment
 
-_WAY_OUT = (
+WAY_OUT = (
     "Start a run with another --out and a lower optimizer.learning_rate, or with run.precision=fp32 if it "
     "was bf16; with the same --out such a change would be refused"
 )
@@ -43,6 +53,31 @@ class StepLosses:
         return sum(self.sums) / sum(self.weights)
 
 
+class NotFiniteError(SpanmixError):
+    """The loss or the gradients of a batch are not finite; nothing has been updated."""
+
+    def __init__(self, batch: Batch, losses: StepLosses) -> None:
+        self.batch = batch
+        self.losses = losses
+        super().__init__(f"{self.finding} in {self.rows}; nothing was updated. {WAY_OUT}")
+
+    @property
+    def finding(self) -> str:
+        """What is not finite."""
+        return f"the loss is {self.losses.mean} and the gradient norm {self.losses.grad_norm}"
+
+    @property
+    def rows(self) -> str:
+        """The rows of the batch, by their numbers in the run."""
+        return f"rows {self.batch.first_row} to {self.batch.first_row + self.batch.num_rows - 1}"
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """The examples whose own loss is not finite; all, if each has a finite one."""
+        sums = zip(self.losses.segments, self.losses.sums, strict=True)
+        return [segment for segment, loss in sums if not math.isfinite(loss)] or self.losses.segments
+
+
 class TrainStep:
     """Computes gradients of a batch and applies them.
 
@@ -50,8 +85,9 @@ class TrainStep:
         model: the decoder.
         optimizer: updates its parameters.
         dtype: what forward and backward compute in.
-        micro_batch_rows: rows that go through the decoder at once; 0 means all.
+        micro_batch_rows: rows that go through the decoder at once; 0 means all that a process has.
         config: for the norm that gradients are scaled down to, and the z-loss.
+        ranks: the processes of the run, which share the rows of each batch.
     """
 
     def __init__(
@@ -61,20 +97,23 @@ class TrainStep:
         dtype: torch.dtype,
         micro_batch_rows: int,
         config: OptimizerConfig,
+        ranks: Ranks | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
         self.dtype = dtype
         self.micro_batch_rows = micro_batch_rows
         self.config = config
+        self.ranks = ranks or Ranks(Layout())
 
     def __call__(self, batch: Batch, learning_rate: float) -> StepLosses:
-        """Train on a batch; the loss is divided by the batch's whole weight, however it is cut up.
+        """Train on a global batch; the loss is divided by its whole weight, however it is cut up.
 
         Raises:
-            SpanmixError: loss or gradients are not finite; nothing has been updated.
+            NotFiniteError: loss or gradients are not finite; nothing has been updated, and the next batch
+                may be trained on.
+            SpanmixError: no token of the batch carries loss.
         """
-        rows = self.micro_batch_rows or batch.num_rows
         total_weight = float(batch.loss_weights.sum(dtype="float64"))
         if not total_weight:
             last = batch.first_row + batch.num_rows - 1
@@ -82,42 +121,46 @@ class TrainStep:
                 f"no token of rows {batch.first_row} to {last} carries loss: all of it is read and not "
                 "predicted; mix in another objective or take more data.global_batch_rows"
             )
-        sums: list[float] = []
-        weights: list[float] = []
-        for start in range(0, batch.num_rows, rows):
-            part = batch.rows(start, min(start + rows, batch.num_rows))
-            loss, losses_BT = batch_losses(self.model, part, self.dtype, self.config.z_loss)
-            (loss / total_weight).backward()  # type: ignore[no-untyped-call]
-            sums += _by_segment(losses_BT, part)
-            weights += _by_segment(torch.from_numpy(part.loss_weights), part)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        sums = self._backward(batch, total_weight)
+        weights = _by_segment(torch.from_numpy(batch.loss_weights), batch)
+        norm = gradient_norm(self.model.parameters())
         losses = StepLosses(batch.segments, sums, weights, float(norm))
-        self._require_finite(losses, batch)
+        if not math.isfinite(losses.mean) or not math.isfinite(losses.grad_norm):
+            self.optimizer.zero_grad()
+            raise NotFiniteError(batch, losses)
+        scale_gradients(self.model.parameters(), min(1.0, self.config.max_grad_norm / (float(norm) + 1e-6)))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
         self.optimizer.zero_grad()
         return losses
 
-    def _require_finite(self, losses: StepLosses, batch: Batch) -> None:
-        if torch.isfinite(torch.tensor([losses.mean, losses.grad_norm])).all():
-            return
-        last = batch.first_row + batch.num_rows - 1
-        documents = sorted({(s.ref.source, s.ref.document) for s in batch.segments})
-        raise SpanmixError(
-            f"the loss is {losses.mean} and the gradient norm {losses.grad_norm} in rows "
-            f"{batch.first_row} to {last}; nothing was updated. Documents in the batch (source, number): "
-            f"{documents[:20]}. {_WAY_OUT}"
-        )
+    def require_finite_weights(self, step: int) -> None:
+        """Raise `SpanmixError` if the update of a step made a weight NaN or infinite."""
+        bad = first_not_finite(local_tensors(self.model.state_dict()))
+        if self.ranks.any(bad is not None):
+            raise SpanmixError(
+                f"the update of step {step} made the tensor {bad or 'of another process'} NaN or infinite; "
+                f"neither a checkpoint nor a model was written of it. {WAY_OUT}"
+            )
 
-
-def require_finite_weights(model: Decoder, step: int) -> None:
-    """Raise `SpanmixError` if the update of a step made a weight NaN or infinite."""
-    if bad := first_not_finite(model.state_dict()):
-        raise SpanmixError(
-            f"the update of step {step} made the tensor {bad} NaN or infinite; neither a checkpoint nor a "
-            f"model was written of it. {_WAY_OUT}"
-        )
+    def _backward(self, batch: Batch, total_weight: float) -> list[float]:
+        """Add up the gradients of this process's rows, and return the loss of every segment of the batch."""
+        share = self.ranks.share(batch.num_rows)
+        own = batch.rows(share.start, share.stop)
+        rows = self.micro_batch_rows or own.num_rows
+        sums: list[float] = []
+        for start in range(0, own.num_rows, rows):
+            part = own.rows(start, min(start + rows, own.num_rows))
+            sync_gradients(self.model, start + rows >= own.num_rows)
+            loss, losses_BT = batch_losses(self.model, part, self.dtype, self.config.z_loss)
+            (loss / total_weight).backward()  # type: ignore[no-untyped-call]
+            sums += _by_segment(losses_BT, part)
+        before = sum(segment.row < share.start for segment in batch.segments)
+        all_sums = torch.zeros(len(batch.segments), dtype=torch.float64, device=loss.device)
+        all_sums[before : before + len(sums)] = torch.tensor(sums, dtype=torch.float64)
+        values: list[float] = self.ranks.sum_over_rows(all_sums).tolist()
+        return values
 
 
 def batch_losses(

@@ -1,0 +1,25 @@
+"""Ask a run to stop at the end of a step when the system wants its process to end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""What a scheduler sends some time before it kills. Ctrl-C is SIGINT, which interrupts at once."""
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Give what tells whether one of `SIGNALS` has come since; at the end they do again what they did.
+
+    A signal only leaves a note, so however many come, and whatever they meet, nothing is cut short.
+    """
+    come: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: come.append(number)) for number in SIGNALS}
+    try:
+        yield lambda: bool(come)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

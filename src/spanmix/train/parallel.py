@@ -195,6 +195,7 @@ def spread(model: Decoder, ranks: Ranks, checkpointing: str = "none") -> None:
         if isinstance(module, FSDPModule):
             # The loss is divided by the weight of the whole batch, so gradients are summed.
             module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)  # gloo can do nothing else
 
 
 def gathered(model: Decoder) -> Decoder:

@@ -166,7 +166,7 @@ class TrainStep:
 def batch_losses(
     model: Decoder, batch: Batch, dtype: torch.dtype, z_loss: float = 0
 ) -> tuple[Tensor, Tensor]:
-    """Return (sum of weighted losses, float32 [B, T] weighted cross-entropy of each position).
+    """Return (sum of weighted losses, [B, T] weighted cross-entropy of each position in float32 or wider).
 
     Only positions that carry loss go through the head.
     """
@@ -183,7 +183,7 @@ def batch_losses(
     loss, losses_N = head_losses(
         hidden_BTD[carried_BT], model.head.weight, model.head.bias, targets_N, weights_N, z_loss
     )
-    losses_BT = torch.zeros_like(weights_BT)
+    losses_BT = torch.zeros_like(weights_BT, dtype=losses_N.dtype)
     losses_BT[carried_BT] = losses_N * weights_N
     return loss, losses_BT
 

@@ -1,0 +1,97 @@
+"""However a run is spread over processes, it computes the same."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spanmix.config import ParallelConfig
+from spanmix.errors import InputError
+from spanmix.model.architecture import Architecture
+from spanmix.train.parallel import Layout
+
+WORKER = Path(__file__).with_name("spread_worker.py")
+SPREADS = {
+    # processes, shard_size, tensor_size, checkpointing, micro_batch_rows
+    "micro-batches": (1, 1, 1, "none", 3),
+    "selective": (1, 1, 1, "selective", 0),
+    "full": (1, 1, 1, "full", 0),
+    "DDP x2": (2, 1, 1, "none", 2),
+    "FSDP x2": (2, 0, 1, "none", 2),
+    "TP x2": (2, 1, 2, "none", 0),
+    "HSDP 2 x 2, full": (4, 2, 1, "full", 1),
+    "FSDP x2, TP x2, selective": (4, 2, 2, "selective", 0),
+}
+
+
+def torchrun(processes, *arguments, **environment):
+    """Run a module or script in so many processes on this machine, without torchrun if there is one."""
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, timeout=280, env=environment
+    )
+
+
+def work(corpus, kind, steps, processes, *layout):
+    finished = torchrun(processes, WORKER, corpus, kind, steps, *layout)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def alone(corpus_folder):
+    plain = (1, 1, 1, "none", 0)
+    return {
+        "curve": work(corpus_folder, "float64", 20, *plain),
+        "gradients": work(corpus_folder, "float32", 1, *plain),
+    }
+
+
+@pytest.mark.parametrize("name", SPREADS)
+def test_twenty_steps_have_the_same_losses_in_float64(name, alone, corpus_folder):
+    expected = np.array(alone["curve"]["losses"])
+    found = np.array(work(corpus_folder, "float64", 20, *SPREADS[name])["losses"])
+    assert expected.shape == (20, 2) and expected[-1, 0] < 0.9 * expected[0, 0]
+    assert np.abs(found / expected - 1).max() < 1e-9
+
+
+@pytest.mark.parametrize("name", [name for name in SPREADS if name != "micro-batches"])
+def test_the_gradients_of_the_first_step_are_the_same_in_float32(name, alone, corpus_folder):
+    expected = alone["gradients"]["gradients"]
+    found = work(corpus_folder, "float32", 1, *SPREADS[name])["gradients"]
+    assert found.keys() == expected.keys() and len(found) == 21
+    for key, values in expected.items():
+        a, b = np.array(values), np.array(found[key])
+        assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(a), key
+
+
+SHAPE = Architecture(2, 64, 4, 8, 64, 512)
+
+
+@pytest.mark.parametrize(
+    ("config", "processes", "rows", "said"),
+    [
+        (ParallelConfig(tensor_size=3), 4, 8, "tensor_size is 3, which does not divide the 4 processes"),
+        (ParallelConfig(tensor_size=8), 8, 8, "tensor_size is 8, which does not divide the 4 heads"),
+        (ParallelConfig(shard_size=3), 4, 8, "shard_size is 3, which does not divide the 4 processes"),
+        (ParallelConfig(shard_size=4, tensor_size=2), 4, 8, "does not divide the 2 processes that share"),
+        (ParallelConfig(), 3, 8, "global_batch_rows is 8, which 3 processes cannot share evenly"),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_refused_with_both_numbers(config, processes, rows, said):
+    with pytest.raises(InputError, match=said):
+        Layout.of(config, processes, SHAPE, rows)
+
+
+def test_layouts():
+    assert Layout.of(ParallelConfig(), 8, SHAPE, 8) == Layout(8, 1, 1)
+    assert Layout.of(ParallelConfig(shard_size=0), 8, SHAPE, 8) == Layout(1, 8, 1)
+    assert Layout.of(ParallelConfig(shard_size=2, tensor_size=2), 8, SHAPE, 8) == Layout(2, 2, 2)
+    assert Layout.of(ParallelConfig(), 1, SHAPE, 8) == Layout()

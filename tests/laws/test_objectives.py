@@ -349,6 +349,52 @@ def test_spans_have_their_mean_length_and_their_ratio(kind, row_tokens, num_toke
     assert full is None or set(positions) == {full}, positions
 
 
+@pytest.mark.parametrize(
+    ("unit", "asked", "mean", "near"),
+    [
+        ("characters", 0.15, 5, (0.03, 1.0)),
+        ("characters", 0.4, 20, (0.03, 2.0)),
+        ("lines", 0.15, None, (0.06, None)),
+        ("lines", 0.3, 60, (0.04, 8.0)),
+        ("blocks", 0.2, None, (0.09, None)),  # a file has only so many
+        ("nodes", 0.15, None, (0.04, None)),
+        ("nodes", 0.3, None, (0.08, None)),
+    ],
+)
+def test_the_ratio_holds_in_every_piece_of_a_long_file(unit, asked, mean, near, tokenizer, parts):
+    """Whatever spans are made of, in files of many pieces, whose rows are filled."""
+    alphabet, cutter = parts
+    text = "".join(
+        f"def area_{i}(radius, n):\n    r2 = radius * radius + {i}\n    if r2 > n:\n        return None\n"
+        f"    return 3 * r2 - helper_{i % 7}(n)\n\n"
+        for i in range(120)
+    )
+    document = TokenizedDocument(np.array(tokenizer.encode(text), dtype=np.int32), "python")
+    lengths = {"span_lengths": "fixed", "mean_span_tokens": mean} if mean else {}
+    made_of = {} if unit == "characters" else {"span_units": SpanUnitsConfig(**{"random": 0.0, unit: 1.0})}
+    cut = "character" if unit == "characters" else "token"
+    config = InfillConfig(
+        weight=1, min_ratio=asked, max_ratio=asked, max_spans=9, cut=cut, **lengths, **made_of
+    )
+    objective = build(0, config, alphabet, cutter)
+    hidden = text_tokens = num_pieces = used = 0
+    spans: list[int] = []
+    for number in range(12):
+        written = write_all(objective, document, DocumentKey(0, 0, 0, number, 0, 0), 400)
+        assert len(written) > 12
+        for example in written[:-1]:
+            found = [len(span) for span in answers(example, alphabet.control)]
+            hidden += sum(found)
+            text_tokens += len(objective.restore(example))
+            spans += found
+            used += example.num_positions
+            num_pieces += 1
+    assert abs(hidden / text_tokens - asked) < near[0], hidden / text_tokens
+    assert mean is None or abs(np.mean(spans) - mean) < near[1], np.mean(spans)
+    if mean is None:  # with a mean, several pieces may share a row
+        assert used / num_pieces > 0.98 * 400
+
+
 def test_too_many_spans_for_the_tokenizer_are_refused(parts):
     config = InfillConfig(weight=1, max_spans=10)
     with pytest.raises(InputError, match=r"10 spans.*9 sentinels"):

@@ -69,24 +69,34 @@ class Infill:
     ) -> tuple[Example, int]:
         """Corrupt the piece that fills the room, or the rest of the file.
 
-        Spans that begin or end inside tokens make a piece a little longer than it was. If it then does
-        not fit, a shorter piece is drawn instead; after a few tries, spans between tokens.
+        Spans that begin or end inside tokens make a piece a little longer than it was, and there may be fewer
+        of them than there is room for. Then a shorter or a longer piece is drawn instead; if after a few
+        tries none fits, spans between tokens.
         """
         rest = document.tokens[start:]
         corruption = self._draws.corruption(words, len(rest), room, self._num_positions(0, 0))
         room //= corruption.share
-        length = min(len(rest), room - self._num_positions(0, corruption.num_spans))
-        if length < len(rest):
-            length = cut_at_line_end(rest, length, min(room // 100, length - 1), self.alphabet.ends_line)
+        planned = room - self._num_positions(0, corruption.num_spans)
+        length = self._cut(rest, planned, room)
+        written: tuple[list[IntArray], int] | None = None
         for _ in range(_TRIES):
             parts = self._partition.parts(document, start, start + length, corruption, words)
-            over = self._num_positions(sum(map(len, parts)), len(parts) // 2) - room
-            if over <= 0:
+            spare = room - self._num_positions(sum(map(len, parts)), len(parts) // 2)
+            if spare >= 0 and (written is None or length > written[1]):
+                written = parts, length
+            if (length == len(rest) and spare >= 0) or 0 <= spare <= room // 100:
                 break
-            length = max(1, length - over)
-        else:
-            parts = self._partition.token_parts(document, start, start + length, corruption, words)
-        return self._write(parts, ref), length
+            length = self._cut(rest, max(1, length + spare), room)
+        if written is None:
+            length = self._cut(rest, planned, room)
+            written = self._partition.token_parts(document, start, start + length, corruption, words), length
+        return self._write(written[0], ref), written[1]
+
+    def _cut(self, rest: IntArray, length: int, room: int) -> int:
+        """Return a length that the rest of the file has, or one near it at which a line ends."""
+        if length >= len(rest):
+            return len(rest)
+        return cut_at_line_end(rest, length, min(room // 100, length - 1), self.alphabet.ends_line)
 
     def safe_tokens(self, room: int) -> int:
         """Return how long a file can be whose pieces, with the most spans they can have, fit the room."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from spanmix.objective_configs import InfillConfig
 from spanmix.objectives import units
 from spanmix.objectives.characters import CharacterCutter, character_starts, snap
 from spanmix.objectives.objective import TokenizedDocument
-from spanmix.objectives.spans import Corruption, SpanDraws, Spans
+from spanmix.objectives.spans import Corruption, SpanDraws, Spans, draw_spans
 from spanmix.seeding import below
 from spanmix.types import IntArray
 
@@ -69,7 +70,7 @@ class Partition:
         assert self._cutter is not None
         piece = document.tokens[start:stop]
         text = self._cutter.text(piece)
-        spans = self._byte_spans(unit, document, start, text, corruption, words)
+        spans = self._byte_spans(unit, document, start, len(piece), text, corruption, words)
         if not spans:
             return self.token_parts(document, start, stop, corruption, words)
         parts = self._cutter.cut(piece, text, [cut for span in spans for cut in span])
@@ -99,6 +100,7 @@ class Partition:
         unit: str,
         document: TokenizedDocument,
         start: int,
+        num_tokens: int,
         text: bytes,
         corruption: Corruption,
         words: list[int],
@@ -111,10 +113,15 @@ class Partition:
                 return units.choose(candidates, corruption.num_spans, hidden, words[-1])
             if unit == "blocks":
                 return []
-        tokens_per_byte = len(document.tokens) / max(1, len(text))
-        spans = self._draws.spans(corruption, len(text), words, scale=1 / tokens_per_byte)
-        stops = units.line_stops(text) if unit == "lines" else np.flatnonzero(character_starts(text))
-        return snap(spans, stops)
+        if unit == "lines":
+            stops = units.line_stops(text)
+            # A span that is shorter than a line becomes one: no more spans than there are lines to hide.
+            most = max(1, ((len(stops) - 1) * corruption.ratio) >> 32)
+            if corruption.num_spans > most:
+                return snap(draw_spans(replace(corruption, num_spans=most), len(text), words[3:]), stops)
+        else:
+            stops = np.flatnonzero(character_starts(text))
+        return snap(self._draws.spans(corruption, len(text), words, scale=len(text) / num_tokens), stops)
 
     def _nodes(self, document: TokenizedDocument, start: int, text: bytes) -> Spans:
         """Return the nodes that lie inside a piece, by offsets in its text."""

@@ -16,6 +16,7 @@ from spanmix.objectives.lengths import LengthTable
 from spanmix.seeding import below
 
 _FIXED_POINT = 1 << 32
+_WORDS = 1 << 64
 SPAN_CONTROLS = 3
 """Positions that each span takes beside its tokens: its sentinel twice, and ``<eom>``."""
 Spans = list[tuple[int, int]]
@@ -73,8 +74,10 @@ class SpanDraws:
         most = max(1, min(self.max_spans, (room - fixed) // (SPAN_CONTROLS + 2)))
         ratio = self._low + below(words[0], self._high - self._low + 1)
         if self._mean is not None:
-            num_spans, share = self._solved(ratio / _FIXED_POINT / self._mean, length, room, fixed)
-            return Corruption(ratio, min(num_spans, most), share)
+            exact, share = self._solved(ratio / _FIXED_POINT / self._mean, length, room, fixed)
+            # Up or down at random, so that the ratio holds on average where spans are few.
+            num_spans = int(exact) + (words[1] < (exact - int(exact)) * _WORDS)
+            return Corruption(ratio, min(max(1, num_spans), most), share)
         if below(words[1], _FIXED_POINT) < self._one:
             return Corruption(ratio, 1)
         return Corruption(ratio, min(2 + below(words[2], self.max_spans - 1), most))
@@ -83,17 +86,18 @@ class SpanDraws:
         """Return the most spans that a piece can have, and by how much the room of such pieces is divided."""
         if self._mean is None:
             return self.max_spans, 1
-        return self._solved(self._high / _FIXED_POINT / self._mean, room, room, fixed)
+        exact, share = self._solved(self._high / _FIXED_POINT / self._mean, room, room, fixed)
+        return min(self.max_spans, int(exact) + 1), share
 
-    def _solved(self, spans_per_token: float, length: int, room: int, fixed: int) -> tuple[int, int]:
-        """Return the number of spans of a piece that fills its share of the room, and of shares."""
+    def _solved(self, spans_per_token: float, length: int, room: int, fixed: int) -> tuple[float, int]:
+        """Return how many spans a piece should have that fills its share of the room, and the shares."""
         share = 0
         num_spans: float = sys.maxsize
         while num_spans > self.max_spans and room // (share + 1) >= fixed + SPAN_CONTROLS + 2:
             share += 1
             longest = (room // share - fixed) / (1 + SPAN_CONTROLS * spans_per_token)
             num_spans = min(length, longest) * spans_per_token
-        return min(max(1, round(num_spans)), self.max_spans), share
+        return min(num_spans, self.max_spans), share
 
     def spans(self, corruption: Corruption, length: int, words: list[int], scale: float = 1.0) -> Spans:
         """Place the spans in a piece.

@@ -53,8 +53,8 @@ def blocks(text: bytes) -> Spans:
 def choose(candidates: Sequence[tuple[int, int]], num_spans: int, hidden: int, word: int) -> Spans:
     """Choose spans among candidates, so that their lengths add up to about `hidden`.
 
-    Each span in turn is the one of eight random candidates whose length is nearest to an equal part of
-    what is left to hide. Those that touch a chosen one, or are longer than what is left, do not count.
+    Each span in turn is one of the eight candidates whose lengths are nearest to an equal part of what is
+    left to hide. Those that touch a chosen one do not count, nor those that would hide half a part too much.
 
     Args:
         candidates: (start, stop) of each, in any order; they may overlap.
@@ -62,19 +62,20 @@ def choose(candidates: Sequence[tuple[int, int]], num_spans: int, hidden: int, w
         hidden: bytes to hide in all.
         word: a random word.
     """
+    starts, stops = np.array(candidates, dtype=np.int64).T
+    lengths = stops - starts
+    free = np.ones(len(lengths), dtype=np.bool_)
     chosen: Spans = []
     left = hidden
-    for _ in range(num_spans):
-        wanted = left // (num_spans - len(chosen)) if len(chosen) < num_spans else 0
-        best: tuple[int, int] | None = None
-        for _ in range(_TRIED):
-            word = mix(word + 1)
-            start, stop = candidates[below(word, len(candidates))]
-            if stop - start > left or any(start <= b and a <= stop for a, b in chosen):
-                continue
-            if best is None or abs(stop - start - wanted) < abs(best[1] - best[0] - wanted):
-                best = (start, stop)
-        if best is not None:
-            chosen.append(best)
-            left -= best[1] - best[0]
+    for to_choose in range(num_spans, 0, -1):
+        places = np.flatnonzero(free & (lengths <= left + left // (2 * to_choose)))
+        if left <= 0 or not len(places):
+            break
+        by_fit = np.argsort(np.abs(lengths[places] - left // to_choose), kind="stable")
+        nearest = places[by_fit[:_TRIED]]
+        word = mix(word + 1)
+        place = nearest[below(word, len(nearest))]
+        chosen.append((int(starts[place]), int(stops[place])))
+        left -= int(lengths[place])
+        free &= (stops < starts[place]) | (starts > stops[place])
     return sorted(chosen)

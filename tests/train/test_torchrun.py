@@ -1,0 +1,114 @@
+"""A run under torchrun: it changes its mesh in the middle, loses a process, and stops when it is asked to."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from spanmix.recipes import to_yaml
+from spanmix.train.metrics import read_metrics
+
+STEPS = 12
+TRAIN = ("-m", "spanmix", "train")
+
+
+def command(processes, *arguments, restarts=0):
+    start = [sys.executable]
+    if processes > 1:
+        start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        start += [f"--max-restarts={restarts}", "--monitor-interval=0.1"]
+        if arguments[0] == "-m":
+            start.append("-m")
+            arguments = arguments[1:]
+    return [*start, *map(str, arguments)]
+
+
+def run(processes, *arguments, returncode=0):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    finished = subprocess.run(
+        command(processes, *arguments), capture_output=True, text=True, timeout=280, env=environment
+    )
+    assert finished.returncode == returncode, finished.stderr[-3000:]
+    return finished
+
+
+def losses(folder):
+    """The loss of every step."""
+    found = read_metrics(folder / "metrics.jsonl")
+    return {
+        m["step"]: m["value"]
+        for m in found
+        if m["name"] == "loss" and set(m) & {"source", "objective"} == set()
+    }
+
+
+@pytest.fixture
+def recipe_file(recipe, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(to_yaml(recipe))
+    return path
+
+
+FIXED = ("run.precision=fp32", "run.num_threads=1", "schedule.final_ratio=1.0")
+
+
+def test_a_run_that_changes_its_mesh_follows_the_same_curve(recipe_file, tmp_path):
+    run(1, *TRAIN, recipe_file, "--out", tmp_path / "alone", *FIXED)
+    expected = losses(tmp_path / "alone")
+    assert sorted(expected) == list(range(1, STEPS + 1))
+    # With a constant learning rate the steps do not depend on how many there will be.
+    out = ("--out", tmp_path / "changing")
+    run(2, *TRAIN, recipe_file, *out, *FIXED, "run.num_steps=3", "parallel.shard_size=0")
+    run(2, *TRAIN, recipe_file, *out, *FIXED, "run.num_steps=6", "parallel.tensor_size=2")
+    run(1, *TRAIN, recipe_file, *out, *FIXED, "run.num_steps=9", "parallel.checkpointing=full")
+    run(2, *TRAIN, recipe_file, *out, *FIXED)
+    found = losses(tmp_path / "changing")
+    assert sorted(found) == sorted(expected)
+    assert max(abs(found[step] / expected[step] - 1) for step in expected) < 1e-4
+    assert (tmp_path / "changing" / "model" / "model.safetensors").is_file()
+
+
+def workers(parent):
+    """Process ids of the ranks that torchrun started."""
+    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True)
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "spanmix" in line]
+
+
+def wait_for(condition):
+    """Wait until something has happened; the test's own time limit ends it if it never does."""
+    while not condition():
+        time.sleep(0.02)
+
+
+def test_a_dead_process_is_started_again_and_the_run_ends_as_if_it_had_lived(recipe_file, tmp_path):
+    run(2, *TRAIN, recipe_file, "--out", tmp_path / "undisturbed", *FIXED, "run.num_steps=40")
+    arguments = [*TRAIN, recipe_file, "--out", tmp_path / "run", *FIXED, "run.num_steps=40"]
+    process = subprocess.Popen(
+        command(2, *arguments, restarts=2), stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    wait_for(lambda: (tmp_path / "run" / "checkpoints" / "step-6").is_dir())
+    os.kill(workers(process.pid)[-1], signal.SIGKILL)
+    _, said = process.communicate()
+    assert process.returncode == 0, said.decode()[-20000:]
+    assert losses(tmp_path / "run") == losses(tmp_path / "undisturbed")
+
+
+def test_sigterm_to_torchrun_saves_in_all_processes(recipe_file, tmp_path):
+    arguments = [*TRAIN, recipe_file, "--out", tmp_path / "run", *FIXED, "run.num_steps=100000"]
+    process = subprocess.Popen(
+        command(2, *arguments, "run.save_every_steps=100000"),
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    wait_for(lambda: metrics.is_file() and len(losses(tmp_path / "run")) >= 3)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate()
+    [saved] = (tmp_path / "run" / "checkpoints").glob("step-*")
+    assert int(saved.name.removeprefix("step-")) >= 3, said.decode()[-20000:]
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert [event["kind"] for event in events] == ["stopped"]

@@ -1,6 +1,9 @@
 """Bake rows for Megatron-LM, in two parts that follow on each other.
 
 python examples/megatron_bake.py recipe.yaml OUT data.document_mask=false data.positions=continue
+
+Every token of every example must carry loss: those of causal, infill and fim do, those of ul2, prefix_lm and
+prompt_response do not.
 """
 
 import sys

@@ -2,9 +2,9 @@
 
     python examples/torchtitan_rows.py recipe.yaml
 
-In torchtitan: ``ParallelAwareDataloader(rows, dp_rank, dp_world_size, batch_size=None,
-collate_fn=torchtitan_batch)``; and a ``SampleProcessor`` whose ``__call__`` is ``processor``, with
-``make=TextSequence``, packed by ``FirstFitPackingConfig``.
+In torchtitan: ``ParallelAwareDataloader(rows, dp_rank, dp_world_size, batch_size=None)``; and a
+``SampleProcessor`` whose ``__call__`` is ``processor``, with ``make=TextSequence``, packed by
+``FirstFitPackingConfig``. The recipe may have no bidirectional objective.
 """
 
 import sys
@@ -13,13 +13,12 @@ import numpy as np
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from spanmix.data.build import open_loader
-from spanmix.data.torch_rows import RowDataset
-from spanmix.data.torchtitan_rows import SequenceProcessor, cut_records, torchtitan_batch
+from spanmix.data.torchtitan_rows import SequenceProcessor, TorchtitanRows, cut_records
 from spanmix.recipes import load_data_recipe
 from spanmix.text.corpus import Corpus
 
-rows = RowDataset(open_loader(sys.argv[1], sys.argv[2:]), rows=4, rank=0, world_size=2)
-inputs, labels = next(iter(StatefulDataLoader(rows, batch_size=None, collate_fn=torchtitan_batch)))
+rows = TorchtitanRows(open_loader(sys.argv[1], sys.argv[2:]), rows=4, rank=0, world_size=2)
+inputs, labels = next(iter(StatefulDataLoader(rows, batch_size=None)))
 print(inputs["input"].shape, inputs["positions"].shape, labels.shape)
 
 recipe = load_data_recipe(sys.argv[1], sys.argv[2:])

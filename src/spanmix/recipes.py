@@ -88,6 +88,12 @@ def load_data_recipe(name: str, overrides: Sequence[str] = ()) -> DataRecipe | R
     seed_alone = not isinstance(run, dict) or run.keys() <= {"seed"}
     if seed_alone and fields.keys() <= {field.name for field in dataclasses.fields(DataRecipe)}:
         return typing.cast(DataRecipe, _checked(fields, name, DataRecipe))
+    if fields.keys() <= {field.name for field in dataclasses.fields(DataRecipe)}:
+        others = ", ".join(f"run.{key}" for key in run if key != "seed") if isinstance(run, dict) else "run"
+        raise InputError(
+            f"recipe {name} is one of the data alone, which has run.seed and not {others}; leave that out, "
+            "or add the sections model, optimizer and schedule"
+        )
     return recipe_from_fields(fields, name)
 
 

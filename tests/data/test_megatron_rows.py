@@ -117,9 +117,10 @@ def test_what_megatron_cannot_train_on_is_refused(opened, tokenizer, tmp_path):
     for override, words in {
         "data.document_mask=true": "data.document_mask is true and data.positions continue, but Megatron",
         "data.positions=restart": "data.positions restart, but Megatron",
-        "objectives=[{name: prefix_lm, weight: 1, bidirectional: false}]": "objective prefix_lm has tokens",
-        "objectives.1.loss_on_sentinels=false": "objective infill has tokens without loss",
-        "objectives.0.mode_token=<unused_0>": "objective causal has tokens without loss",
+        "objectives=[{name: prefix_lm, weight: 1, bidirectional: false}]": "without loss in examples of "
+        "objective prefix_lm; leave",
+        "objectives.1.loss_on_sentinels=false": "in examples of objective infill; leave",
+        "objectives.0.mode_token=<unused_0>": "in examples of objective causal; leave",
     }.items():
         with pytest.raises(InputError, match=words):
             bake(opened(override), tokenizer, tmp_path / "out", NUM_ROWS)
@@ -127,7 +128,9 @@ def test_what_megatron_cannot_train_on_is_refused(opened, tokenizer, tmp_path):
 
 
 def test_nothing_is_left_where_rows_are_too_few_or_the_place_is_taken(opened, tokenizer, tmp_path):
-    with pytest.raises(EndOfDataError, match=r"after [0-9,]+ rows"):
+    with pytest.raises(
+        EndOfDataError, match=r"there are [0-9]+ rows and not 1,000,000: .* ask for [0-9]+ rows"
+    ):
         bake(
             opened("data.sources.0.max_epochs=1", "data.sources.1.max_epochs=1"),
             tokenizer,

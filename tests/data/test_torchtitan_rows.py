@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spanmix.data.build import open_loader
 from spanmix.data.torch_rows import RowDataset
-from spanmix.data.torchtitan_rows import IGNORE_INDEX, SequenceProcessor, cut_records, torchtitan_batch
+from spanmix.data.torchtitan_rows import IGNORE_INDEX, SequenceProcessor, TorchtitanRows, cut_records
 from spanmix.errors import InputError
 from spanmix.recipes import load_data_recipe
 from spanmix.text.corpus import Corpus
@@ -52,8 +52,8 @@ def recipe_of(corpus_folder):
 
 def test_a_batch_holds_inputs_positions_and_labels_of_the_rows(recipe_of):
     loader = open_loader("demo", recipe_of("[{name: infill, weight: 1, max_spans: 4, loss_on_shown: false}]"))
-    for element in itertools.islice(RowDataset(loader, 3), 8):
-        inputs, labels = torchtitan_batch(element)
+    elements = itertools.islice(RowDataset(loader, 3), 8)
+    for element, (inputs, labels) in zip(elements, TorchtitanRows(loader, 3), strict=False):
         assert inputs["input"].tolist() == element["token_ids"].tolist()
         assert inputs["positions"].tolist() == element["positions"].tolist()
         carries = element["loss_weights"] > 0
@@ -121,24 +121,50 @@ def test_a_record_becomes_one_sequence_that_fits_and_can_be_undone(name, recipe_
     assert all(met[case] >= 5 for case in needed), met
 
 
-def test_what_torchtitan_cannot_do_is_refused(recipe_of, corpus_folder):
+def test_rows_that_torchtitan_would_get_wrong_are_refused(recipe_of):
+    for overrides, words in (
+        (
+            recipe_of("[{name: prefix_lm, weight: 1}]"),
+            "no mask for a bidirectional prefix; leave out objective p",
+        ),
+        ([*recipe_of(OBJECTIVES["ul2"]), "data.positions=continue"], "positions continue, but torchtitan"),
+        ([*recipe_of(OBJECTIVES["ul2"]), "data.document_mask=false"], "document_mask is false and"),
+    ):
+        with pytest.raises(InputError, match=words):
+            TorchtitanRows(open_loader("demo", overrides))
+
+
+def test_records_that_cannot_be_written_are_refused(recipe_of, corpus_folder):
     tokenizer = Corpus.open(corpus_folder).tokenizer
-    both_ways = "[{name: prefix_lm, weight: 1}]"
-    recipe = load_data_recipe("demo", recipe_of(both_ways))
-    with pytest.raises(InputError, match="no mask for a bidirectional prefix; objective prefix_lm has one"):
-        SequenceProcessor(recipe, tokenizer)
     with pytest.raises(InputError, match="no mask for a bidirectional prefix"):
-        torchtitan_batch(next(iter(RowDataset(open_loader("demo", recipe_of(both_ways))))))
+        SequenceProcessor(load_data_recipe("demo", recipe_of("[{name: prefix_lm, weight: 1}]")), tokenizer)
+    narrow = [*recipe_of(OBJECTIVES["characters"]), "data.row_tokens=40"]
+    with pytest.raises(InputError, match="row_tokens is 40, which leaves no room"):
+        SequenceProcessor(load_data_recipe("demo", narrow), tokenizer)
     processor = SequenceProcessor(
         load_data_recipe("demo", recipe_of(OBJECTIVES["causal and infill"])), tokenizer
     )
-    for length in (0, processor.max_tokens + 1):
-        with pytest.raises(
-            InputError, match=rf"has {length} tokens; .* 1 to {processor.max_tokens} .*cut_records"
-        ):
-            processor({"tokens": np.full(length, 65)}, np.random.default_rng(0))
+    most = processor.max_tokens
+    for sample, words in (
+        ({"tokens": np.zeros(0, np.int32)}, rf"shape \(0,\); .* 1 to {most} .*cut_records"),
+        ({"tokens": np.full(most + 1, 65)}, rf"shape \({most + 1},\)"),
+        ({"tokens": np.full((2, 2), 65)}, r"shape \(2, 2\)"),
+        ({"tokens": [1.5]}, "no ids from 0 to 511"),
+        ({"tokens": [-1]}, "no ids from 0 to 511"),
+        ({"tokens": [512]}, "no ids from 0 to 511"),
+        ({"tokens": [tokenizer.control.sep]}, "ids of control tokens"),
+        ({"text": None}, "needs `tokens` or `text`"),
+        ({}, "a record holds nothing"),
+        ({"text": "abc", "prompt_tokens": 99}, "prompt_tokens 99 among"),
+        ({"text": "abc", "source": "cod"}, "source 'cod' .did you mean 'code'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            processor(sample, np.random.default_rng(0))
     assert set(processor({"text": "def f():\n"}, np.random.default_rng(0))) == {
         "input_ids",
         "labels",
         "positions",
     }
+    assert cut_records(np.zeros(0, np.int32), 5) == []
+    with pytest.raises(InputError, match="max_tokens is 0"):
+        cut_records(np.zeros(3, np.int32), 0)

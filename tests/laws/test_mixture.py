@@ -106,7 +106,7 @@ def test_a_run_longer_than_its_epochs_says_so(made):
     rows = 0
     with pytest.raises(
         InputError,
-        match=r"after [0-9]+ rows every source.*; lower run.num_steps to [0-9]+ or raise max_epochs",
+        match=r"after [0-9]+ rows every source.*; ask for no more rows .lower run.num_steps to [0-9]+., or",
     ):
         for batch, _ in loader.batches(loader.start(), 1):
             rows += batch.num_rows

@@ -85,12 +85,12 @@ def wait_for(condition):
 
 
 def test_a_dead_process_is_started_again_and_the_run_ends_as_if_it_had_lived(recipe_file, tmp_path):
-    run(2, *TRAIN, recipe_file, "--out", tmp_path / "undisturbed", *FIXED, "run.num_steps=40")
-    arguments = [*TRAIN, recipe_file, "--out", tmp_path / "run", *FIXED, "run.num_steps=40"]
+    run(2, *TRAIN, recipe_file, "--out", tmp_path / "undisturbed", *FIXED, "run.num_steps=15")
+    arguments = [*TRAIN, recipe_file, "--out", tmp_path / "run", *FIXED, "run.num_steps=15"]
     process = subprocess.Popen(
         command(2, *arguments, restarts=2), stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
-    wait_for(lambda: (tmp_path / "run" / "checkpoints" / "step-6").is_dir())
+    wait_for(lambda: (tmp_path / "run" / "checkpoints" / "step-3").is_dir())
     os.kill(workers(process.pid)[-1], signal.SIGKILL)
     _, said = process.communicate()
     assert process.returncode == 0, said.decode()[-20000:]

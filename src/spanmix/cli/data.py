@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_json, add_verb, whole_number
 from spanmix.cli.data_text import print_legend, print_news, print_row, print_stats, print_token_table
+from spanmix.cli.files import require_writable
 from spanmix.cli.terminal import Progress, print_json
 from spanmix.errors import EndOfDataError, InputError
 from spanmix.files import out_folder, write_text
@@ -161,6 +162,10 @@ def run_preview(args: argparse.Namespace) -> None:
     """Decode rows and show them."""
     from spanmix.data.preview import Previewer
 
+    if args.html is not None:
+        if args.tokens:
+            raise InputError("--tokens lists positions as text, --html writes a page; leave out one of them")
+        require_writable(args.html)
     news: list[str] = []
     with Progress() as progress:
         opened = _open(args, progress)
@@ -173,7 +178,7 @@ def run_preview(args: argparse.Namespace) -> None:
         from spanmix.data.preview_page import preview_page
 
         write_text(args.html, preview_page(rows, opened.name))
-        print(f"wrote {len(rows)} rows: {args.html}")
+        print(f"wrote {len(rows)} row{'s' if len(rows) > 1 else ''}: {args.html}")
         return
     print_legend()
     print_news(news)
@@ -185,6 +190,8 @@ def run_stats(args: argparse.Namespace) -> None:
     """Count rows and show what was counted."""
     from spanmix.data.stats import DataCounter
 
+    if args.html is not None:
+        require_writable(args.html)
     news: list[str] = []
     with Progress() as progress:
         opened = _open(args, progress)

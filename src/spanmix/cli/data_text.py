@@ -22,7 +22,11 @@ _BAR_WIDTH = 40
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    class Unhidden(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the process, with another exit code
+
+    return Unhidden(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_legend() -> None:

@@ -45,7 +45,7 @@ class Anatomist:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._is_control = tokenizer.is_control
         self._sep, self._eom = tokenizer.control.sep, tokenizer.control.eom
-        self._middle = tokenizer.special_ids.get(FIM_TOKENS[-1], -1)
+        _, self._suffix, self._middle = (tokenizer.special_ids.get(token, -1) for token in FIM_TOKENS)
         self._number_of = np.zeros(tokenizer.vocab_size, dtype=np.int32)
         self._number_of[list(tokenizer.control.masks)] = np.arange(1, len(tokenizer.control.masks) + 1)
 
@@ -53,7 +53,8 @@ class Anatomist:
         """Take an example apart.
 
         An infill example hides what stands behind ``<sep>``; a fill-in-the-middle example what stands behind
-        ``<fim_middle>``, which is the prefix and the middle where the suffix comes first.
+        ``<fim_middle>``. Where the suffix comes first, nothing marks where the prefix ends and the middle
+        begins, so no span is told apart.
         """
         ids = example.token_ids
         span_of = self._number_of[ids]
@@ -65,7 +66,7 @@ class Anatomist:
                 span_of[start : end + 1] = span_of[start]
                 lengths.append(end - start - 1)
                 start = end + 1
-        elif (middle := _first(ids, self._middle)) is not None:
+        elif (middle := _first(ids, self._middle)) is not None and _first(ids, self._suffix) != 2:
             span_of[middle:-1] = 1
             lengths.append(len(ids) - middle - 2)
         return Anatomy(span_of, is_control, lengths)

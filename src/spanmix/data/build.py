@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,4 +52,15 @@ def build_loader(recipe: Recipe | DataRecipe, corpus: Corpus) -> Loader:
     objectives = build_objectives(recipe, corpus.tokenizer)
     with_languages = any(objective.needs_language for objective in objectives.objectives)
     mixture = Mixture(recipe.data, dict(corpus.train), recipe.run.seed, with_languages)
-    return Loader(recipe.data, mixture, objectives, corpus.tokenizer.control.pad, corpus.fingerprint)
+    fingerprint = f"{corpus.fingerprint}:{data_fingerprint(recipe)}"
+    return Loader(recipe.data, mixture, objectives, corpus.tokenizer.control.pad, fingerprint)
+
+
+def data_fingerprint(recipe: Recipe | DataRecipe) -> str:
+    """Return 16 hex digits over what decides the rows of a recipe, but for what may change on the way."""
+    data = dataclasses.asdict(recipe.data)
+    for name in ("global_batch_rows", "stages"):  # a stage that has begun is saved by its number
+        del data[name]
+    objectives = [dataclasses.asdict(objective) for objective in recipe.objectives]
+    deciding = json.dumps([objectives, data, recipe.run.seed], sort_keys=True)
+    return hashlib.sha256(deciding.encode()).hexdigest()[:16]

@@ -21,13 +21,16 @@ from spanmix.errors import EndOfDataError, InputError
 from spanmix.objectives.choose import ObjectiveMixture
 from spanmix.types import Batch, Example
 
+_LEAST_ROWS, _MOST_ROWS = 64, 4096
+"""Of a window: fewer would pad too much, as where documents are tiny; more take memory and time."""
+
 
 @dataclass(frozen=True)
 class LoaderState:
     """Where the next row lies, in integers, and of which corpus.
 
     Args:
-        fingerprint: the corpus.
+        fingerprint: the corpus and the data part of the recipe.
         next_row: number of the next row in the run.
         window: number of the window that holds it.
         row_in_window: its place there.
@@ -54,17 +57,25 @@ class LoaderState:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> LoaderState:
-        """Read what `to_json` returned."""
-        positions = tuple(SourcePosition.from_json(position) for position in value["positions"])
-        return cls(
-            value["fingerprint"],
-            value["next_row"],
-            value["window"],
-            value["row_in_window"],
-            value["stage"],
-            positions,
+    def from_json(cls, value: Any) -> LoaderState:
+        """Read what `to_json` returned; raises `InputError` naming what is wrong with anything else."""
+        names = ("next_row", "window", "row_in_window", "stage")
+        if not isinstance(value, dict) or not {"fingerprint", "positions", *names} <= value.keys():
+            held = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
+            raise InputError(f"the saved data state holds {held}, not the fields of LoaderState.to_json")
+        numbers = [value[name] for name in names]
+        positions = value["positions"]
+        whole = isinstance(positions, list | tuple) and all(
+            isinstance(place, list | tuple) and len(place) == 3 for place in positions
         )
+        numbers += [number for place in positions for number in place] if whole else [None]
+        if not all(type(number) is int and 0 <= number < 1 << 62 for number in numbers):
+            raise InputError(
+                f"the saved data state holds {value}, where every number is whole and not negative"
+            )
+        places = tuple(SourcePosition.from_json(place) for place in positions)
+        next_row, window, row_in_window, stage = numbers[:4]
+        return cls(str(value["fingerprint"]), next_row, window, row_in_window, stage, places)
 
 
 class Loader:
@@ -75,7 +86,7 @@ class Loader:
         mixture: the sources.
         objectives: what a document is written as.
         pad_id: id of padding.
-        fingerprint: of the corpus.
+        fingerprint: of the corpus and of the data part of the recipe, with a colon between.
     """
 
     def __init__(
@@ -148,15 +159,29 @@ class Loader:
             EndOfDataError: every source has been read as often as it may be.
         """
         if state.fingerprint != self.fingerprint:
-            raise InputError(
-                f"the saved data state is of corpus {state.fingerprint[:12]}, this is {self.fingerprint[:12]}"
+            (corpus, recipe), (ours, our_recipe) = (
+                fingerprint.split(":") if ":" in fingerprint else (fingerprint, "")
+                for fingerprint in (state.fingerprint, self.fingerprint)
             )
+            if corpus != ours:
+                raise InputError(f"the saved data state is of corpus {corpus[:12]}, this is {ours[:12]}")
+            raise InputError(
+                f"the saved data state is of another recipe ({recipe}, this is {our_recipe}): objectives, "
+                "data or run.seed differ, so its rows would not follow on; use the recipe that it was "
+                "saved with"
+            )
+        self.mixture.check(state.positions, state.stage)
         return self._rows(state)
 
     def _rows(self, state: LoaderState) -> Iterator[tuple[Row, LoaderState]]:
         while True:
             first_row = state.next_row - state.row_in_window
             rows, stage, after = self._window(state, first_row)
+            if state.row_in_window >= len(rows):
+                raise InputError(
+                    f"the saved data state is at row {state.row_in_window} of a window that has {len(rows)}; "
+                    "it was changed, or saved by another version"
+                )
             for place in range(state.row_in_window, len(rows)):
                 next_row = first_row + place + 1
                 state = LoaderState(
@@ -182,10 +207,15 @@ class Loader:
         if not rows:
             raise EndOfDataError(
                 f"after {first_row:,} rows every source of the stage has been read as often as "
-                "data.sources.max_epochs allows; "
-                f"lower run.num_steps to {first_row // self.config.global_batch_rows:,} or raise max_epochs"
+                f"data.sources.max_epochs allows; ask for no more rows (lower run.num_steps to "
+                f"{first_row // self.config.global_batch_rows:,}), or raise max_epochs"
             )
         return rows, stage, positions
+
+    def _is_whole(self, num_documents: int, filled: int) -> bool:
+        """Whether a window holds enough: `window_documents`, but some rows at least, and not too many."""
+        rows = filled // self.config.row_tokens
+        return rows >= _MOST_ROWS or (num_documents >= self.config.window_documents and rows >= _LEAST_ROWS)
 
     def _packed(
         self, window: int, positions: Positions, stage: int, room: int | None
@@ -193,10 +223,12 @@ class Loader:
         """Write the documents of a window, until `room` positions are full, and pack them."""
         examples: list[Example] = []
         filled = 0
-        for _ in range(self.config.window_documents):
+        num_documents = 0
+        while not self._is_whole(num_documents, filled):
             key = self.mixture.next_document(positions, stage)
             if key is None or (room is not None and filled >= room):
                 break
+            num_documents += 1
             written = self.objectives.examples(self.mixture.document(key), key)
             examples += written
             taken = sum(example.num_positions for example in written)

@@ -26,7 +26,7 @@ import numpy as np
 
 from spanmix.data.loader import Loader, LoaderState
 from spanmix.data.packing import Row
-from spanmix.errors import InputError
+from spanmix.errors import EndOfDataError, InputError
 from spanmix.files import one_writer, read_versioned, whole_folder, write_json
 from spanmix.text.corpus import TOKENIZER_FOLDER
 from spanmix.text.token_store import TokenStoreWriter
@@ -98,15 +98,30 @@ def bake(
             f"data.document_mask is {masked} and data.positions {config.positions}, but Megatron lets "
             "documents see those before them; use data.document_mask: false and data.positions: continue"
         )
+    objectives = loader.objectives
+    silent = {objectives.names[o.index]: None for o in objectives.objectives if not o.loss_on_all}
+    if silent:
+        raise InputError(
+            "Megatron takes loss on every token, and there are tokens without loss in examples of objective "
+            f"{', '.join(silent)}; leave out these objectives, or mode_token, loss_on_shown: false, "
+            "loss_on_sentinels: false, bidirectional"
+        )
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; choose another folder")
     state = first = loader.start() if start is None else start
     with one_writer(out), whole_folder(out) as folder:
         with TokenStoreWriter(folder / ROWS_PREFIX, tokenizer.vocab_size, eod=None) as store:
-            for done, (row, after) in enumerate(islice(loader.rows(first), num_rows), start=1):
-                store.add(_tokens(row, loader))
-                state = after
-                progress(done, num_rows)
+            done = 0
+            try:
+                for row, after in islice(loader.rows(first), num_rows):
+                    store.add(_tokens(row, loader))
+                    state, done = after, done + 1
+                    progress(done, num_rows)
+            except EndOfDataError as error:
+                raise EndOfDataError(
+                    f"there are {done:,} rows and not {num_rows:,}: every source has been read as often as "
+                    f"data.sources.max_epochs allows; ask for {done:,} rows, or raise max_epochs"
+                ) from error
         seq_length = config.row_tokens + 1
         baked = Baked(
             BAKED_FORMAT_VERSION, first.next_row, num_rows, seq_length, loader.pad_id, state.to_json()
@@ -118,13 +133,6 @@ def bake(
 
 def _tokens(row: Row, loader: Loader) -> IntArray:
     """Return a row as int32 [row_tokens + 1]: every token but the first is predicted from those before."""
-    for example in row:
-        if not (example.loss_weights[1:] == 1).all():
-            name = loader.objectives.names[example.objective]
-            raise InputError(
-                f"Megatron takes loss on every token, and objective {name} has tokens without loss; leave "
-                "out mode_token, loss_on_shown: false, loss_on_sentinels: false, and prefixes and prompts"
-            )
     start = int(row[0].token_ids[0])
     # A piece that does not end its file has no end token to share with its neighbor, so it comes last.
     *others, last = sorted(row, key=lambda example: int(example.token_ids[-1]) != start)

@@ -70,12 +70,14 @@ class Piece:
         hidden = sum(self.span_tokens)
         spans = f"{len(self.span_tokens)} span{'s' if len(self.span_tokens) != 1 else ''}"
         share = (
-            f", {spans} of {hidden:,} tokens ({hidden / max(1, self.num_text_tokens):.0%})" if hidden else ""
+            f", {spans} with {hidden:,} tokens in all ({hidden / max(1, self.num_text_tokens):.0%})"
+            if hidden
+            else ""
         )
         with_loss = sum(len(cell.token_ids) for cell in self.cells if cell.has_loss)
         total = sum(len(cell.token_ids) for cell in self.cells)
         return (
-            f"{self.objective}{share}, loss on {with_loss:,} of {total:,} tokens, epoch {self.epoch}, "
+            f"{self.objective}{share}, loss on {with_loss:,} of {total - 1:,} targets, epoch {self.epoch}, "
             f"piece {self.piece}"
         )
 

@@ -133,6 +133,19 @@ class Mixture:
         """Return the positions before the first document."""
         return tuple(SourcePosition() for _ in self.names)
 
+    def check(self, positions: Positions, stage: int) -> None:
+        """Raise `InputError` unless positions and stage are those of such a mixture."""
+        fits = len(positions) == len(self.stores) and stage < len(self._weights)
+        if not fits or any(
+            position.place >= store.num_documents
+            for position, store in zip(positions, self.stores, strict=True)
+        ):
+            raise InputError(
+                f"the saved data state has stage {stage} and {[p.to_json() for p in positions]} as (epoch, "
+                f"place, tokens) of its sources, but there are {len(self._weights)} stages and "
+                f"{[store.num_documents for store in self.stores]} documents"
+            )
+
     def next_document(self, positions: Positions, stage: int = 0) -> DocumentKey | None:
         """Return which document comes next after these positions, or None when all sources are used up."""
         source = self._furthest_behind(positions, self._weights[stage])

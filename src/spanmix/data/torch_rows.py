@@ -31,7 +31,8 @@ class RowDataset(IterableDataset[Element]):
 
     Each element is a dict: the six arrays of `spanmix.types.Batch` as tensors [rows, T]; ``first_row``, the
     number of its first row in the run; and ``state``, with which to go on behind it. Elements that are not
-    whole for every process are left out at the end.
+    whole for every process are left out at the end. Every pass begins at the same row: the first one, or that
+    of the state that was loaded.
 
     `state_dict` and `load_state_dict` are what torchdata's ``StatefulDataLoader`` calls. With workers of
     PyTorch's own ``DataLoader``, whose copies of the dataset are ahead of what has been trained on, take
@@ -45,7 +46,8 @@ class RowDataset(IterableDataset[Element]):
     """
 
     def __init__(self, loader: Loader, rows: int = 1, rank: int = 0, world_size: int = 1) -> None:
-        if rows < 1 or not 0 <= rank < world_size:
+        numbers = (rows, rank, world_size)
+        if not all(isinstance(n, int) for n in numbers) or rows < 1 or not 0 <= rank < world_size:
             raise InputError(
                 f"rows is {rows}, rank {rank} of {world_size}; use rows >= 1, 0 <= rank < world_size"
             )
@@ -53,7 +55,7 @@ class RowDataset(IterableDataset[Element]):
         self._rows = rows
         self._rank = rank
         self._world_size = world_size
-        self._state = _Place(loader.start())
+        self._start = self._state = _Place(loader.start())
 
     def state_dict(self) -> dict[str, Any]:
         """Return where this copy of the dataset goes on, as plain values."""
@@ -66,14 +68,14 @@ class RowDataset(IterableDataset[Element]):
             InputError: it is of another corpus.
         """
         place = _Place.from_json(state)
-        self._loader.rows(place.loader)  # checks the corpus
-        self._state = place
+        self._loader.rows(place.loader)  # checks the corpus and the recipe
+        self._start = self._state = place
 
     def __iter__(self) -> Iterator[Element]:
         info = get_worker_info()
         worker, num_workers = (info.id, info.num_workers) if info is not None else (0, 1)
-        num_passed = self._state.num_passed(worker, num_workers)
-        state, step_rows = self._state.loader, self._rows * self._world_size
+        num_passed = self._start.num_passed(worker, num_workers)
+        state, step_rows = self._start.loader, self._rows * self._world_size
         stream = self._loader.rows(state)
         try:
             while True:
@@ -142,5 +144,11 @@ class _Place:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> _Place:
+        names = ("passed", "worker", "num_workers")
+        if not isinstance(value, dict) or not {"loader", *names} <= value.keys():
+            held = ", ".join(value) if isinstance(value, dict) else type(value).__name__
+            raise InputError(f"the saved data state holds {held}, not what RowDataset.state_dict returned")
+        if not all(type(value[name]) is int and value[name] >= 0 for name in names):
+            raise InputError(f"the saved data state holds {[value[n] for n in names]} as {', '.join(names)}")
         loader = LoaderState.from_json(value["loader"])
         return cls(loader, value["passed"], value["worker"], value["num_workers"])

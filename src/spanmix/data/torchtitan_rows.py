@@ -2,8 +2,8 @@
 
 Two ways, neither of which imports torchtitan:
 
-- **Rows**: `torchtitan_batch` is the ``collate_fn`` of torchtitan's ``ParallelAwareDataloader`` over a
-  `RowDataset`: mixture, packing, order and resume are ours, and exact.
+- **Rows**: `TorchtitanRows` in torchtitan's ``ParallelAwareDataloader``, with ``batch_size=None``: mixture,
+  packing, order and resume are ours, and exact.
 - **Records**: `SequenceProcessor` is what a ``SampleProcessor`` calls on each record of a dataset graph.
   Random words come from the generator that torchtitan hands it, one for each record and epoch. Pack its
   sequences with ``FirstFitPackingConfig``: ``ConcatThenSplitPackingConfig`` would cut targets.
@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from spanmix.config import DataRecipe, Recipe
 from spanmix.data.build import build_objectives
-from spanmix.data.torch_rows import Element
-from spanmix.errors import InputError
+from spanmix.data.loader import Loader, LoaderState
+from spanmix.data.packing import Row
+from spanmix.data.torch_rows import RowDataset
+from spanmix.errors import InputError, nearest
+from spanmix.objectives.choose import ObjectiveMixture
 from spanmix.objectives.objective import TokenizedDocument
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.types import DocumentRef, Example, IntArray
@@ -32,21 +34,44 @@ _TRIES = 16
 _ONE = DocumentRef(0, 0, 0, 0)
 
 
-def torchtitan_batch(element: Element) -> tuple[dict[str, Tensor], Tensor]:
-    """Return ``({"input", "positions"}, labels)``, int64 [rows, T] each, of an element of `RowDataset`.
+class TorchtitanRows(RowDataset):
+    """`RowDataset` whose elements are torchtitan's batches: ``({"input", "positions"}, labels)``.
 
-    torchtitan's block-causal mask begins a document where positions begin again.
+    All are int64 [rows, T]. torchtitan's block-causal mask begins a document where positions begin again.
+
+    Args:
+        loader, rows, rank, world_size: as for `RowDataset`.
 
     Raises:
-        InputError: the element has a bidirectional prefix, which torchtitan has no mask for.
+        InputError: torchtitan could not tell who may see whom (a bidirectional prefix,
+            ``document_mask: false`` or ``positions: continue``).
     """
-    if bool(element["in_prefix"].any()):
-        raise InputError(
-            "torchtitan has no mask for a bidirectional prefix; leave out bidirectional objectives"
-        )
-    labels = element["targets"].long().masked_fill(element["loss_weights"] == 0, IGNORE_INDEX)
-    inputs = {"input": element["token_ids"].long(), "positions": element["positions"].long()}
-    return inputs, labels
+
+    def __init__(self, loader: Loader, rows: int = 1, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(loader, rows, rank, world_size)
+        config = loader.config
+        if not config.document_mask or config.positions != "restart":
+            masked = str(config.document_mask).lower()
+            raise InputError(
+                f"data.document_mask is {masked} and data.positions {config.positions}, "
+                "but torchtitan tells documents apart where positions begin again; use true and restart"
+            )
+        _refuse_prefixes(loader.objectives)
+
+    def _element(self, taken: list[Row], first: int, state: LoaderState) -> Any:
+        element = super()._element(taken, first, state)
+        labels = element["targets"].long().masked_fill(element["loss_weights"] == 0, IGNORE_INDEX)
+        inputs = {"input": element["token_ids"].long(), "positions": element["positions"].long()}
+        return inputs, labels
+
+
+def _refuse_prefixes(objectives: ObjectiveMixture) -> None:
+    for objective in objectives.objectives:
+        if objective.sees_both_ways:
+            raise InputError(
+                "torchtitan has no mask for a bidirectional prefix; leave out objective "
+                f"{objectives.names[objective.index]} or its `bidirectional`"
+            )
 
 
 class SequenceProcessor:
@@ -64,19 +89,20 @@ class SequenceProcessor:
     def __init__(
         self, recipe: Recipe | DataRecipe, tokenizer: Tokenizer, make: Callable[..., Any] = dict
     ) -> None:
-        for config in recipe.objectives:
-            if getattr(config, "bidirectional", False):
-                raise InputError(
-                    f"torchtitan has no mask for a bidirectional prefix; objective {config.name} has one"
-                )
         self._objectives = build_objectives(recipe, tokenizer)
-        self._encode = tokenizer.encode
+        _refuse_prefixes(self._objectives)
+        self._tokenizer = tokenizer
         self._sources = [source.name for source in recipe.data.sources]
         self._row_tokens = recipe.data.row_tokens
         self._make = make
         safe = [objective.safe_tokens(self._row_tokens) for objective in self._objectives.objectives]
         self.max_tokens = min(safe)
         """The longest record, in tokens, that fits a row whatever is drawn; see `cut_records`."""
+        if self.max_tokens < 1:
+            raise InputError(
+                f"data.row_tokens is {self._row_tokens}, which leaves no room for a record whatever is "
+                "drawn; use longer rows, or lower objectives.max_spans"
+            )
 
     def __call__(self, sample: Mapping[str, Any], rng: np.random.Generator) -> Any:
         """Write one record.
@@ -93,16 +119,7 @@ class SequenceProcessor:
         Raises:
             InputError: the record is too long for a row.
         """
-        tokens = sample["tokens"] if "tokens" in sample else self._encode(sample["text"])
-        document = TokenizedDocument(
-            np.asarray(tokens, dtype=np.int32), sample.get("language", ""), sample.get("prompt_tokens", 0)
-        )
-        if not 1 <= len(document.tokens) <= self.max_tokens:
-            raise InputError(
-                f"a record has {len(document.tokens):,} tokens; one sequence of torchtitan holds 1 to "
-                f"{self.max_tokens:,} in rows of {self._row_tokens:,}: cut the records with `cut_records`"
-            )
-        source = self._sources.index(sample["source"]) if "source" in sample else 0
+        document, source = self._read(sample)
         # A cut inside a word adds a token or two; very rarely, too many.
         for _ in range(_TRIES):
             examples = list(self._examples(document, source, rng))
@@ -112,6 +129,30 @@ class SequenceProcessor:
             f"a record of {len(document.tokens):,} tokens did not fit a row of {self._row_tokens:,} in "
             f"{_TRIES} draws; cut the records shorter"
         )
+
+    def _read(self, sample: Mapping[str, Any]) -> tuple[TokenizedDocument, int]:
+        """Return a record's document and the number of its source."""
+        if "tokens" not in sample and not isinstance(sample.get("text"), str):
+            raise InputError(f"a record holds {', '.join(sample) or 'nothing'}; it needs `tokens` or `text`")
+        given = sample["tokens"] if "tokens" in sample else self._tokenizer.encode(sample["text"])
+        tokens, size = np.asarray(given), self._tokenizer.vocab_size
+        if tokens.ndim != 1 or not 1 <= len(tokens) <= self.max_tokens:
+            raise InputError(
+                f"a record has tokens of shape {tokens.shape}; one sequence of torchtitan holds 1 to "
+                f"{self.max_tokens:,} in rows of {self._row_tokens:,}: cut the records with `cut_records`"
+            )
+        if tokens.dtype.kind not in "iu" or tokens.min() < 0 or tokens.max() >= size:
+            raise InputError(f"a record has tokens that are no ids from 0 to {size - 1:,} ({tokens.dtype})")
+        if self._tokenizer.is_control[tokens].any():
+            raise InputError("a record holds ids of control tokens, which no text yields; leave them out")
+        prompt = sample.get("prompt_tokens", 0)
+        if not isinstance(prompt, int) or not 0 <= prompt <= len(tokens):
+            raise InputError(f"a record has prompt_tokens {prompt!r} among {len(tokens)} tokens")
+        name = sample.get("source", self._sources[0])
+        if name not in self._sources:
+            raise InputError(f"a record is of source {name!r}{nearest(str(name), self._sources)}")
+        document = TokenizedDocument(tokens.astype(np.int32), sample.get("language", ""), prompt)
+        return document, self._sources.index(name)
 
     def _examples(
         self, document: TokenizedDocument, source: int, rng: np.random.Generator
@@ -142,7 +183,9 @@ def cut_records(tokens: IntArray, max_tokens: int) -> list[IntArray]:
     >>> [part.tolist() for part in cut_records(np.arange(5, dtype=np.int32), 3)]
     [[0, 1, 2], [3, 4]]
     """
-    return list(np.array_split(tokens, -(-len(tokens) // max_tokens)))
+    if max_tokens < 1:
+        raise InputError(f"max_tokens is {max_tokens}; use at least 1")
+    return list(np.array_split(tokens, -(-len(tokens) // max_tokens))) if len(tokens) else []
 
 
 def _words(rng: np.random.Generator, n: int) -> list[int]:

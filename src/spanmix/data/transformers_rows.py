@@ -82,10 +82,10 @@ def _widened(values_BT: Tensor, last: Any) -> Tensor:
 
 
 def _check_order(elements: Sequence[Element]) -> None:
-    if "first_row" not in elements[0]:
+    if not elements or "token_ids" not in elements[0]:
         raise InputError(
-            f"the elements hold {', '.join(elements[0]) or 'nothing'}, not what RowDataset makes; give "
-            "TrainingArguments remove_unused_columns=False"
+            f"the elements hold {', '.join(elements[0]) if elements else 'nothing'}, not what RowDataset "
+            "makes; give TrainingArguments remove_unused_columns=False"
         )
     expected = elements[0]["first_row"]
     for element in elements:

@@ -41,6 +41,8 @@ class Causal:
         self.index = index
         self.alphabet = alphabet
         self.start_ids = alphabet.start_ids(config.mode_token)
+        self.sees_both_ways = False
+        self.loss_on_all = len(self.start_ids) == 1
         self.smallest_room = self.wanted_room = len(self.start_ids) + 1
 
     def write(
@@ -101,6 +103,8 @@ class PrefixLM(Causal):
     def __init__(self, index: int, config: PrefixLMConfig, alphabet: Alphabet) -> None:
         super().__init__(index, config, alphabet)
         self.config = config
+        self.sees_both_ways = config.bidirectional
+        self.loss_on_all = False
 
     def write(
         self, document: TokenizedDocument, start: int, room: int, words: list[int], ref: DocumentRef
@@ -129,6 +133,10 @@ class PromptResponse(Causal):
     >>> example.token_ids.tolist(), example.loss_weights.tolist()
     ([0, 10, 11, 12, 13, 14, 15, 0], [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
     """
+
+    def __init__(self, index: int, config: PromptResponseConfig, alphabet: Alphabet) -> None:
+        super().__init__(index, config, alphabet)
+        self.loss_on_all = False
 
     def write(
         self, document: TokenizedDocument, start: int, room: int, words: list[int], ref: DocumentRef

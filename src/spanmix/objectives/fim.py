@@ -62,6 +62,8 @@ class Fim:
         self.start_ids = alphabet.start_ids(config.mode_token)
         tokens = alphabet.ids_of(FIM_TOKENS, "objective fim")
         self._prefix, self._suffix, self._middle = (np.array([i], dtype=np.int32) for i in tokens)
+        self.sees_both_ways = False
+        self.loss_on_all = len(self.start_ids) == 1
         self._spm = round(config.spm_share * _FIXED_POINT)
         self._cutter = cutter if config.cut == "character" else None
         self._overhead = len(self.start_ids) + 3

@@ -49,6 +49,9 @@ class Infill:
         self.alphabet = alphabet
         self.start_ids = alphabet.start_ids(config.mode_token)
         self.max_sentinels = config.max_spans
+        self.sees_both_ways = config.bidirectional
+        shown = config.loss_on_shown and not config.bidirectional
+        self.loss_on_all = shown and config.loss_on_sentinels and len(self.start_ids) == 1
         self.needs_language = config.span_units.nodes > 0
         self._draws = SpanDraws(config)
         self._partition = partition or Partition(config, self._draws)

@@ -112,6 +112,10 @@ class Objective(Protocol):
     """How many random words the decisions about one piece may use."""
     smallest_room: int
     """Fewest positions in which any piece can be written."""
+    sees_both_ways: bool
+    """Whether its examples have a bidirectional prefix."""
+    loss_on_all: bool
+    """Whether every token behind the start carries loss in every example."""
     needs_language: bool
     """Whether what is drawn depends on the language of a document."""
     wanted_room: int

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spanmix.objective_configs import InfillConfig
 from spanmix.objectives import units
@@ -52,7 +53,8 @@ class Partition:
         total = sum(weights.values())
         self._units = [(name, round(weight / total * _PARTS)) for name, weight in weights.items()]
         self.words_per_piece = draws.words_per_piece + 2
-        self._nodes_of: tuple[TokenizedDocument, Spans] | None = None
+        self._nodes_of: tuple[TokenizedDocument, NDArray[np.int64]] | None = None
+        self._ends: NDArray[np.int64] = np.zeros(0, np.int64)
         assert cutter is not None or not needs_characters(config), "spans inside tokens need a cutter"
 
     def parts(
@@ -128,10 +130,15 @@ class Partition:
         assert self._find_nodes is not None and self._cutter is not None
         if self._nodes_of is None or self._nodes_of[0] is not document:
             whole = self._cutter.text(document.tokens)
-            self._nodes_of = (document, self._find_nodes(whole, document.language))
-        first = len(self._cutter.text(document.tokens[:start])) if start else 0
+            found = np.array(self._find_nodes(whole, document.language), dtype=np.int64).reshape(-1, 2)
+            self._nodes_of = (document, found[np.argsort(found[:, 0], kind="stable")])
+            self._ends = self._cutter.ends(document.tokens)
+        first = int(self._ends[start - 1]) if start else 0
         last = first + len(text)
-        return [(a - first, b - first) for a, b in self._nodes_of[1] if first <= a < b <= last]
+        nodes = self._nodes_of[1]
+        low, high = np.searchsorted(nodes[:, 0], (first, last))
+        inside = nodes[low:high][nodes[low:high, 1] <= last] - first
+        return [(a, b) for a, b in inside.tolist() if a < b]
 
 
 def needs_characters(config: InfillConfig) -> bool:

@@ -132,7 +132,10 @@ class Corpus:
         """
         path = Path(path)
         if not path.is_dir():
-            raise InputError(f"corpus {path} does not exist; make it with `spanmix prepare`")
+            raise InputError(
+                f"corpus {path} does not exist ({path.absolute()}); make it with `spanmix prepare`, or name "
+                "another as corpus.path"
+            )
         report = CorpusReport.load(path)
         tokenizer = Tokenizer.load(path / TOKENIZER_FOLDER)
         if tokenizer.fingerprint != report.tokenizer:
@@ -163,6 +166,14 @@ class Corpus:
             self._check_tokenizer(recipe.tokenizer.path)
         asked = _settings(SplitSettings.of(recipe.corpus), recipe.tokenizer)
         default = _settings(SplitSettings.of(CorpusConfig("")), TokenizerConfig())
+        missing = [
+            token for token in recipe.tokenizer.extra_tokens if token not in self.tokenizer.special_ids
+        ]
+        if missing:
+            raise InputError(
+                f"corpus {self.path} was prepared without the tokens {', '.join(missing)}, which "
+                "tokenizer.extra_tokens asks for. Leave them out, or prepare another corpus"
+            )
         different = [
             f"{name} is {asked[name]} in the recipe and {held} in the corpus"
             for name, held in _settings(self.report.settings, self.tokenizer).items()

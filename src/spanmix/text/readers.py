@@ -110,7 +110,9 @@ def list_files(source: SourceFilesConfig, leave_out: Path | None = None) -> Iter
         if not root.exists():
             raise InputError(f"source {source.name}: {name} does not exist")
         if root.is_dir() and source.tokenizer is None:
-            yield from _walk(root, source.include, leave_out)
+            for item in _walk(root, source.include, leave_out):
+                _refuse_tokenized(Path(item.path), source.name)
+                yield item
         elif root.is_dir():
             yield from _token_files(_walk(root, source.include, leave_out))
         elif source.tokenizer is not None:
@@ -121,6 +123,7 @@ def list_files(source: SourceFilesConfig, leave_out: Path | None = None) -> Iter
                 )
             yield _list_file(root, False, files_beside(root))
         else:
+            _refuse_tokenized(root, source.name)
             yield _list_file(root, is_jsonl=root.suffix == ".jsonl")
 
 
@@ -161,6 +164,15 @@ def _included(relative: str, include: tuple[str, ...]) -> bool:
         if fnmatch.fnmatchcase(name, pattern.removeprefix("**/")) or fnmatch.fnmatchcase(relative, pattern):
             return True
     return False
+
+
+def _refuse_tokenized(path: Path, source: str) -> None:
+    """Refuse a file of datatrove's that would be read as text."""
+    if path.suffix == ".ds" and Path(f"{path}.index").is_file():
+        raise InputError(
+            f"source {source}: {path} is a tokenized file; name the tokenizer that it was made with in "
+            "corpus.sources.tokenizer"
+        )
 
 
 def _list_file(path: Path, is_jsonl: bool, beside: Iterable[Path] = ()) -> SourceFile | Dropped:

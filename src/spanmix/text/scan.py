@@ -128,5 +128,6 @@ class Scan:
                 for reason, count in sorted(dropped.items())
             )
             where = ", ".join(source.paths) or "no paths"
-            why = f"dropped {counts}" if counts else "no file was found"
+            wanted = "no file" if source.tokenizer is None else "no .ds file, and no .bin that has an .idx,"
+            why = f"dropped {counts}" if counts else f"{wanted} was found"
             raise InputError(f"source {source.name} ({where}) has no text: {why}")

@@ -27,6 +27,9 @@ _BLOCK = 4096
 _LEAST_HALF = 8  # the ids of fewer may be given back by chance
 
 
+_MOST_IDS = 1 << 24
+
+
 class SourceTokenizer:
     """A tokenizer that others used on a source; its ids are only ever read.
 
@@ -46,6 +49,11 @@ class SourceTokenizer:
         self._inner = inner
         vocabulary = inner.get_vocab(with_added_tokens=True)
         self.size = max(vocabulary.values(), default=-1) + 1
+        if self.size > _MOST_IDS:
+            raise InputError(
+                f"tokenizer {name} has the id {self.size - 1:,} among {len(vocabulary):,} entries; ids up to "
+                f"{_MOST_IDS:,} are read"
+            )
         # Not the dictionary turned round: two ids may have one string.
         entries = [inner.id_to_token(i) for i in range(self.size)]
         self._has_entry = np.array([entry is not None for entry in entries], dtype=np.bool_)

@@ -12,6 +12,7 @@ tokenizer's special tokens in front of it and behind it (BOS, EOD, padding) are 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,8 +186,12 @@ def _check_metadata(path: Path, tokens: Path, num_ids: int, sizes: list[int]) ->
 
 
 def _check_loss(path: Path, num_ids: int) -> None:
-    if not path.is_file():
+    if not os.path.lexists(path):
         return
+    if not path.is_file():
+        raise InputError(
+            f"{path} cannot be read, so which ids carry no loss is not known; restore or remove it"
+        )
     carries = map_numbers(path, np.uint8)
     if len(carries) != num_ids:
         raise InputError(

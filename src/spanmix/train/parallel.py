@@ -25,6 +25,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor
 
 from spanmix.config import ParallelConfig
@@ -165,7 +167,10 @@ def join(layout: Layout, device: str) -> Ranks:
     if not dist.is_initialized():
         if device == "cuda":
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group(_BACKENDS[device])
+        store, rank, size = next(rendezvous("env://"))
+        # torchrun hands processes that it starts again the same store, with the addresses of the dead in it.
+        store = PrefixStore(f"start_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        dist.init_process_group(_BACKENDS[device], store=store, rank=rank, world_size=size)
     names = ("replicate", "shard", "tensor")
     mesh = init_device_mesh(device, (layout.replicate, layout.shard, layout.tensor), mesh_dim_names=names)
     return Ranks(layout, mesh)

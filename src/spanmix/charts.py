@@ -104,7 +104,8 @@ def bar_chart(bars: Sequence[tuple[str, float]], *, title: str, x_label: str, y_
             f'height="{round(bottom - y, 1)}"><title>{text(label)}: {_number(value)}</title></rect>'
         )
         middle = round(x + wide / 2, 1)
-        drawn.append(f'<text x="{middle}" y="{bottom + 17}" text-anchor="middle">{text(label)}</text>')
+        size = ' style="font-size:9px"' if len(bars) > 9 else ""
+        drawn.append(f'<text x="{middle}" y="{bottom + 17}" text-anchor="middle"{size}>{text(label)}</text>')
     drawn.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{bottom}" y2="{bottom}"/>')
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     drawn.append(f'<text x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{text(x_label)}</text>')

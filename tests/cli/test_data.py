@@ -1,6 +1,8 @@
 """``spanmix data``: what it prints, what it writes, and what it refuses."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -104,6 +106,9 @@ def test_bake_writes_parts_that_follow_each_other(recipe_file, capsys, tmp_path)
         (["data", "preview", "demo", "--rows", "0"], "'0' is not a whole number from 1"),
         (["data", "stats", "demo", "data.row_token=3"], "did you mean 'row_tokens'"),
         (["data", "bake", "demo", "--rows", "3"], "required: --out"),
+        (["data", "preview", "demo", "--html", "p.html", "--tokens"], "leave out one of them"),
+        (["data", "preview", "demo", "--html", "/dev/full"], "/dev/full is no regular file; name a file"),
+        (["data", "stats", "demo", "--html", "."], "is a folder; name a file to write to"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_in_one_paragraph(arguments, words, capsys):
@@ -118,3 +123,21 @@ def test_every_part_has_help_with_an_example(what, capsys):
         main(["data", what, "--help"])
     assert left.value.code == 0
     assert f"spanmix data {what} recipe.yaml" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_enough_ends_it(recipe_file):
+    for extra in ([], ["--tokens"]):
+        command = [sys.executable, "-m", "spanmix", "data", "preview", recipe_file, "--rows", "300", *extra]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdout.readline()
+            process.stdout.close()
+            assert process.wait() == 141
+            assert b"spanmix:" not in process.stderr.read()
+
+
+def test_rows_of_another_recipe_do_not_follow_on(recipe_file, capsys, tmp_path):
+    ours = ["data.document_mask=false", "data.positions=continue", "--rows", "9"]
+    assert main(["data", "bake", recipe_file, "--out", str(tmp_path / "a"), *ours]) == 0
+    after = ["--out", str(tmp_path / "b"), "--after", str(tmp_path / "a")]
+    assert main(["data", "bake", recipe_file, *after, *ours, "run.seed=2"]) == 2
+    assert "is of another recipe" in capsys.readouterr().err and not (tmp_path / "b").exists()

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from spanmix.data.loader import Loader
-from spanmix.data_configs import StageConfig
+from spanmix.data.sources import Mixture
+from spanmix.data_configs import DataConfig, SourceConfig, StageConfig
 from spanmix.errors import InputError
 from spanmix.objective_configs import CausalConfig, InfillConfig
+from spanmix.objectives.choose import ObjectiveMixture
+from spanmix.objectives.objective import Alphabet
 
 
 @pytest.mark.parametrize("variant", ["default", "sequence", "prefix"])
@@ -51,6 +54,33 @@ def test_shares_of_tokens_follow_the_weights_and_padding_is_small(made):
         total += batch.segment_ids.size
     assert abs(positions[0] / sum(positions.values()) - 0.7) <= 0.01
     assert padding / total < 0.02
+
+
+@pytest.mark.parametrize("row_tokens", [64, 512, 2048])
+def test_tiny_documents_and_huge_ones_pad_little(row_tokens, made):
+    """Law 4, where 512 documents are a few rows, and where they are thousands."""
+
+    class Sized(made.Store):
+        def __init__(self, lengths):
+            generator = np.random.default_rng(1)
+            self.documents = [generator.integers(4, 48, size=n).astype(np.int32) for n in lengths]
+
+    draw = np.random.default_rng(2).integers
+    for lengths in (draw(1, 6, 500), draw(1, row_tokens // 2, 300), draw(20_000, 60_000, 30)):
+        config = DataConfig(row_tokens, 4, (SourceConfig("code", 1.0),))
+        objectives = (CausalConfig(weight=0.5), InfillConfig(weight=0.5))
+        written = ObjectiveMixture(
+            objectives, Alphabet(made.control, np.arange(64) == 10), row_tokens, ["code"]
+        )
+        mixture = Mixture(config, {"code": Sized(lengths)}, 5)
+        loader = Loader(config, mixture, written, made.control.pad, "corpus-a")
+        rows = 4 * max(64, 100_000 // row_tokens)
+        used = sum(
+            example.num_positions
+            for row, _ in itertools.islice(loader.rows(loader.start()), rows)
+            for example in row
+        )
+        assert 1 - used / (rows * row_tokens) < 0.02, (lengths[0], row_tokens)
 
 
 def shares(loader: Loader, first_step: int, last_step: int) -> list[float]:

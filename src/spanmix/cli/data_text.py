@@ -88,10 +88,11 @@ def _style(cell: Cell) -> str:
 
 def print_stats(stats: DataStats, with_stage: bool) -> None:
     """Print what was counted in a stage."""
-    where = f"stage {stats.stage + 1}: " if with_stage else ""
+    where = f"stage {stats.stage}: " if with_stage else ""
     packed = stats.positions - stats.padding
     print(
         f"{where}{stats.rows:,} rows of {stats.positions // stats.rows:,} positions, "
+        f"{stats.first_row:,} to {stats.first_row + stats.rows - 1:,}, "
         f"{stats.padding / stats.positions:.2%} padding\n"
     )
     rows = [
@@ -100,26 +101,39 @@ def print_stats(stats: DataStats, with_stage: bool) -> None:
             f"{stats.weights[name]:.4f}",
             f"{stats.share_of(name):.4f}",
             f"{tally.positions:,}",
-            f"{stats.documents_begun[name]:,}",
+            f"{tally.documents:,}",
         ]
         for name, tally in stats.sources.items()
     ]
     print_table(["source", "weight", "share", "positions", "documents begun"], rows)
-    print()
+    print("\nobjectives: weight and share are of a source's documents")
     rows = [
         [
             f"{objective}, {source}",
-            f"{tally.positions / packed:.4f}",
+            f"{stats.asked[source, objective]:.4f}",
+            f"{stats.drawn(source, objective):.4f}",
+            f"{tally.positions / packed:.1%}",
             f"{tally.pieces:,}",
-            f"{tally.with_loss / tally.positions:.1%}",
+            f"{tally.with_loss / max(1, tally.positions):.1%}",
             f"{tally.hidden / max(1, tally.text):.1%}",
+            f"{tally.hidden / tally.spans:.1f}" if tally.spans else "-",
         ]
-        for (source, objective), tally in sorted(stats.pairs.items(), key=lambda item: item[0][::-1])
+        for (source, objective), tally in stats.pairs.items()
     ]
-    print_table(["objective, source", "share", "pieces", "with loss", "hidden"], rows)
-    if stats.span_lengths:
-        _print_bars("tokens in a span", stats.length_bars)
-        _print_bars("spans in a piece", stats.number_bars)
+    head = [
+        "objective, source",
+        "weight",
+        "share",
+        "of positions",
+        "pieces",
+        "with loss",
+        "hidden",
+        "mean span",
+    ]
+    print_table(head, rows)
+    for objective in stats.span_lengths:
+        _print_bars(f"{objective}: tokens in a span", stats.length_bars(objective))
+        _print_bars(f"{objective}: spans in a piece", stats.number_bars(objective))
 
 
 def _print_bars(name: str, bars: Sequence[tuple[str, int]]) -> None:

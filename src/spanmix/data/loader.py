@@ -34,6 +34,7 @@ class LoaderState:
         next_row: number of the next row in the run.
         window: number of the window that holds it.
         row_in_window: its place there.
+        window_rows: rows of that window; 0 in front of its first one.
         stage: number of the stage in which the window before it began.
         positions: how far each source was read when the window began.
     """
@@ -44,6 +45,7 @@ class LoaderState:
     row_in_window: int
     stage: int
     positions: Positions
+    window_rows: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain values."""
@@ -54,12 +56,13 @@ class LoaderState:
             "row_in_window": self.row_in_window,
             "stage": self.stage,
             "positions": [position.to_json() for position in self.positions],
+            "window_rows": self.window_rows,
         }
 
     @classmethod
     def from_json(cls, value: Any) -> LoaderState:
         """Read what `to_json` returned; raises `InputError` naming what is wrong with anything else."""
-        names = ("next_row", "window", "row_in_window", "stage")
+        names = ("next_row", "window", "row_in_window", "stage", "window_rows")
         if not isinstance(value, dict) or not {"fingerprint", "positions", *names} <= value.keys():
             held = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
             raise InputError(f"the saved data state holds {held}, not the fields of LoaderState.to_json")
@@ -74,8 +77,9 @@ class LoaderState:
                 f"the saved data state holds {value}, where every number is whole and not negative"
             )
         places = tuple(SourcePosition.from_json(place) for place in positions)
-        next_row, window, row_in_window, stage = numbers[:4]
-        return cls(str(value["fingerprint"]), next_row, window, row_in_window, stage, places)
+        next_row, window, row_in_window, stage, window_rows = numbers[:5]
+        fingerprint = str(value["fingerprint"])
+        return cls(fingerprint, next_row, window, row_in_window, stage, places, window_rows)
 
 
 class Loader:
@@ -177,15 +181,23 @@ class Loader:
         while True:
             first_row = state.next_row - state.row_in_window
             rows, stage, after = self._window(state, first_row)
-            if state.row_in_window >= len(rows):
+            if state.row_in_window >= len(rows) or state.window_rows not in (0, len(rows)):
+                step = -(-(first_row + state.window_rows) // self.config.global_batch_rows)
                 raise InputError(
-                    f"the saved data state is at row {state.row_in_window} of a window that has {len(rows)}; "
-                    "it was changed, or saved by another version"
+                    f"the saved data state is at row {state.row_in_window} of a window of "
+                    f"{state.window_rows}, which now has {len(rows)}: a stage was changed that begins "
+                    f"inside it, or the state; let other stages begin from step {step} on"
                 )
             for place in range(state.row_in_window, len(rows)):
                 next_row = first_row + place + 1
                 state = LoaderState(
-                    self.fingerprint, next_row, state.window, place + 1, state.stage, state.positions
+                    self.fingerprint,
+                    next_row,
+                    state.window,
+                    place + 1,
+                    state.stage,
+                    state.positions,
+                    len(rows),
                 )
                 if place + 1 == len(rows):
                     state = LoaderState(self.fingerprint, next_row, state.window + 1, 0, stage, after)

@@ -60,35 +60,29 @@ def stats_page(stages: Sequence[DataStats], recipe: str) -> Html:
     """Return a page of counts, a section for each stage."""
     sections = []
     for stats in stages:
-        parts = [_cards(stats), _sources(stats), _pairs(stats)]
         charts = []
-        if stats.span_lengths:
-            charts.append(
-                bar_chart(
-                    stats.length_bars,
-                    title="Span lengths",
-                    x_label="tokens in a span",
-                    y_label="number of spans",
-                )
-            )
-            charts.append(
-                bar_chart(
-                    stats.number_bars, title="Spans in a piece", x_label="spans", y_label="number of pieces"
-                )
-            )
-        name = f"Stage {stats.stage + 1}" if len(stages) > 1 else "What was counted"
-        sections.append((name, html.join([*parts, html.columns(charts)])))
+        for objective in stats.span_lengths:
+            lengths, numbers = stats.length_bars(objective), stats.number_bars(objective)
+            title = f"Span lengths of {objective}"
+            charts.append(bar_chart(lengths, title=title, x_label="tokens in a span", y_label="spans"))
+            title = f"Spans in a piece of {objective}"
+            charts.append(bar_chart(numbers, title=title, x_label="spans", y_label="pieces"))
+        name = f"Stage {stats.stage}" if len(stages) > 1 else "What was counted"
+        parts = [_cards(stats), _sources(stats), _pairs(stats), html.columns(charts)]
+        sections.append((name, html.join(parts)))
     return html.page("Data statistics", f"What the rows of {recipe} are made of.", sections)
 
 
 def _cards(stats: DataStats) -> Html:
     used = stats.positions - stats.padding
-    spans = stats.span_lengths.total()
+    spans = sum(tally.spans for tally in stats.objectives.values())
+    pieces = sum(counts.total() for counts in stats.spans_in_piece.values())
+    last = stats.first_row + stats.rows - 1
     return html.cards(
         [
-            ("Rows", f"{stats.rows:,}", f"{stats.positions:,} positions"),
+            ("Rows", f"{stats.rows:,}", f"{stats.first_row:,} to {last:,}; {stats.positions:,} positions"),
             ("Packing", f"{used / stats.positions:.2%}", f"{stats.padding:,} positions of padding"),
-            ("Hidden spans", f"{spans:,}", f"in {stats.spans_in_piece.total():,} pieces"),
+            ("Hidden spans", f"{spans:,}", f"in {pieces:,} pieces"),
         ]
     )
 
@@ -99,26 +93,31 @@ def _sources(stats: DataStats) -> Html:
             html.text(name),
             html.text(f"{stats.weights[name]:.4f}"),
             html.text(f"{stats.share_of(name):.4f}"),
-            html.text(f"{stats.documents_begun[name]:,}"),
-            html.text(f"{tally.text:,}"),
+            html.text(f"{tally.positions:,}"),
+            html.text(f"{tally.documents:,}"),
         ]
         for name, tally in stats.sources.items()
     ]
-    columns = ["source", "weight", "share of positions", "documents begun", "tokens of text"]
-    return html.table(columns, rows, caption="Sources")
+    columns = ["source", "weight", "share", "positions", "documents begun"]
+    return html.table(columns, rows, caption="Sources, by packed positions")
 
 
 def _pairs(stats: DataStats) -> Html:
+    packed = stats.positions - stats.padding
     rows = [
         [
             html.text(objective),
             html.text(source),
+            html.text(f"{stats.asked[source, objective]:.4f}"),
+            html.text(f"{stats.drawn(source, objective):.4f}"),
+            html.text(f"{tally.positions / packed:.1%}"),
             html.text(f"{tally.pieces:,}"),
-            html.text(f"{tally.positions:,}"),
-            html.text(f"{tally.with_loss / tally.positions:.1%}"),
+            html.text(f"{tally.with_loss / max(1, tally.positions):.1%}"),
             html.text(f"{tally.hidden / max(1, tally.text):.1%}"),
+            html.text(f"{tally.hidden / tally.spans:.1f}" if tally.spans else "-"),
         ]
-        for (source, objective), tally in sorted(stats.pairs.items(), key=lambda item: item[0][::-1])
+        for (source, objective), tally in stats.pairs.items()
     ]
-    columns = ["objective", "source", "pieces", "positions", "with loss", "hidden"]
-    return html.table(columns, rows, caption="Objectives", label_columns=2)
+    columns = ["objective", "source", "weight", "share", "of positions", "pieces", "with loss", "hidden"]
+    caption = "Objectives; weight and share are of a source's documents"
+    return html.table([*columns, "mean span"], rows, caption=caption, label_columns=2)

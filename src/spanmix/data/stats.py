@@ -25,6 +25,8 @@ class Tally:
         with_loss: tokens that carry loss.
         hidden: tokens of text in hidden spans.
         text: tokens of text.
+        spans: hidden spans.
+        documents: first pieces.
     """
 
     pieces: int = 0
@@ -32,6 +34,8 @@ class Tally:
     with_loss: int = 0
     hidden: int = 0
     text: int = 0
+    spans: int = 0
+    documents: int = 0
 
 
 @dataclass
@@ -39,60 +43,61 @@ class DataStats:
     """What was counted over some rows of one stage.
 
     Args:
-        stage: number of the stage, from 0.
+        stage: number of the stage, from 1.
         weights: the share that each source shall have.
+        first_row: number of the first row.
         rows, positions, padding: rows, their places, and those that hold nothing.
         sources, objectives: tallies by name.
         pairs: tallies by (source, objective).
-        span_lengths: how many spans have how many tokens.
-        spans_in_piece: how many pieces that hide something have how many spans.
-        documents_begun: first pieces, by source.
+        asked: the share of the documents of a source that shall have an objective, by (source, objective).
+        span_lengths: by objective, how many spans have how many tokens.
+        spans_in_piece: by objective, how many pieces that hide something have how many spans.
     """
 
     stage: int
     weights: dict[str, float]
+    first_row: int
     rows: int = 0
     positions: int = 0
     padding: int = 0
     sources: dict[str, Tally] = field(default_factory=dict)
     objectives: dict[str, Tally] = field(default_factory=dict)
     pairs: dict[tuple[str, str], Tally] = field(default_factory=dict)
-    span_lengths: Counter[int] = field(default_factory=Counter)
-    spans_in_piece: Counter[int] = field(default_factory=Counter)
-    documents_begun: Counter[str] = field(default_factory=Counter)
+    asked: dict[tuple[str, str], float] = field(default_factory=dict)
+    span_lengths: dict[str, Counter[int]] = field(default_factory=dict)
+    spans_in_piece: dict[str, Counter[int]] = field(default_factory=dict)
 
     def share_of(self, source: str) -> float:
         """Return a source's share of the packed positions."""
         return self.sources[source].positions / max(1, self.positions - self.padding)
 
-    @property
-    def length_bars(self) -> list[tuple[str, int]]:
-        """How many spans have how many tokens, in bins that double."""
-        return binned(self.span_lengths)
+    def drawn(self, source: str, objective: str) -> float:
+        """Return the share of the documents of a source that had an objective."""
+        return self.pairs[source, objective].documents / max(1, self.sources[source].documents)
 
-    @property
-    def number_bars(self) -> list[tuple[str, int]]:
-        """How many pieces that hide something have how many spans, in bins if there are many."""
-        most = max(self.spans_in_piece, default=0)
+    def length_bars(self, objective: str) -> list[tuple[str, int]]:
+        """How many of an objective's spans have how many tokens, in bins that double."""
+        return binned(self.span_lengths[objective])
+
+    def number_bars(self, objective: str) -> list[tuple[str, int]]:
+        """How many of its pieces that hide something have how many spans, in bins if there are many."""
+        counts = self.spans_in_piece[objective]
+        most = max(counts, default=0)
         if most > _MANY_BARS:
-            return binned(self.spans_in_piece)
-        return [(str(number), self.spans_in_piece[number]) for number in range(1, most + 1)]
+            return binned(counts)
+        return [(str(number), counts[number]) for number in range(1, most + 1)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as plain values, with each source's share beside its weight."""
         used = max(1, self.positions - self.padding)
         return {
             "stage": self.stage,
+            "first_row": self.first_row,
             "rows": self.rows,
             "positions": self.positions,
             "padding_share": self.padding / max(1, self.positions),
             "sources": {
-                name: asdict(tally)
-                | {
-                    "documents": self.documents_begun[name],
-                    "share": tally.positions / used,
-                    "weight": self.weights[name],
-                }
+                name: asdict(tally) | {"share": tally.positions / used, "weight": self.weights[name]}
                 for name, tally in self.sources.items()
             },
             "objectives": {
@@ -100,12 +105,17 @@ class DataStats:
                 for name, tally in self.objectives.items()
             },
             "pairs": [
-                {"source": source, "objective": objective} | asdict(tally)
+                {"source": source, "objective": objective, "weight": self.asked[source, objective]}
+                | asdict(tally)
                 for (source, objective), tally in self.pairs.items()
             ],
-            "span_lengths": {str(length): count for length, count in sorted(self.span_lengths.items())},
-            "spans_in_piece": {str(number): count for number, count in sorted(self.spans_in_piece.items())},
+            "span_lengths": _by_number(self.span_lengths),
+            "spans_in_piece": _by_number(self.spans_in_piece),
         }
+
+
+def _by_number(counts: dict[str, Counter[int]]) -> dict[str, dict[str, int]]:
+    return {name: {str(n): count for n, count in sorted(found.items())} for name, found in counts.items()}
 
 
 class DataCounter:
@@ -123,9 +133,9 @@ class DataCounter:
 
     def add(self, row: Row, number: int) -> None:
         """Count a row, by its number in the run."""
-        stage = self._loader.stage_of(number)
+        stage = self._loader.stage_of(number) + 1
         if not self.stages or self.stages[-1].stage != stage:
-            self.stages.append(self._empty(stage))
+            self.stages.append(self._empty(stage, number))
         stats = self.stages[-1]
         used = sum(example.num_positions for example in row)
         stats.rows += 1
@@ -146,13 +156,20 @@ class DataCounter:
             tally.with_loss += with_loss
             tally.hidden += sum(anatomy.span_tokens)
             tally.text += anatomy.num_text_tokens
-        stats.documents_begun[source] += example.ref.piece == 0
-        stats.span_lengths.update(anatomy.span_tokens)
+            tally.spans += len(anatomy.span_tokens)
+            tally.documents += example.ref.piece == 0
         if anatomy.span_tokens:
-            stats.spans_in_piece[len(anatomy.span_tokens)] += 1
+            stats.span_lengths.setdefault(objective, Counter()).update(anatomy.span_tokens)
+            stats.spans_in_piece.setdefault(objective, Counter())[len(anatomy.span_tokens)] += 1
 
-    def _empty(self, stage: int) -> DataStats:
-        stats = DataStats(stage, self._loader.mixture.shares(stage))
+    def _empty(self, stage: int, first_row: int) -> DataStats:
+        stats = DataStats(stage, self._loader.mixture.shares(stage - 1), first_row)
+        for number, source in enumerate(self._loader.mixture.names):
+            for index, objective in enumerate(self._loader.objectives.names):
+                share = self._loader.objectives.share(index, number)
+                if share:
+                    stats.asked[source, objective] = share
+                    stats.pairs[source, objective] = Tally()
         stats.sources = {name: Tally() for name in self._loader.mixture.names}
         stats.objectives = {name: Tally() for name in self._loader.objectives.names}
         return stats

@@ -74,6 +74,12 @@ class ObjectiveMixture:
         pairs = zip(self._weights[source], self.objectives, strict=True)
         return any(weight for weight, objective in pairs if objective.index == index)
 
+    def share(self, index: int, source: int) -> float:
+        """Return the probability that a document of a source gets the recipe's entry `index`."""
+        weights = self._weights[source]
+        chosen = [w for w, o in zip(weights, self.objectives, strict=True) if o.index == index]
+        return sum(chosen) / sum(weights)
+
     def choose_by_word(self, word: int, source: int = 0) -> Objective:
         """Return the objective that a random word stands for, among those of a source."""
         return self._at(word, self._weights[source])

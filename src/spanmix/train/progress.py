@@ -71,6 +71,7 @@ class _Loader:
     row_in_window: _Count
     positions: tuple[tuple[_Count, _Count, _Count], ...]
     stage: _Count = 0
+    window_rows: _Count = 0
 
 
 @dataclass(frozen=True)

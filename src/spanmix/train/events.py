@@ -1,12 +1,13 @@
 """Record what befell a run, in words: ``events.jsonl``, and a warning for whoever watches.
 
-=====================  ===================================================================
+=====================  ======================================================================
 ``damaged_checkpoint``  it was set aside, and an older one loaded
 ``skipped_batch``       loss or gradient was not finite; see `spanmix.train.bad_batches`
 ``loss_spike``          see `spanmix.train.spikes`
+``source_ended``        a source reached its ``max_epochs``; see `spanmix.train.mixture_watch`
 ``tracker_failed``      TensorBoard gets no more figures
 ``stopped``             the run was asked to stop, and saved
-=====================  ===================================================================
+=====================  ======================================================================
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from spanmix.train import lines
 
-_REPEATED = ("skipped_batch", "loss_spike")
+_REPEATED = ("skipped_batch", "loss_spike", "source_ended")
 """What happens again when the same steps are made again; the rest is of one process and stays."""
 
 

@@ -15,6 +15,7 @@ from spanmix.train.checkpoint import Checkpoints
 from spanmix.train.hooks import Hook
 from spanmix.train.meter import Meter
 from spanmix.train.metrics import Metric, MetricsLog
+from spanmix.train.mixture_watch import MixtureWatch
 from spanmix.train.optimizer import learning_rate
 from spanmix.train.progress import Progress
 from spanmix.train.spikes import SpikeWatch
@@ -36,6 +37,7 @@ class Parts:
     bad_batches: BadBatches
     meter: Meter
     spikes: SpikeWatch
+    mixture: MixtureWatch
     log: MetricsLog
     checkpoints: Checkpoints
     hooks: Sequence[Hook]
@@ -67,6 +69,7 @@ def train_loop(recipe: Recipe, parts: Parts, progress: Progress, should_stop: Ca
         tokens += round(sum(losses.weights))
         parts.meter.update(batch, losses)
         parts.spikes.update(step, batch.first_row, losses)
+        parts.mixture.update(step, loader_state)
 
         last = step == run.num_steps
         hooks = [hook for hook in parts.hooks if last or step % hook.every_steps == 0]

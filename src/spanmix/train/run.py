@@ -30,6 +30,7 @@ from spanmix.train.hooks import Hook
 from spanmix.train.loop import Parts, Report, train_loop
 from spanmix.train.meter import Meter
 from spanmix.train.metrics import MetricsLog, SilentLog
+from spanmix.train.mixture_watch import MixtureWatch
 from spanmix.train.optimizer import build_adamw
 from spanmix.train.parallel import Layout, Ranks, gathered, join, spread, world_size
 from spanmix.train.progress import Progress
@@ -146,6 +147,7 @@ def _train_locked(
             bad_batches=BadBatches(run.skip_bad_batches, progress.skipped, describe, events),
             meter=Meter(loader.objectives.names, sources, model.architecture, peak, progress.unreported),
             spikes=SpikeWatch(progress.trend, describe, events),
+            mixture=MixtureWatch(loader, progress.loader, events),
             log=log,
             checkpoints=checkpoints,
             hooks=given.make_hooks(recipe, corpus),

@@ -15,7 +15,7 @@ from spanmix.text.corpus import Corpus
 
 pytestmark = pytest.mark.filterwarnings("ignore:Transformer Engine and Apex")
 
-ROW_TOKENS, NUM_ROWS = 799, 120
+ROW_TOKENS, NUM_ROWS = 799, 320
 END_TO_END = ["data.document_mask=false", "data.positions=continue"]
 OBJECTIVES = "objectives=[{name: causal, weight: 1}, {name: infill, weight: 1, max_spans: 4}]"
 
@@ -86,7 +86,7 @@ def test_megatron_core_hands_out_whole_rows(extra, unit, opened, tokenizer, tmp_
         met["cut piece"] += any(example.token_ids[-1] != tokenizer.control.eot for example in row)
         rows[batch.token_ids[0][:used].tobytes()] = batch.targets[0][:used]
     # Causal rows of a small corpus come again in its next epoch.
-    assert min(met.values()) >= 3 and len(rows) > 0.7 * NUM_ROWS, met
+    assert min(met.values()) >= 3 and len(rows) > 100, met
     found = 0
     for sample in megatron_samples(tmp_path / "baked", baked, tokenizer, extra, seed=int(extra)):
         tokens, labels = (sample[name].numpy().astype(np.int32) for name in ("tokens", "labels"))

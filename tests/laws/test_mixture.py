@@ -56,8 +56,12 @@ def test_shares_of_tokens_follow_the_weights_and_padding_is_small(made):
     assert padding / total < 0.02
 
 
-@pytest.mark.parametrize("row_tokens", [64, 512, 2048])
-def test_tiny_documents_and_huge_ones_pad_little(row_tokens, made):
+@pytest.mark.parametrize(
+    ("unit", "row_tokens"),
+    # Laid end to end, a row ends where an infill example no longer fits, which is much of a row of 64.
+    [("document", 64), ("document", 512), ("document", 2048), ("sequence", 512), ("sequence", 2048)],
+)
+def test_tiny_documents_and_huge_ones_pad_little(row_tokens, unit, made):
     """Law 4, where 512 documents are a few rows, and where they are thousands."""
 
     class Sized(made.Store):
@@ -67,7 +71,7 @@ def test_tiny_documents_and_huge_ones_pad_little(row_tokens, made):
 
     draw = np.random.default_rng(2).integers
     for lengths in (draw(1, 6, 500), draw(1, row_tokens // 2, 300), draw(20_000, 60_000, 30)):
-        config = DataConfig(row_tokens, 4, (SourceConfig("code", 1.0),))
+        config = DataConfig(row_tokens, 4, (SourceConfig("code", 1.0),), unit=unit)
         objectives = (CausalConfig(weight=0.5), InfillConfig(weight=0.5))
         written = ObjectiveMixture(
             objectives, Alphabet(made.control, np.arange(64) == 10), row_tokens, ["code"]

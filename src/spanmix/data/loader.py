@@ -212,7 +212,14 @@ class Loader:
         room = None if left is None else left * self.config.row_tokens
         if self.config.unit == "sequence":
             rows, positions = lay_out(
-                self.mixture, self.objectives, self.config, positions, stage, first_row, room
+                self.mixture,
+                self.objectives,
+                self.config,
+                positions,
+                stage,
+                first_row,
+                self._is_whole,
+                room,
             )
         else:
             rows, positions = self._packed(state.window, positions, stage, room)

@@ -91,23 +91,8 @@ def bake(
             another corpus.
         EndOfDataError: there are fewer rows.
     """
-    out, config = Path(out), loader.config
-    if config.document_mask or config.positions != "continue":
-        masked = str(config.document_mask).lower()
-        raise InputError(
-            f"data.document_mask is {masked} and data.positions {config.positions}, but Megatron lets "
-            "documents see those before them; use data.document_mask: false and data.positions: continue"
-        )
-    objectives = loader.objectives
-    silent = {objectives.names[o.index]: None for o in objectives.objectives if not o.loss_on_all}
-    if silent:
-        raise InputError(
-            "Megatron takes loss on every token, and there are tokens without loss in examples of objective "
-            f"{', '.join(silent)}; leave out these objectives, or mode_token, loss_on_shown: false, "
-            "loss_on_sentinels: false, bidirectional"
-        )
-    if out.is_dir() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty; choose another folder")
+    out = Path(out)
+    _check(loader, out)
     state = first = loader.start() if start is None else start
     with one_writer(out), whole_folder(out) as folder:
         with TokenStoreWriter(folder / ROWS_PREFIX, tokenizer.vocab_size, eod=None) as store:
@@ -122,13 +107,33 @@ def bake(
                     f"there are {done:,} rows and not {num_rows:,}: every source has been read as often as "
                     f"data.sources.max_epochs allows; ask for {done:,} rows, or raise max_epochs"
                 ) from error
-        seq_length = config.row_tokens + 1
+        seq_length = loader.config.row_tokens + 1
         baked = Baked(
             BAKED_FORMAT_VERSION, first.next_row, num_rows, seq_length, loader.pad_id, state.to_json()
         )
         tokenizer.save(folder / TOKENIZER_FOLDER)
         write_json(folder / BAKED_FILE, dataclasses.asdict(baked))
     return baked
+
+
+def _check(loader: Loader, out: Path) -> None:
+    """Refuse, before the first row, what Megatron cannot train on and a place that is taken."""
+    config, objectives = loader.config, loader.objectives
+    if config.document_mask or config.positions != "continue":
+        masked = str(config.document_mask).lower()
+        raise InputError(
+            f"data.document_mask is {masked} and data.positions {config.positions}, but Megatron lets "
+            "documents see those before them; use data.document_mask: false and data.positions: continue"
+        )
+    silent = {objectives.names[o.index]: None for o in objectives.objectives if not o.loss_on_all}
+    if silent:
+        raise InputError(
+            "Megatron takes loss on every token, and there are tokens without loss in examples of objective "
+            f"{', '.join(silent)}; leave out these objectives, or mode_token, loss_on_shown: false, "
+            "loss_on_sentinels: false, bidirectional"
+        )
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty; choose another folder")
 
 
 def _tokens(row: Row, loader: Loader) -> IntArray:

@@ -7,6 +7,8 @@ target is cut here either.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from spanmix.data.packing import Row
 from spanmix.data.sources import Mixture, Positions
 from spanmix.data_configs import DataConfig
@@ -14,15 +16,18 @@ from spanmix.objectives.choose import ObjectiveMixture
 from spanmix.objectives.objective import DocumentKey, TokenizedDocument
 from spanmix.seeding import draw_one
 
+IsWhole = Callable[[int, int], bool]
+
 
 class _Reader:
     """Hands out the documents of a window part by part."""
 
     def __init__(
-        self, mixture: Mixture, positions: Positions, stage: int, num_documents: int, room: int | None
+        self, mixture: Mixture, positions: Positions, stage: int, is_whole: IsWhole, room: int | None
     ) -> None:
         self.mixture, self.positions = mixture, positions
-        self._stage, self._left, self._room = stage, num_documents, room
+        self._stage, self._is_whole, self._room = stage, is_whole, room
+        self._num_documents = 0
         self.key: DocumentKey | None = None
         self.document = TokenizedDocument(mixture.stores[0].tokens(0)[:0])
         self.start = self.piece = self._filled = self._of_document = 0
@@ -41,8 +46,9 @@ class _Reader:
 
     def _next(self) -> None:
         full = self._room is not None and self._filled >= self._room
-        self.key = None if full or not self._left else self.mixture.next_document(self.positions, self._stage)
-        self._left -= 1
+        full = full or self._is_whole(self._num_documents, self._filled)
+        self.key = None if full else self.mixture.next_document(self.positions, self._stage)
+        self._num_documents += 1
         self.start = self.piece = self._of_document = 0
         if self.key is not None:
             self.document = self.mixture.document(self.key)
@@ -55,6 +61,7 @@ def lay_out(
     positions: Positions,
     stage: int,
     first_row: int,
+    is_whole: IsWhole,
     room: int | None,
 ) -> tuple[list[Row], Positions]:
     """Return the rows of a window of documents, and the positions after them.
@@ -62,13 +69,14 @@ def lay_out(
     Args:
         mixture: the sources.
         objectives: what a row is written as.
-        config: length of rows, documents in a window.
+        config: length of rows.
         positions: where each source stands.
         stage: whose weights hold.
         first_row: number of the window's first row in the run.
+        is_whole: whether so many documents, which take so many positions, are enough for a window.
         room: positions until the next stage, or None.
     """
-    reader = _Reader(mixture, positions, stage, config.window_documents, room)
+    reader = _Reader(mixture, positions, stage, is_whole, room)
     rows: list[Row] = []
     while reader.key is not None:
         [word] = draw_one(mixture.seed, "sequence", 0, 0, first_row + len(rows), 1)

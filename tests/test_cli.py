@@ -1,6 +1,7 @@
 """The command line: what every verb promises, and how it fails."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -330,3 +331,16 @@ def test_evaluate_knows_every_kind_of_span():
     from spanmix.evaluate.infill_spans import KINDS
 
     assert tuple(KINDS) == KIND_NAMES  # written twice for the sake of a quick --help
+
+
+def test_one_of_several_processes_ends_at_once_with_its_exit_code():
+    """A thread that PyTorch left behind must neither keep nor abort a process that has done its part."""
+    code = (
+        "import sys, threading, time\n"
+        "from spanmix.__main__ import start\n"
+        "threading.Thread(target=lambda: time.sleep(1000)).start()\n"
+        "sys.argv[1:] = ['train', 'no-such-recipe.yaml', '--out', 'nowhere']\n"
+        "start()\n"
+    )
+    ended = python(code, env={**os.environ, "WORLD_SIZE": "2"})
+    assert ended.returncode == 2 and "no-such-recipe" in ended.stderr

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -58,7 +59,9 @@ def test_rows_do_not_depend_on_prefetching(depth, made, expected):
     loader = made.loader()
     batches = prefetch(loader.batches(loader.start(), 4), depth)
     assert rows_of(itertools.islice(batches, 120)) == expected["default"][:480]
+    assert "prefetch" in {thread.name for thread in threading.enumerate()}
     batches.close()
+    assert "prefetch" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.parametrize("variant", ["default", "sequence", "stages", "prefix"])

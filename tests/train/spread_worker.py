@@ -4,10 +4,10 @@ torchrun --nproc-per-node 2 spread_worker.py CORPUS SHARD TENSOR CHECKPOINTING M
 """
 
 import json
+import os
 import sys
 
 import torch
-import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 
 from spanmix.config import OptimizerConfig, ParallelConfig
@@ -15,7 +15,7 @@ from spanmix.data.build import open_loader
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.parallel import Layout, Ranks, join, spread, world_size
+from spanmix.train.parallel import Layout, Ranks, joined, spread, world_size
 from spanmix.train.step import TrainStep
 
 ARCHITECTURE = Architecture(2, 64, 4, 8, 64, 512)
@@ -27,12 +27,15 @@ def main(corpus: str, shard: str, tensor: str, checkpointing: str, micro_rows: s
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     config = ParallelConfig(int(micro_rows), int(shard), int(tensor), checkpointing)
-    ranks = join(Layout.of(config, world_size(), ARCHITECTURE, 8), "cpu")
-    loader = open_loader("demo", [f"corpus.path={corpus}", *OVERRIDES])
+    with joined(Layout.of(config, world_size(), ARCHITECTURE, 8), "cpu") as ranks:
+        measure(corpus, config, ranks)
 
+
+def measure(corpus: str, config: ParallelConfig, ranks: Ranks) -> None:
+    loader = open_loader("demo", [f"corpus.path={corpus}", *OVERRIDES])
     gradients: dict[str, list[float]] = {}
     model, step = build(config, ranks, torch.float32)
-    step.optimizer.zero_grad = lambda: gradients.update(flat(model))  # type: ignore[method-assign]
+    step.optimizer.zero_grad = lambda: gradients.update(flat(model))  # type: ignore
     step(next(loader.batches(loader.start(), 8))[0], 1e-2)
 
     _, step = build(config, ranks, torch.float64)
@@ -41,8 +44,6 @@ def main(corpus: str, shard: str, tensor: str, checkpointing: str, micro_rows: s
     losses = [[losses.mean, losses.grad_norm] for losses in found]
     if ranks.is_first:
         print(json.dumps({"losses": losses, "gradients": gradients}))
-    if dist.is_initialized():
-        dist.destroy_process_group()
 
 
 def build(config: ParallelConfig, ranks: Ranks, dtype: torch.dtype) -> tuple[Decoder, TrainStep]:
@@ -66,3 +67,5 @@ def flat(model: Decoder) -> dict[str, list[float]]:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(0)  # see spanmix.__main__

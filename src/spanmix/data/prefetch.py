@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from spanmix.data.loader import LoaderState
 from spanmix.types import Batch
 
 
-def prefetch(batches: Iterator[tuple[Batch, LoaderState]], depth: int) -> Iterator[tuple[Batch, LoaderState]]:
+def prefetch(
+    batches: Iterator[tuple[Batch, LoaderState]], depth: int
+) -> Generator[tuple[Batch, LoaderState], None, None]:
     """Make up to `depth` batches ahead in a thread; the values and their order are unchanged.
 
-    An error in the thread is raised at the place where its batch was due.
+    An error in the thread is raised at the place where its batch was due. Close the iterator: that ends the
+    thread, which must not be at work when the interpreter ends.
     """
     ready: queue.Queue[Any] = queue.Queue(maxsize=depth)
     closed = threading.Event()
@@ -27,7 +30,8 @@ def prefetch(batches: Iterator[tuple[Batch, LoaderState]], depth: int) -> Iterat
         except BaseException as error:
             _put(ready, error, closed)
 
-    threading.Thread(target=work, name="prefetch", daemon=True).start()
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    thread.start()
     try:
         while True:
             item = ready.get()
@@ -36,6 +40,7 @@ def prefetch(batches: Iterator[tuple[Batch, LoaderState]], depth: int) -> Iterat
             yield item
     finally:
         closed.set()
+        thread.join()
 
 
 def _put(ready: queue.Queue[Any], item: Any, closed: threading.Event) -> bool:

@@ -17,7 +17,8 @@ al., "Megatron-LM" (arXiv 1909.08053), section 3.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -160,20 +161,24 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def join(layout: Layout, device: str) -> Ranks:
-    """Join the other processes of the run, if there are any, and lay the mesh over them."""
+@contextmanager
+def joined(layout: Layout, device: str) -> Iterator[Ranks]:
+    """Join the other processes of the run, if there are any, lay the mesh over them, and leave at the end."""
     if layout == Layout():
-        return Ranks(layout)
-    if not dist.is_initialized():
-        if device == "cuda":
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        store, rank, size = next(rendezvous("env://"))
-        # torchrun hands processes that it starts again the same store, with the addresses of the dead in it.
-        store = PrefixStore(f"start_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-        dist.init_process_group(_BACKENDS[device], store=store, rank=rank, world_size=size)
+        yield Ranks(layout)
+        return
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    store, rank, size = next(rendezvous("env://"))
+    # torchrun hands processes that it starts again the same store, with the addresses of the dead in it.
+    store = PrefixStore(f"start_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    dist.init_process_group(_BACKENDS[device], store=store, rank=rank, world_size=size)
     names = ("replicate", "shard", "tensor")
-    mesh = init_device_mesh(device, (layout.replicate, layout.shard, layout.tensor), mesh_dim_names=names)
-    return Ranks(layout, mesh)
+    sizes = (layout.replicate, layout.shard, layout.tensor)
+    try:
+        yield Ranks(layout, init_device_mesh(device, sizes, mesh_dim_names=names))
+    finally:
+        dist.destroy_process_group()
 
 
 def spread(model: Decoder, ranks: Ranks, checkpointing: str = "none") -> None:

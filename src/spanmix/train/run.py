@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +32,7 @@ from spanmix.train.meter import Meter
 from spanmix.train.metrics import MetricsLog, SilentLog
 from spanmix.train.mixture_watch import MixtureWatch
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.parallel import Layout, Ranks, gathered, join, spread, world_size
+from spanmix.train.parallel import Layout, Ranks, gathered, joined, spread, world_size
 from spanmix.train.progress import Progress
 from spanmix.train.run_folder import adopt, check_corpus, is_run, locked, run_place, write_facts
 from spanmix.train.spikes import SpikeWatch
@@ -98,10 +98,9 @@ def train(
     loader = build_loader(recipe, corpus)
     architecture = build_architecture(recipe, corpus.tokenizer)
     layout = Layout.of(recipe.parallel, world_size(), architecture, recipe.data.global_batch_rows)
-    ranks = join(layout, recipe.run.device)
-    ranks.wait()  # all have read what the first one writes next
     given = _Given(make_hooks, report, stop, warn)
-    with ExitStack() as stack:
+    with joined(layout, recipe.run.device) as ranks, ExitStack() as stack:
+        ranks.wait()  # all have read what the first one writes next
         ranks.from_first(lambda: stack.enter_context(locked(out)))
         return _train_locked(recipe, out, corpus, loader, architecture, ranks, given)
 
@@ -131,19 +130,19 @@ def _train_locked(
     if saved:
         read_tensors(saved.path, model, optimizer, alone=ranks.mesh is None)
     log = _open_log(out, progress.step, events) if ranks.is_first else SilentLog()
-    try:
+    rows = recipe.data.global_batch_rows
+    ahead = prefetch(loader.batches(progress.loader, rows), _PREFETCH_BATCHES)
+    with closing(log), closing(ahead) as batches, given.stop as should_stop:
         dtype = machine.compute_dtype(recipe)
         peak = machine.matmul_peak_flops(dtype, run.device) * world_size()
         sources = loader.mixture.names
         describe = describer(sources, corpus.train)
-        rows = recipe.data.global_batch_rows
+        micro_batch_rows = recipe.parallel.micro_batch_rows
         parts = Parts(
             model=model,
             optimizer=optimizer,
-            train_step=TrainStep(
-                model, optimizer, dtype, recipe.parallel.micro_batch_rows, recipe.optimizer, ranks
-            ),
-            batches=prefetch(loader.batches(progress.loader, rows), _PREFETCH_BATCHES),
+            train_step=TrainStep(model, optimizer, dtype, micro_batch_rows, recipe.optimizer, ranks),
+            batches=batches,
             bad_batches=BadBatches(run.skip_bad_batches, progress.skipped, describe, events),
             meter=Meter(loader.objectives.names, sources, model.architecture, peak, progress.unreported),
             spikes=SpikeWatch(progress.trend, describe, events),
@@ -153,10 +152,7 @@ def _train_locked(
             hooks=given.make_hooks(recipe, corpus),
             report=given.report if ranks.is_first else lambda done, total, metrics: None,
         )
-        with given.stop as should_stop:
-            progress = train_loop(recipe, parts, progress, lambda: ranks.any(should_stop()))
-    finally:
-        log.close()
+        progress = train_loop(recipe, parts, progress, lambda: ranks.any(should_stop()))
     _require_end(progress, run.num_steps, events)
     facts = _card_facts(recipe, corpus, progress)
     whole = gathered(model)

@@ -114,13 +114,14 @@ def recipe(corpus_folder):
 @pytest.fixture(scope="session")
 def recipe_sections():
     """The dataclass of every section of a recipe, by its dotted name."""
-    from spanmix import config, data_configs, objective_configs
+    from spanmix import config, data_configs, objective_configs, watch_config
 
     return {
         "corpus": config.CorpusConfig,
         "corpus.sources": config.SourceFilesConfig,
         "tokenizer": config.TokenizerConfig,
         "model": config.ModelConfig,
+        "model.lora": config.LoraConfig,
         "objectives": objective_configs.CausalConfig,
         "objectives.infill": objective_configs.InfillConfig,
         "objectives.span_units": objective_configs.SpanUnitsConfig,
@@ -135,4 +136,5 @@ def recipe_sections():
         "run": config.RunConfig,
         "parallel": config.ParallelConfig,
         "evaluate": config.EvaluateConfig,
+        "watch": watch_config.WatchConfig,
     }

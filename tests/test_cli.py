@@ -66,7 +66,7 @@ def test_help_names_every_verb(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert len(NAMES) == 7
+    assert len(NAMES) == 9
     for name in NAMES:
         assert f"\n    {name} " in text
 
@@ -130,6 +130,17 @@ def test_errors_are_one_paragraph_with_their_exit_code(capsys, monkeypatch, erro
     monkeypatch.setattr("spanmix.cli.train.run", run)
     message = fails(capsys, "train", "recipe.yaml", "--out", "x", exit_code=exit_code)
     assert said in message
+
+
+def test_what_an_error_carries_is_told_too(capsys, monkeypatch):
+    def run(args):
+        error = SpanmixError("it failed")
+        error.add_note("Beside that, it rained")
+        raise error
+
+    monkeypatch.setattr("spanmix.cli.train.run", run)
+    message = fails(capsys, "train", "recipe.yaml", "--out", "x", exit_code=1)
+    assert message == "spanmix: it failed. Beside that, it rained"
 
 
 def test_debug_shows_the_traceback(capsys):

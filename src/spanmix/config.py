@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from spanmix.bounds import MANY, MAX_ENTRIES, require, require_above_zero, require_from_to, require_seed
 from spanmix.data_configs import DataConfig
 from spanmix.objective_configs import ObjectiveConfig
+from spanmix.watch_config import WatchConfig
 
 CORPUS_FORMAT_VERSION = 1
 RUN_FORMAT_VERSION = 2
@@ -94,11 +95,54 @@ class TokenizerConfig:
         require(right, "tokenizer.extra_tokens", extra, rule)
 
 
+LORA_TARGETS = ("attn.qkv_proj", "attn.out_proj", "mlp.fc_in", "mlp.fc_out")
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank additions W + alpha / rank * B A to frozen matrices W (LoRA, arXiv 2106.09685).
+
+    Args:
+        rank: rows of A, and columns of B.
+        alpha: divided by the rank, it scales the addition.
+        dropout: share of the inputs of A that are set to 0 in training.
+        targets: which of the decoder's matrices get one, in every block.
+    """
+
+    rank: int
+    alpha: float
+    dropout: float = 0.0
+    targets: tuple[str, ...] = LORA_TARGETS
+
+    def __post_init__(self) -> None:
+        require_from_to("model.lora.rank", self.rank, 1, 4096)
+        require_above_zero("model.lora.alpha", self.alpha)
+        require(0 <= self.dropout < 1, "model.lora.dropout", self.dropout, "use a share from 0 to below 1")
+        names = self.targets
+        right = 0 < len(names) == len(set(names)) and set(names) <= set(LORA_TARGETS)
+        rule = f"use one or more of {', '.join(LORA_TARGETS)}, each once"
+        require(right, "model.lora.targets", names, rule)
+
+
 @dataclass(frozen=True)
 class ModelConfig:
-    """The decoder: a preset of `spanmix.model.architecture`. The vocabulary is the tokenizer's."""
+    """The decoder: a preset with weights of its own, or a model that was trained before.
 
-    preset: str
+    Args:
+        preset: a name in `spanmix.model.architecture`. The vocabulary is the tokenizer's.
+        init_from: a model folder, or a run that has one: the first weights, and the shape.
+        lora: train low-rank additions to that model alone.
+    """
+
+    preset: str | None = None
+    init_from: str | None = None
+    lora: LoraConfig | None = None
+
+    def __post_init__(self) -> None:
+        known = self.preset is not None or self.init_from is not None
+        require(known, "model.preset", self.preset, "name a preset, or a model folder as model.init_from")
+        rule = "name the model it is added to as model.init_from"
+        require(self.lora is None or self.init_from is not None, "model.lora", self.lora, rule)
 
 
 @dataclass(frozen=True)
@@ -166,11 +210,15 @@ class RunConfig:
         save_every_steps: steps between checkpoints; the last step is always saved.
         keep_checkpoints: how many of the newest checkpoints stay on disk.
         keep_every_steps: checkpoints whose step is a multiple of it stay for good; 0 keeps none.
+        async_checkpoints: whether training goes on while a copy of the state is written.
         skip_bad_batches: how many batches of the run may be passed over because loss or gradient is not
             finite; 0 stops at the first.
         log_every_steps: steps between metric lines.
         device: ``cpu``, ``cuda`` or ``auto`` (a GPU if there is one).
-        precision: ``bf16``, ``fp32`` or ``auto`` (bf16 where the processor computes with it).
+        precision: ``bf16``, ``fp32`` or ``auto`` (bf16 where the processor computes with it); or ``float8``,
+            which is bf16 with the blocks' matrix products in float8, on a GPU that has units for it.
+        compile: ``blocks`` compiles the decoder's blocks with ``torch.compile``, ``none`` nothing; ``auto``
+            compiles them on a GPU. Other operations may then give other bits.
         num_threads: CPU threads; 0 takes all cores. Resolved before the first step.
     """
 
@@ -179,10 +227,12 @@ class RunConfig:
     save_every_steps: int
     keep_checkpoints: int = 2
     keep_every_steps: int = 0
+    async_checkpoints: bool = True
     skip_bad_batches: int = 0
     log_every_steps: int = 10
     device: str = "auto"
     precision: str = "auto"
+    compile: str = "auto"
     num_threads: int = 0
 
     def __post_init__(self) -> None:
@@ -198,8 +248,10 @@ class RunConfig:
         require_from_to("run.log_every_steps", self.log_every_steps, 1, MANY)
         devices = ("auto", "cpu", "cuda")
         require(self.device in devices, "run.device", self.device, f"use one of {', '.join(devices)}")
-        kinds = ("auto", "bf16", "fp32")
+        kinds = ("auto", "bf16", "fp32", "float8")
         require(self.precision in kinds, "run.precision", self.precision, f"use one of {', '.join(kinds)}")
+        what = ("auto", "none", "blocks")
+        require(self.compile in what, "run.compile", self.compile, f"use one of {', '.join(what)}")
         require_from_to("run.num_threads", self.num_threads, 0, 4096, zero="all cores")
 
 
@@ -295,6 +347,7 @@ class Recipe:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
 
     def __post_init__(self) -> None:
         _check_masks(self.objectives, self.data)

@@ -79,6 +79,7 @@ def test_a_stage_inside_the_window_in_progress_is_refused(opened):
         ({"row_in_window": 10**6}, r"at row 1000000 of a window of \d+, which now has \d+"),
         ({"window_rows": 51}, r"at row 50 of a window of 51, which now has \d+"),
         ({"fingerprint": "other:0"}, "is of corpus other"),
+        ({"fingerprint": 7}, "not the fields of LoaderState.to_json"),
     ],
 )
 def test_a_damaged_state_is_refused_and_says_what_is_wrong(changes, words, opened):

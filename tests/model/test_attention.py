@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spanmix.model import attention
 from spanmix.model.attention import (
     attend,
     attend_by_blocks_of_the_mask,
@@ -46,7 +47,7 @@ def layouts(draw):
     rows, ends = [], []
     for _ in range(draw(st.integers(1, 3))):
         row, row_ends, segment = [], [], 1
-        kind = draw(st.sampled_from(["few", "few", "many", "single tokens"]))
+        kind = draw(st.sampled_from(["few", "few", "few", "many", "single tokens"]))
         least, most = {"few": (num_tokens // 2 + 1, num_tokens), "many": (1, 24), "single tokens": (1, 1)}[
             kind
         ]
@@ -97,7 +98,7 @@ def test_the_kernel_follows_the_processor_and_the_precision():
 def test_kernel_agrees_with_the_reference(kernel, dtype, tolerance):
     met = Counter()
 
-    @settings(max_examples=90)
+    @settings(max_examples=120)
     @given(layouts())
     def check(layout):
         segment_ids_BT, prefix_ends_BT, seed = layout
@@ -129,7 +130,24 @@ def test_kernel_agrees_with_the_reference(kernel, dtype, tolerance):
         )
 
     check()
-    assert len(met) == 5 and min(met.values()) >= 10, met
+    assert len(met) == 5 and min(met.values()) >= 5, met
+
+
+def test_probabilities_that_are_computed_anew_give_the_same_bits(monkeypatch):
+    """A limit in the middle, so that tiles of both kinds meet in one row."""
+    segment_ids_BT = torch.ones(2, 700, dtype=torch.int32)
+    segment_ids_BT[1, 333:] = 2
+    mask = AttentionMask.from_segments(segment_ids_BT)
+    q, k, v, upstream = torch.randn(4, 2, NUM_HEADS, 700, CHANNELS).to(torch.bfloat16)
+    found = []
+    for kept_keys in (1024, 256, 0):
+        monkeypatch.setattr(attention, "KEPT_KEYS", kept_keys)
+        inputs = [x.clone().requires_grad_() for x in (q, k, v)]
+        out = attend_in_cache_blocks(*inputs, mask)
+        out.backward(upstream)
+        found.append((out.detach(), *(x.grad for x in inputs)))
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
 def test_cached_attention_agrees_with_the_reference():

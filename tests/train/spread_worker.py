@@ -1,6 +1,6 @@
 """Train a few steps in one process of several, under torchrun, and print what came out; no test itself.
 
-torchrun --nproc-per-node 2 spread_worker.py CORPUS SHARD TENSOR CHECKPOINTING MICRO_ROWS
+torchrun --nproc-per-node 2 spread_worker.py CORPUS TRAINED SHARD TENSOR CHECKPOINTING MICRO_ROWS [COMPILER]
 """
 
 import json
@@ -10,10 +10,11 @@ import sys
 import torch
 from torch.distributed.tensor import DTensor
 
-from spanmix.config import OptimizerConfig, ParallelConfig
+from spanmix.config import LoraConfig, OptimizerConfig, ParallelConfig
 from spanmix.data.build import open_loader
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
+from spanmix.train.lora import add_adapters
 from spanmix.train.optimizer import build_adamw
 from spanmix.train.parallel import Layout, Ranks, joined, spread, world_size
 from spanmix.train.step import TrainStep
@@ -23,22 +24,30 @@ OVERRIDES = ("objectives.1.max_spans=4", "data.row_tokens=64", "data.window_docu
 STEPS = 20
 
 
-def main(corpus: str, shard: str, tensor: str, checkpointing: str, micro_rows: str) -> None:
+def main(
+    corpus: str,
+    trained: str,
+    shard: str,
+    tensor: str,
+    checkpointing: str,
+    micro_rows: str,
+    compiler: str | None = None,
+) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     config = ParallelConfig(int(micro_rows), int(shard), int(tensor), checkpointing)
     with joined(Layout.of(config, world_size(), ARCHITECTURE, 8), "cpu") as ranks:
-        measure(corpus, config, ranks)
+        measure(corpus, trained, config, ranks, compiler)
 
 
-def measure(corpus: str, config: ParallelConfig, ranks: Ranks) -> None:
+def measure(corpus: str, trained: str, config: ParallelConfig, ranks: Ranks, compiler: str | None) -> None:
     loader = open_loader("demo", [f"corpus.path={corpus}", *OVERRIDES])
     gradients: dict[str, list[float]] = {}
-    model, step = build(config, ranks, torch.float32)
+    model, step = build(trained, config, ranks, torch.float32, compiler)
     step.optimizer.zero_grad = lambda: gradients.update(flat(model))  # type: ignore
     step(next(loader.batches(loader.start(), 8))[0], 1e-2)
 
-    _, step = build(config, ranks, torch.float64)
+    _, step = build(trained, config, ranks, torch.float64, compiler)
     batches = loader.batches(loader.start(), 8)
     found = [step(next(batches)[0], 1e-2) for _ in range(STEPS)]
     losses = [[losses.mean, losses.grad_norm] for losses in found]
@@ -46,9 +55,18 @@ def measure(corpus: str, config: ParallelConfig, ranks: Ranks) -> None:
         print(json.dumps({"losses": losses, "gradients": gradients}))
 
 
-def build(config: ParallelConfig, ranks: Ranks, dtype: torch.dtype) -> tuple[Decoder, TrainStep]:
-    model = Decoder(ARCHITECTURE, seed=1).to(dtype)
-    spread(model, ranks, config.checkpointing)
+def build(
+    trained: str, config: ParallelConfig, ranks: Ranks, dtype: torch.dtype, compiler: str | None
+) -> tuple[Decoder, TrainStep]:
+    model = Decoder(ARCHITECTURE, seed=1)
+    if trained == "lora":
+        add_adapters(model, LoraConfig(rank=3, alpha=6), seed=1)
+        with torch.no_grad():  # B is 0 at first, and then A has no gradient
+            for name, parameter in model.named_parameters():
+                if ".lora_B." in name:
+                    parameter.normal_(0, 0.1, generator=torch.Generator().manual_seed(parameter.numel()))
+    model = model.to(dtype)
+    spread(model, ranks, config.checkpointing, compile_with=compiler)
     settings = OptimizerConfig(1e-2, z_loss=1e-4)
     optimizer = build_adamw(model, settings)
     return model, TrainStep(model, optimizer, dtype, config.micro_batch_rows, settings, ranks)
@@ -59,6 +77,9 @@ def flat(model: Decoder) -> dict[str, list[float]]:
     whole = {}
     for name, parameter in model.named_parameters():
         gradient = parameter.grad
+        if not parameter.requires_grad:
+            assert gradient is None, name
+            continue
         assert gradient is not None, name
         full = gradient.full_tensor() if isinstance(gradient, DTensor) else gradient
         whole[name.replace("_checkpoint_wrapped_module.", "")] = full.flatten().tolist()

@@ -163,8 +163,8 @@ def test_the_limit_counts_what_was_skipped_before_a_resume(recipe, tmp_path, poi
 
 def test_no_gradient_of_a_bad_batch_is_left(recipe, poison):
     from spanmix.model.decoder import Decoder
+    from spanmix.train.base import build_architecture
     from spanmix.train.optimizer import build_adamw
-    from spanmix.train.run import build_architecture
     from spanmix.train.step import NotFiniteError, TrainStep
 
     corpus = Corpus.open(recipe.corpus.path)

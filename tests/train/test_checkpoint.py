@@ -11,7 +11,7 @@ from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from spanmix.data.loader import LoaderState
 from spanmix.data.sources import SourcePosition
 from spanmix.errors import InputError, SpanmixError
-from spanmix.train.checkpoint import Checkpoints
+from spanmix.train.checkpoint import Checkpoints, training_state
 from spanmix.train.checksums import write_checksums
 from spanmix.train.meter import Unreported
 from spanmix.train.progress import Progress
@@ -40,7 +40,7 @@ def checkpoints(tmp_path, parts):
     """The checkpoints of steps 3 and 6."""
     checkpoints = Checkpoints(tmp_path / "checkpoints", keep=2)
     for step in (3, 6):
-        checkpoints.save(progress(step), *parts)
+        checkpoints.save(progress(step), training_state(*parts))
     return checkpoints
 
 
@@ -103,8 +103,9 @@ def test_what_came_later_to_the_state_has_a_default(checkpoints, parts):
         ({"step": "6"}, "step '6'"),
         ({"step": -1}, "step -1"),
         ({"tokens": None}, "tokens None"),
-        ({"loader": []}, r"loader \[\]"),
-        ({"loader": {"fingerprint": "f"}}, "no loader.next_row"),
+        ({"loader": []}, "a loader that cannot be used: the saved data state holds list"),
+        ({"loader": {"fingerprint": "f"}}, "a loader .*the saved data state holds fingerprint"),
+        ({"loader": progress(6).loader.to_json() | {"window": -1}}, "a loader .*whole and not negative"),
         ({"skipped": -1}, "skipped -1"),
         ({"trend": {"steps": 1, "mean": 0.5, "variance": -1.0}}, r"trend.variance -1\.0"),
         ({"unreported": {"sums": [[0, 1, 2.0]]}}, "no unreported.sums.0.3"),
@@ -134,7 +135,7 @@ def test_a_full_disk_is_one_paragraph_and_the_older_checkpoints_stay(checkpoints
     with pytest.raises(
         SpanmixError, match=r"step-9 could not be written: No space .*\([\d,]+ bytes are free"
     ) as error:
-        checkpoints.save(progress(9), *parts)
+        checkpoints.save(progress(9), training_state(*parts))
     assert error.value.exit_code == 1
     assert names(checkpoints.folder) == ["step-3", "step-6"]
     assert checkpoints.load(checkpoints.newest(), *parts) == progress(6)
@@ -143,7 +144,7 @@ def test_a_full_disk_is_one_paragraph_and_the_older_checkpoints_stay(checkpoints
 def test_the_newest_and_every_nth_stay(tmp_path, parts):
     checkpoints = Checkpoints(tmp_path, keep=2, keep_every_steps=4)
     for step in range(1, 12):
-        checkpoints.save(progress(step), *parts)
+        checkpoints.save(progress(step), training_state(*parts))
     assert set(names(tmp_path)) == {"step-4", "step-8", "step-10", "step-11"}
 
 
@@ -153,7 +154,7 @@ def test_an_interruption_stays_one(checkpoints, parts, monkeypatch):
 
     monkeypatch.setattr(FileSystemWriter, "write_data", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        checkpoints.save(progress(9), *parts)
+        checkpoints.save(progress(9), training_state(*parts))
     assert names(checkpoints.folder) == ["step-3", "step-6"]
 
 

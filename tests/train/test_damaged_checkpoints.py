@@ -47,6 +47,7 @@ def saved(tmp_path_factory):
     import torch
 
     from spanmix.data.loader import LoaderState
+    from spanmix.train.checkpoint import training_state
     from spanmix.train.progress import Progress
 
     folder = tmp_path_factory.mktemp("saved")
@@ -56,7 +57,7 @@ def saved(tmp_path_factory):
     optimizer.step()
     for step in (3, 6, 9):
         progress = Progress(step, step, LoaderState("f" * 64, step, 0, 0, 0, ()))
-        Checkpoints(folder, keep=3).save(progress, model, optimizer)
+        Checkpoints(folder, keep=3).save(progress, training_state(model, optimizer))
     return folder
 
 

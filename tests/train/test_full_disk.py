@@ -47,10 +47,10 @@ def test_the_last_good_one_stays_and_the_message_names_file_and_room(recipe, tmp
     out = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
 
-        def second(self, progress, *parts):
+        def second(self, progress, state):
             if progress.step == 6:
                 POINTS[point](patch)
-            return save(self, progress, *parts)
+            return save(self, progress, state)
 
         patch.setattr(Checkpoints, "save", second)
         with pytest.raises(SpanmixError) as error:

@@ -27,8 +27,8 @@ def plain(hidden, weight, bias, targets, weights, z_loss=0.0):
 @pytest.mark.parametrize("z_loss", [0.0, 1e-4, 0.3])
 @pytest.mark.parametrize(("num", "vocab"), [(1, 7), (40, 512), (333, 1000)])
 def test_value_and_gradients_in_fp32(num, vocab, z_loss, monkeypatch):
-    monkeypatch.setattr(loss_module, "_CHUNK_BYTES", 64 * vocab * 4)  # several chunks, the last one short
-    monkeypatch.setattr(loss_module, "_SOFTMAX_BYTES", 16 * vocab * 4)
+    monkeypatch.setattr(loss_module, "CHUNK_BYTES", 64 * vocab * 4)  # several chunks, the last one short
+    monkeypatch.setattr(loss_module, "SOFTMAX_BYTES", 16 * vocab * 4)
     ours, theirs = inputs(num, 24, vocab, torch.float32), inputs(num, 24, vocab, torch.float32)
     total, losses = head_losses(*ours, z_loss)
     expected_total, expected = plain(*theirs, z_loss)

@@ -16,7 +16,7 @@ from spanmix.train.parallel import Layout
 
 WORKER = Path(__file__).with_name("spread_worker.py")
 SPREADS = {
-    # processes, shard_size, tensor_size, checkpointing, micro_batch_rows
+    # processes, shard_size, tensor_size, checkpointing, micro_batch_rows, and what compiles the blocks
     "micro-batches": (1, 1, 1, "none", 3),
     "selective": (1, 1, 1, "selective", 0),
     "full": (1, 1, 1, "full", 0),
@@ -25,7 +25,15 @@ SPREADS = {
     "TP x2": (2, 1, 2, "none", 0),
     "HSDP 2 x 2, full": (4, 2, 1, "full", 1),
     "FSDP x2, TP x2, selective": (4, 2, 2, "selective", 0),
+    "FSDP x2, full, compiled": (2, 0, 1, "full", 2, "aot_eager"),
 }
+
+
+GRADIENTS = {"all": 21, "lora": 16}
+"""How many there are when all weights are trained, and with LoRA."""
+CASES = [("all", name) for name in SPREADS] + [
+    ("lora", name) for name in ("full", "DDP x2", "FSDP x2", "TP x2")
+]
 
 
 def torchrun(processes, *arguments, **environment):
@@ -39,26 +47,28 @@ def torchrun(processes, *arguments, **environment):
     )
 
 
-def work(corpus, processes, *layout):
-    finished = torchrun(processes, WORKER, corpus, *layout)
+def work(corpus, trained, processes, *layout):
+    finished = torchrun(processes, WORKER, corpus, trained, *layout)
     assert finished.returncode == 0, finished.stderr[-3000:]
     return json.loads(finished.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
 def alone(corpus_folder):
-    return work(corpus_folder, 1, 1, 1, "none", 0)
+    return {trained: work(corpus_folder, trained, 1, 1, 1, "none", 0) for trained in GRADIENTS}
 
 
-@pytest.mark.parametrize("name", SPREADS)
-def test_losses_and_gradients_do_not_depend_on_the_spread(name, alone, corpus_folder):
+@pytest.mark.parametrize(("trained", "name"), CASES)
+def test_losses_and_gradients_do_not_depend_on_the_spread(trained, name, alone, corpus_folder):
     """Twenty steps in float64 to a relative 1e-9; the first gradients in float32 to a relative 1e-5."""
-    result = work(corpus_folder, *SPREADS[name])
+    alone = alone[trained]
+    result = work(corpus_folder, trained, *SPREADS[name])
     expected, found = np.array(alone["losses"]), np.array(result["losses"])
-    assert expected.shape == (20, 2) and expected[-1, 0] < 0.9 * expected[0, 0]
-    assert np.abs(found / expected - 1).max() < 1e-9
+    assert expected.shape == (20, 2) and expected[-1, 0] < 0.95 * expected[0, 0]
+    # What is compiled rounds differently in the rotation, which is in float32 always.
+    assert np.abs(found / expected - 1).max() < (1e-6 if "compiled" in name else 1e-9)
     gradients = result["gradients"]
-    assert gradients.keys() == alone["gradients"].keys() and len(gradients) == 21
+    assert gradients.keys() == alone["gradients"].keys() and len(gradients) == GRADIENTS[trained]
     for key, values in alone["gradients"].items():
         a, b = np.array(values), np.array(gradients[key])
         assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(a), key

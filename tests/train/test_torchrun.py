@@ -10,6 +10,7 @@ import time
 import pytest
 
 from spanmix.recipes import to_yaml
+from spanmix.train.export import export_model
 from spanmix.train.metrics import read_metrics
 
 STEPS = 12
@@ -69,7 +70,11 @@ def test_a_run_that_changes_its_mesh_follows_the_same_curve(recipe_file, tmp_pat
     found = losses(tmp_path / "changing")
     assert sorted(found) == sorted(expected)
     assert max(abs(found[step] / expected[step] - 1) for step in expected) < 1e-4
-    assert (tmp_path / "changing" / "model" / "model.safetensors").is_file()
+    assert export_model(tmp_path / "changing", tmp_path / "exported") == STEPS  # what two wrote, on one
+    weights = [
+        folder / "model.safetensors" for folder in (tmp_path / "exported", tmp_path / "changing" / "model")
+    ]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
 def workers(parent):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spanmix.errors import SpanmixError
-from spanmix.train import lines, run
+from spanmix.train import lines, run, watch
 from spanmix.train.events import read_events
 from spanmix.train.metrics import Metric, read_metrics
 from spanmix.train.run import train
@@ -57,7 +57,7 @@ class Full(TensorBoard):
 
 
 def test_a_full_disk_under_tensorboard_is_one_warning(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "TensorBoard", Full)
+    monkeypatch.setattr(watch, "TensorBoard", Full)
     short = replace(recipe, run=replace(recipe.run, num_steps=4))
     warned = []
     assert train(short, tmp_path / "run", warn=warned.append).is_dir()

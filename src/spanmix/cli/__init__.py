@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return BROKEN_PIPE  # the reader (`head`, a closed pager) has had enough
     except SpanmixError as error:
-        return _fail(str(error), error.exit_code, debug)
+        text = ". ".join([str(error), *getattr(error, "__notes__", ())])
+        return _fail(text, error.exit_code, debug)
     except OSError as error:
         about = f"{error.filename}: " if error.filename is not None else ""
         return _fail(f"{about}{error.strerror or error}", FAILED, debug)

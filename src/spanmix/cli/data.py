@@ -125,8 +125,9 @@ def _open(args: argparse.Namespace, progress: Progress) -> _Opened:
 def _saved(run: Path) -> LoaderState | None:
     """Return where a run's newest checkpoint goes on, if it has one."""
     from spanmix.train.checkpoint import Checkpoints
+    from spanmix.train.run_folder import checkpoints_folder
 
-    checkpoints = Checkpoints(run / "checkpoints", keep=1)
+    checkpoints = Checkpoints(checkpoints_folder(run), keep=1)
     newest = checkpoints.newest()
     return None if newest is None else checkpoints.progress(newest).loader
 

@@ -45,6 +45,11 @@ def warn(text: str) -> None:
     print(f"spanmix: warning: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
+def tell(text: str) -> None:
+    """Print news as one paragraph on stderr, like `warn`."""
+    print(f"spanmix: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+
 def drop_unwritten() -> None:
     """Throw away what a broken stream has not taken; Python would try again at its end, and complain."""
     for stream in (sys.stdout, sys.stderr):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_verb
 from spanmix.cli.signals import stop_signals
-from spanmix.cli.terminal import Progress, warn
+from spanmix.cli.terminal import Progress, tell, warn
 from spanmix.files import out_folder
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
 
     with Progress() as progress:
         report = TrainingReport(progress)
-        model = train(recipe, args.out, make_hooks, report, progress, stop_signals(), warn)
+        model = train(recipe, args.out, make_hooks, report, progress, stop_signals(), warn, tell)
     print(f"trained {recipe.run.num_steps:,} steps; the model is {model}")
 
 

@@ -63,10 +63,11 @@ class LoaderState:
     def from_json(cls, value: Any) -> LoaderState:
         """Read what `to_json` returned; raises `InputError` naming what is wrong with anything else."""
         names = ("next_row", "window", "row_in_window", "stage", "window_rows")
-        if not isinstance(value, dict) or not {"fingerprint", "positions", *names} <= value.keys():
+        needed = {"fingerprint", "positions", *names[:3]}  # the others came later
+        if not isinstance(value, dict) or not needed <= value.keys() or type(value["fingerprint"]) is not str:
             held = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
             raise InputError(f"the saved data state holds {held}, not the fields of LoaderState.to_json")
-        numbers = [value[name] for name in names]
+        numbers = [value.get(name, 0) for name in names]
         positions = value["positions"]
         whole = isinstance(positions, list | tuple) and all(
             isinstance(place, list | tuple) and len(place) == 3 for place in positions
@@ -78,8 +79,7 @@ class LoaderState:
             )
         places = tuple(SourcePosition.from_json(place) for place in positions)
         next_row, window, row_in_window, stage, window_rows = numbers[:5]
-        fingerprint = str(value["fingerprint"])
-        return cls(fingerprint, next_row, window, row_in_window, stage, places, window_rows)
+        return cls(value["fingerprint"], next_row, window, row_in_window, stage, places, window_rows)
 
 
 class Loader:

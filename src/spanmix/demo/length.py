@@ -14,9 +14,9 @@ from spanmix.files import read_json, write_json
 from spanmix.model.decoder import Decoder
 from spanmix.text.corpus import Corpus
 from spanmix.train import machine
+from spanmix.train.base import build_architecture
 from spanmix.train.metrics import read_metrics
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.run import build_architecture
 from spanmix.train.step import TrainStep
 
 Progress = Callable[[str, int, int], None]

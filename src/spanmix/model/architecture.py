@@ -58,18 +58,20 @@ class Architecture:
         """Weights that are multiplied with every token: the blocks' matrices and the head."""
         return self.num_layers * 12 * self.dim**2 + self.vocab_size * self.dim
 
-    def training_flops(self, num_tokens: int, num_attended_pairs: int) -> int:
+    def training_flops(self, num_tokens: int, num_attended_pairs: int, frozen: bool = False) -> int:
         """Floating-point operations of forward and backward.
 
         Args:
             num_tokens: positions that go through the decoder.
             num_attended_pairs: (query, key) pairs inside segments, the causal half only.
+            frozen: whether the matmul weights are not trained, as with LoRA; its additions are not counted.
 
-        Six per token and matmul weight; twelve per pair, layer and channel (scores and values, each
-        a multiply-add, forward once and backward twice). Recomputation is not counted.
+        Six per token and matmul weight, four if it is frozen; twelve per pair, layer and channel (scores
+        and values, each a multiply-add, forward once and backward twice). Recomputation is not counted.
         """
         attention = 12 * self.num_layers * self.dim * num_attended_pairs
-        return 6 * self.num_matmul_weights * num_tokens + attention
+        each = 4 if frozen else 6
+        return each * self.num_matmul_weights * num_tokens + attention
 
 
 _CODEGEN2_VOCAB = 51200

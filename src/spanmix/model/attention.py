@@ -17,18 +17,27 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention
 
-from spanmix.model.masks import AttentionMask
+from spanmix.model.masks import AttentionMask, Tile
 
 Kernel = Callable[[Tensor, Tensor, Tensor, AttentionMask], Tensor]
 """Takes queries, keys and values [B, H, T, C] and a mask."""
 
-_QUERY_BLOCK = 256
-_KEY_STEP = 128
+KEPT_KEYS = 1024
+"""A tile of `BlockedAttention` that has no more keys keeps its probabilities for the backward pass."""
 
 
 def attend(q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, mask: AttentionMask) -> Tensor:
     """Attend within a packed batch; every argument and the result are [B, H, T, C]."""
     return kernel_for(q_BHTC.device.type, q_BHTC.dtype)(q_BHTC, k_BHTC, v_BHTC, mask)
+
+
+def prepare(mask: AttentionMask, device_type: str, dtype: torch.dtype) -> None:
+    """Let a mask make the form of itself that the kernel takes, outside of what may be compiled."""
+    kernel = kernel_for(device_type, dtype)
+    if kernel is attend_by_blocks_of_the_mask:
+        mask.block_mask  # noqa: B018 - the mask keeps it
+    elif kernel is attend_densely:
+        mask.allowed_BTS  # noqa: B018
 
 
 def kernel_for(device_type: str, dtype: torch.dtype) -> Kernel:
@@ -53,7 +62,9 @@ def attend_by_blocks_of_the_mask(
     q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, mask: AttentionMask
 ) -> Tensor:
     """Attend with FlexAttention, compiled on a GPU; on a CPU it is slow and has no backward."""
-    kernel = _compiled_flex() if q_BHTC.is_cuda else flex_attention
+    # What is being compiled anyway compiles it, too.
+    alone = q_BHTC.is_cuda and not torch.compiler.is_compiling()
+    kernel = _compiled_flex() if alone else flex_attention
     result: Tensor = kernel(q_BHTC, k_BHTC, v_BHTC, block_mask=mask.block_mask)
     return result
 
@@ -71,67 +82,71 @@ def attend_cached(q_BHTC: Tensor, keys_BHSC: Tensor, values_BHSC: Tensor, positi
 
 
 class BlockedAttention(torch.autograd.Function):
-    """Attention row by row and block by block, so that the scores stay in the processor's cache.
+    """Attention tile by tile, so that the scores stay in the processor's cache.
 
-    Keys before the first one that a block's queries can see, and behind the last, are never touched.
-    Block edges are multiples of a fixed step, so the matrix products come in few shapes and
-    the library's kernels are built once. The scores are recomputed in the backward pass (Dao et al.,
+    Keys that no query of a tile can see are never touched, and the mask is applied only where some can and
+    some cannot. The backward pass needs the probabilities again: those of tiles of up to `KEPT_KEYS` keys
+    are kept, which is linear in the length of a row, and others are computed anew (Dao et al.,
     FlashAttention, arXiv 2205.14135).
     """
 
     @staticmethod
     def forward(ctx: Any, q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor, mask: AttentionMask) -> Tensor:
-        """Return the attended values, [B, H, T, C]."""
-        additive_BTS = mask.additive_BTS
-        q_BHTC = q_BHTC * q_BHTC.shape[-1] ** -0.5
-        out_BHTC = torch.empty_like(q_BHTC)
-        for row, queries, keys in _blocks(mask):
-            probabilities = _probabilities(q_BHTC, k_BHTC, additive_BTS, row, queries, keys)
-            out_BHTC[row, :, queries] = torch.bmm(probabilities, v_BHTC[row, :, keys])
-        ctx.save_for_backward(q_BHTC, k_BHTC, v_BHTC, additive_BTS)
+        """Return the attended values, [B, H, T, C]; in memory T comes before H."""
+        num_rows, num_heads, num_tokens, head_dim = q_BHTC.shape
+        q_BHTC = (q_BHTC * head_dim**-0.5).contiguous()
+        k_BHTC, v_BHTC = k_BHTC.contiguous(), v_BHTC.contiguous()
+        out_BTHC = q_BHTC.new_empty(num_rows, num_tokens, num_heads, head_dim)
+        kept = []
+        for tile in mask.tiles:
+            q_HTC, k_HSC, v_HSC = _of_tile(tile, q_BHTC, k_BHTC, v_BHTC)
+            probabilities = _probabilities(q_HTC, k_HSC, mask, tile)
+            out_BTHC[tile.row, tile.queries] = torch.bmm(probabilities, v_HSC).transpose(0, 1)
+            if _is_kept(tile):
+                kept.append(probabilities)
+        ctx.save_for_backward(q_BHTC, k_BHTC, v_BHTC, *kept)
         ctx.mask = mask
-        return out_BHTC
+        return out_BTHC.transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of queries, keys and values."""
+        q_BHTC, k_BHTC, v_BHTC, *kept = ctx.saved_tensors
         grad_BHTC = grads[0]
-        q_BHTC, k_BHTC, v_BHTC, additive_BTS = ctx.saved_tensors
-        grad_q, grad_k, grad_v = (
-            torch.empty_like(q_BHTC),
-            torch.zeros_like(k_BHTC),
-            torch.zeros_like(v_BHTC),
-        )
-        for row, queries, keys in _blocks(ctx.mask):
-            probabilities = _probabilities(q_BHTC, k_BHTC, additive_BTS, row, queries, keys)
-            grad = grad_BHTC[row, :, queries]
-            grad_probabilities = torch.bmm(grad, v_BHTC[row, :, keys].transpose(1, 2))
+        grad_q = torch.empty_like(q_BHTC)
+        grad_k, grad_v = torch.zeros_like(k_BHTC), torch.zeros_like(v_BHTC)
+        remaining = iter(kept)
+        for tile in ctx.mask.tiles:
+            q_HTC, k_HSC, v_HSC = _of_tile(tile, q_BHTC, k_BHTC, v_BHTC)
+            again = not _is_kept(tile)
+            probabilities = _probabilities(q_HTC, k_HSC, ctx.mask, tile) if again else next(remaining)
+            grad_HTC = grad_BHTC[tile.row, :, tile.queries].contiguous()
+            grad_probabilities = torch.bmm(grad_HTC, v_HSC.transpose(1, 2))
             grad_scores = torch._softmax_backward_data(
                 grad_probabilities, probabilities, -1, probabilities.dtype
             )
-            grad_q[row, :, queries] = torch.bmm(grad_scores, k_BHTC[row, :, keys])
-            grad_k[row, :, keys] += torch.bmm(grad_scores.transpose(1, 2), q_BHTC[row, :, queries])
-            grad_v[row, :, keys] += torch.bmm(probabilities.transpose(1, 2), grad)
+            grad_q[tile.row, :, tile.queries] = torch.bmm(grad_scores, k_HSC)
+            grad_k[tile.row, :, tile.keys].baddbmm_(grad_scores.transpose(1, 2), q_HTC)
+            grad_v[tile.row, :, tile.keys].baddbmm_(probabilities.transpose(1, 2), grad_HTC)
         return grad_q.mul_(q_BHTC.shape[-1] ** -0.5), grad_k, grad_v, None
 
 
-def _probabilities(
-    q_BHTC: Tensor, k_BHTC: Tensor, additive_BTS: Tensor, row: int, queries: slice, keys: slice
-) -> Tensor:
-    scores_HTS = torch.bmm(q_BHTC[row, :, queries], k_BHTC[row, :, keys].transpose(1, 2))
-    scores_HTS += additive_BTS[row, queries, keys]
+def _is_kept(tile: Tile) -> bool:
+    return tile.num_keys <= KEPT_KEYS
+
+
+def _of_tile(tile: Tile, q_BHTC: Tensor, k_BHTC: Tensor, v_BHTC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a tile's queries, keys and values, contiguous, as products would copy them slowly."""
+    return (
+        q_BHTC[tile.row, :, tile.queries].contiguous(),
+        k_BHTC[tile.row, :, tile.keys].contiguous(),
+        v_BHTC[tile.row, :, tile.keys].contiguous(),
+    )
+
+
+def _probabilities(q_HTC: Tensor, k_HSC: Tensor, mask: AttentionMask, tile: Tile) -> Tensor:
+    scores_HTS = torch.bmm(q_HTC, k_HSC.transpose(1, 2))
+    additive_TS = mask.additive_BTS[tile.row, tile.queries, tile.keys]
+    for part in tile.masked:
+        scores_HTS[..., part] += additive_TS[:, part]
     return torch.softmax(scores_HTS, dim=-1)
-
-
-def _blocks(mask: AttentionMask) -> list[tuple[int, slice, slice]]:
-    """List (row, queries, keys) blocks that together cover every allowed pair."""
-    blocks = []
-    for row, visible in enumerate(mask.visible):
-        for start in range(0, len(visible), _QUERY_BLOCK):
-            stop = min(start + _QUERY_BLOCK, len(visible))
-            first = min(first for first, _ in visible[start:stop]) // _KEY_STEP * _KEY_STEP
-            last = max(behind for _, behind in visible[start:stop])
-            # The end of a block of queries is a multiple of the step, or the end of the row; so is this.
-            last = min(-(-last // _KEY_STEP) * _KEY_STEP, len(visible))
-            blocks.append((row, slice(start, stop), slice(first, last)))
-    return blocks

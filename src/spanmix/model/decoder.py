@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from spanmix import seeding
 from spanmix.model.architecture import Architecture
-from spanmix.model.attention import attend, attend_cached
+from spanmix.model.attention import attend, attend_cached, prepare
 from spanmix.model.masks import AttentionMask
 from spanmix.model.rotary import rotary_table, rotate
 
@@ -56,6 +56,20 @@ class Linear(nn.Linear):
         return F.linear(input, self.weight.to(input.dtype), bias)
 
 
+class LayerNorm(nn.LayerNorm):
+    """A layer norm whose result has the type of its input, and whose work is done in float32 at least."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalize the last axis."""
+        return super().forward(input) if input.device.type == "cpu" else self.widened(input)
+
+    def widened(self, input: Tensor) -> Tensor:
+        """Do what a CPU's kernel does where the kernel takes input and parameters of one type only."""
+        wide = torch.promote_types(input.dtype, torch.float32)
+        weight, bias = self.weight.to(wide), self.bias.to(wide)
+        return F.layer_norm(input.to(wide), self.normalized_shape, weight, bias, self.eps).to(input.dtype)
+
+
 def by_head(qkv_ED: Tensor, head_dim: int) -> Tensor:
     """Group rows [3, H, C], queries, keys and values one behind the other, by head: [H, 3, C].
 
@@ -90,7 +104,7 @@ class Attention(nn.Module):
     def forward(
         self,
         h_BTD: Tensor,
-        table_BTR: Tensor,
+        table_BTR2: Tensor,
         positions_BT: Tensor,
         mask: AttentionMask | None,
         cache: KVCache | None,
@@ -99,7 +113,7 @@ class Attention(nn.Module):
         num_rows, num_tokens, _ = h_BTD.shape
         # H are the heads that are here: all of them, or a tensor-parallel rank's.
         qkv_BTH3C = self.qkv_proj(h_BTD).view(num_rows, num_tokens, -1, 3, self.head_dim)
-        qk_BTH2C = rotate(qkv_BTH3C[..., :2, :], table_BTR[:, :, None])
+        qk_BTH2C = rotate(qkv_BTH3C[..., :2, :], table_BTR2[:, :, None])
         q_BHTC, k_BHTC = qk_BTH2C.permute(3, 0, 2, 1, 4).unbind()
         v_BHTC = qkv_BTH3C[..., 2, :].transpose(1, 2)
         if cache is not None:
@@ -131,21 +145,21 @@ class Block(nn.Module):
 
     def __init__(self, architecture: Architecture, layer: int) -> None:
         super().__init__()
-        self.ln_1 = nn.LayerNorm(architecture.dim, eps=architecture.layer_norm_epsilon)
+        self.ln_1 = LayerNorm(architecture.dim, eps=architecture.layer_norm_epsilon)
         self.attn = Attention(architecture, layer)
         self.mlp = MLP(architecture)
 
     def forward(
         self,
         x_BTD: Tensor,
-        table_BTR: Tensor,
+        table_BTR2: Tensor,
         positions_BT: Tensor,
         mask: AttentionMask | None,
         cache: KVCache | None,
     ) -> Tensor:
         """Return the residual stream after this block."""
         h_BTD = self.ln_1(x_BTD)
-        y_BTD: Tensor = self.attn(h_BTD, table_BTR, positions_BT, mask, cache) + self.mlp(h_BTD)
+        y_BTD: Tensor = self.attn(h_BTD, table_BTR2, positions_BT, mask, cache) + self.mlp(h_BTD)
         return x_BTD + y_BTD
 
 
@@ -162,7 +176,7 @@ class Decoder(nn.Module):
         self.architecture = architecture
         self.wte = nn.Embedding(architecture.vocab_size, architecture.dim)
         self.h = nn.ModuleList(Block(architecture, layer) for layer in range(architecture.num_layers))
-        self.ln_f = nn.LayerNorm(architecture.dim, eps=architecture.layer_norm_epsilon)
+        self.ln_f = LayerNorm(architecture.dim, eps=architecture.layer_norm_epsilon)
         self.head = Linear(architecture.dim, architecture.vocab_size)
         if seed is not None:
             self.initialize(seed)
@@ -204,9 +218,10 @@ class Decoder(nn.Module):
         x_BTD = self.wte(token_ids_BT)
         if dtype is not None:
             x_BTD = x_BTD.to(dtype)
-        num_positions = int(positions_BT.max()) + 1
-        table_BTR = rotary_table(self.architecture.rotary_dim, num_positions, x_BTD.device)[positions_BT]
+        table_BTR2 = rotary_table(self.architecture.rotary_dim, positions_BT)
+        if mask is not None:
+            prepare(mask, x_BTD.device.type, x_BTD.dtype)
         for block in self.h:
-            x_BTD = block(x_BTD, table_BTR, positions_BT, mask, cache)
+            x_BTD = block(x_BTD, table_BTR2, positions_BT, mask, cache)
         hidden_BTD: Tensor = self.ln_f(x_BTD)
         return hidden_BTD

@@ -124,13 +124,16 @@ def resolve_model(name: str | Path) -> Path:
     if (path / "model" / "config.json").is_file():
         return path / "model"
     if path.parent.name == "checkpoints" and path.name.startswith("step-"):
-        run = path.parent.parent
+        run, step = path.parent.parent, path.name.removeprefix("step-")
         raise InputError(
-            f"{path} is a training checkpoint; run `spanmix train` with --out {run} to its end, "
-            f"and then name the run or {run / 'model'}"
+            f"{path} is a training checkpoint; write its model with `spanmix export {run} --step {step} "
+            "--out FOLDER`, and name that folder"
         )
     if (path / "recipe.yaml").is_file():
-        raise InputError(f"{path} is a run with no model yet; it is written when the run's last step is done")
+        raise InputError(
+            f"{path} is a run with no model yet: that is written when the run's last step is done. `spanmix "
+            f"export {path} --out FOLDER` writes the one of its newest checkpoint"
+        )
     if path.exists():
         raise InputError(f"{path} is neither a model folder (with config.json) nor a run (with model/)")
     return _from_hub(str(name))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,8 +14,31 @@ from spanmix.data.visible import allowed
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
 
-Visible = list[list[list[int]]]
-"""For every row and query, the first key that it can see and the one behind the last."""
+TILE_QUERIES = 128
+"""Queries of a `Tile`, and what the edges of its keys are rounded to."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A block of queries of one row and the keys that any of them can see.
+
+    Args:
+        row: of the batch.
+        queries: where the queries lie.
+        keys: where the keys lie; keys that only some of the queries see are among them.
+        masked: where the mask has to be applied, counted from the first of `keys`; the others are for all.
+    """
+
+    row: int
+    queries: slice
+    keys: slice
+    masked: tuple[slice, ...]
+
+    @property
+    def num_keys(self) -> int:
+        """How many keys there are."""
+        stop: int = self.keys.stop
+        return stop - int(self.keys.start)
 
 
 @dataclass(frozen=True)
@@ -37,8 +60,6 @@ class AttentionMask:
         >>> mask = AttentionMask.from_segments(torch.tensor([[1, 1, 2, 0]]))
         >>> mask.allowed_BTS[0].int().tolist()
         [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-        >>> mask.visible
-        [[[0, 1], [0, 2], [2, 3], [3, 4]]]
         >>> prefix = torch.tensor([[True, True, False, False]])
         >>> AttentionMask.from_segments(torch.tensor([[1, 1, 1, 0]]), prefix).allowed_BTS[0].int().tolist()
         [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
@@ -63,12 +84,17 @@ class AttentionMask:
         return visible_BTS
 
     @cached_property
-    def visible(self) -> Visible:
-        """Where each query's first key lies and where its last one ends; kernels skip the others."""
-        flags_BTS = self.allowed_BTS.to(torch.uint8)
-        first_BT = flags_BTS.argmax(dim=-1)
-        stop_BT = flags_BTS.shape[-1] - flags_BTS.flip(-1).argmax(dim=-1)
-        return torch.stack([first_BT, stop_BT], dim=-1).tolist()
+    def tiles(self) -> list[Tile]:
+        """Blocks that together cover every allowed pair; kernels skip what lies between them.
+
+        Their edges are multiples of a fixed step, so that matrix products come in few shapes and a library
+        builds its kernels once.
+        """
+        return [
+            tile
+            for row, allowed_TS in enumerate(self.allowed_BTS)
+            for tile in (_tile(allowed_TS, row, start) for start in range(0, len(allowed_TS), TILE_QUERIES))
+        ]
 
     @cached_property
     def additive_BTS(self) -> Tensor:
@@ -88,4 +114,27 @@ class AttentionMask:
             return visible
 
         rows, length = segments.shape
-        return create_block_mask(mask_mod, rows, None, length, length, device=segments.device)
+        create = _compiled(create_block_mask) if segments.is_cuda else create_block_mask
+        made: BlockMask = create(mask_mod, rows, None, length, length, device=segments.device)
+        return made
+
+
+@cache
+def _compiled(create: Any) -> Any:
+    """Compile the search for blocks, which else makes all of [B, T, T] on the way."""
+    return torch.compile(create, dynamic=False)
+
+
+def _tile(allowed_TS: Tensor, row: int, start: int) -> Tile:
+    num_tokens = len(allowed_TS)
+    queries = slice(start, min(start + TILE_QUERIES, num_tokens))
+    seen_S = allowed_TS[queries].any(dim=0).nonzero()[:, 0]
+    first = int(seen_S[0]) // TILE_QUERIES * TILE_QUERIES
+    last = min(-(-(int(seen_S[-1]) + 1) // TILE_QUERIES) * TILE_QUERIES, num_tokens)
+    seen_by_all = allowed_TS[queries, first:last].all(dim=0).int()
+    # The first run of keys that each query sees; the mask is applied before and behind it.
+    begin = int(seen_by_all.argmax())
+    behind = torch.cat((seen_by_all[begin:], seen_by_all.new_zeros(1))).argmin()
+    end = begin + int(behind)
+    parts = slice(0, begin), slice(end, last - first)
+    return Tile(row, queries, slice(first, last), tuple(part for part in parts if part.start < part.stop))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -56,6 +57,26 @@ def require_enough_bytes(path: Path, num_parameters: int) -> None:
             f"{path / 'config.json'} asks for {num_parameters:,} parameters, but the weights beside it are "
             f"{held:,} bytes; the two are not of one model, or the weights were cut short"
         )
+
+
+def weights_checksum(path: Path) -> str:
+    """Return SHA-256, in hex, of a folder's weights.
+
+    That is the checksum of the one file; of several it is that of what ``sha256sum`` prints for them.
+
+    Raises:
+        InputError: a file is missing or cannot be read.
+    """
+    digests = []
+    for file in _weight_files(path):
+        try:
+            with file.open("rb") as stream:
+                digests.append((hashlib.file_digest(stream, "sha256").hexdigest(), file.name))
+        except OSError as error:
+            raise InputError(f"{file} cannot be read: {error.strerror}") from None
+    if len(digests) == 1:
+        return digests[0][0]
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for digest, name in digests).encode()).hexdigest()
 
 
 def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:

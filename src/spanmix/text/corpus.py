@@ -131,18 +131,7 @@ class Corpus:
                 tokenizer than the one in it, or its ids are not those that `prepare` wrote.
         """
         path = Path(path)
-        if not path.is_dir():
-            raise InputError(
-                f"corpus {path} does not exist ({path.absolute()}); make it with `spanmix prepare`, or name "
-                "another as corpus.path"
-            )
-        report = CorpusReport.load(path)
-        tokenizer = Tokenizer.load(path / TOKENIZER_FOLDER)
-        if tokenizer.fingerprint != report.tokenizer:
-            raise InputError(
-                f"corpus {path} was made with another tokenizer: its files hold ids of "
-                f"{report.tokenizer[:12]}, {TOKENIZER_FOLDER}/ holds {tokenizer.fingerprint[:12]}. {MEND}"
-            )
+        report, tokenizer = read_tokenizer(path)
         corpus = cls(path, report, tokenizer)
         found = stores_fingerprint(path, list(report.sources), tokenizer, progress)
         if found != report.fingerprint:
@@ -192,6 +181,27 @@ class Corpus:
                 f"corpus {self.path} was made with another tokenizer ({self.tokenizer.fingerprint[:12]}) "
                 f"than tokenizer.path {folder} ({wanted[:12]}); prepare a corpus with that one"
             )
+
+
+def read_tokenizer(path: Path) -> tuple[CorpusReport, Tokenizer]:
+    """Read what ``corpus.json`` says, and the corpus's tokenizer; no ids are read.
+
+    Raises:
+        InputError: there is no corpus at `path`, or its tokenizer is another than the one it was made with.
+    """
+    if not path.is_dir():
+        raise InputError(
+            f"corpus {path} does not exist ({path.absolute()}); make it with `spanmix prepare`, or name "
+            "another as corpus.path"
+        )
+    report = CorpusReport.load(path)
+    tokenizer = Tokenizer.load(path / TOKENIZER_FOLDER)
+    if tokenizer.fingerprint != report.tokenizer:
+        raise InputError(
+            f"corpus {path} was made with another tokenizer: its files hold ids of "
+            f"{report.tokenizer[:12]}, {TOKENIZER_FOLDER}/ holds {tokenizer.fingerprint[:12]}. {MEND}"
+        )
+    return report, tokenizer
 
 
 class SourceWriter:

@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.distributed.checkpoint.state_dict_loader import load as load_tensors
 from torch.distributed.checkpoint.state_dict_saver import save as save_tensors
@@ -32,8 +34,11 @@ from spanmix.train.checksums import CHECKSUMS, read_checksums, verify, write_che
 from spanmix.train.parallel import Layout, Ranks
 from spanmix.train.progress import STATE, Progress, read_progress, write_progress
 
+State = dict[str, Any]
+"""What `training_state` returns."""
 # An optimizer's groups differ with the number of processes; its state is kept by the parameters' names.
 _BY_NAME = StateDictOptions(flatten_optimizer_state_dict=True)
+_WEIGHTS = "model."
 _INDEX = ".metadata"
 _DAMAGED = "damaged-"
 _LEFTOVERS = ".step-*.spanmix-partial"
@@ -63,6 +68,7 @@ class Checkpoints:
         keep: how many of the newest stay.
         keep_every_steps: those whose step is a multiple of it stay too; 0 keeps none.
         ranks: the processes of the run. All save and load together; the first one alone looks after folders.
+            With `Ranks.apart` they may save in a thread while another speaks to other processes too.
     """
 
     def __init__(
@@ -73,9 +79,13 @@ class Checkpoints:
         self.keep = keep
         self.keep_every_steps = keep_every_steps
 
+    def paths(self) -> list[Path]:
+        """Return all checkpoints, the newest last, unchecked."""
+        return sorted((path for path in self.folder.glob("step-*") if _step(path) >= 0), key=_step)
+
     def newest(self) -> Path | None:
         """Return the newest checkpoint, if there is one, unchecked."""
-        found = self._all()
+        found = self.paths()
         return found[-1] if found else None
 
     def newest_whole(self) -> Whole | None:
@@ -93,7 +103,7 @@ class Checkpoints:
         for leftover in self.folder.glob(_LEFTOVERS):
             shutil.rmtree(leftover)
         damaged: list[tuple[Path, str]] = []
-        for path in reversed(self._all()):
+        for path in reversed(self.paths()):
             try:
                 verify(path, _checksums(path))
             except (InputError, OSError) as error:
@@ -111,8 +121,12 @@ class Checkpoints:
             )
         return None
 
-    def save(self, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
+    def save(self, progress: Progress, state: State) -> Path:
         """Write a checkpoint, then delete the oldest beyond `keep`.
+
+        Args:
+            progress: how far the run is.
+            state: see `training_state`; it must not change meanwhile.
 
         Raises:
             SpanmixError: it could not be written, as when the disk is full; the older ones stay.
@@ -120,14 +134,14 @@ class Checkpoints:
         path = self.folder / f"step-{progress.step}"
         with ExitStack() as stack:
             aside = Path(self._ranks.from_first(lambda: str(stack.enter_context(whole_folder(path)))))
-            _write_tensors(aside, progress.step, model, optimizer, alone=self._ranks.mesh is None)
+            _write_tensors(aside, progress.step, state, self._ranks)
             self._ranks.from_first(lambda: _write_rest(aside, progress))
             self._ranks.from_first(lambda: stack.pop_all().close())
         self._ranks.from_first(self._delete_old)
         return path
 
     def _delete_old(self) -> None:
-        for old in self._all()[: -self.keep]:
+        for old in self.paths()[: -self.keep]:
             if not self.keep_every_steps or _step(old) % self.keep_every_steps:
                 _delete(old)
 
@@ -143,13 +157,9 @@ class Checkpoints:
             InputError: a file is missing, its checksum is not the one that was saved, or the tensors are
                 those of another model.
         """
-        verify(path, _checksums(path))
-        progress = read_progress(path)
+        progress = read_whole(path)
         read_tensors(path, model, optimizer, alone=self._ranks.mesh is None)
         return progress
-
-    def _all(self) -> list[Path]:
-        return sorted((path for path in self.folder.glob("step-*") if _step(path) >= 0), key=_step)
 
 
 def _step(path: Path) -> int:
@@ -187,16 +197,26 @@ def _checksums(path: Path) -> dict[str, str]:
     return listed
 
 
-def _write_tensors(
-    folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, alone: bool
-) -> None:
+def _write_tensors(folder: Path, step: int, state: State, ranks: Ranks) -> None:
     with _unwrapped(SpanmixError(f"the checkpoint of step {step} could not be written")):
-        save_tensors(_tensors(model, optimizer), checkpoint_id=folder, no_dist=alone)
+        alone = ranks.mesh is None
+        save_tensors(state, checkpoint_id=folder, no_dist=alone, process_group=ranks.group)
 
 
 def _write_rest(folder: Path, progress: Progress) -> None:
     write_progress(folder, progress)
     write_checksums(folder)
+
+
+def read_whole(path: Path) -> Progress:
+    """Check every file of a checkpoint, and return how far it was.
+
+    Raises:
+        InputError: a file is missing, or its checksum is not the one that was saved; or it is of another
+            format version.
+    """
+    verify(path, _checksums(path))
+    return read_progress(path)
 
 
 def read_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, alone: bool = True) -> None:
@@ -210,7 +230,7 @@ def read_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
     Raises:
         InputError: it is of another model.
     """
-    tensors = _tensors(model, optimizer)
+    tensors = training_state(model, optimizer)
     with _unwrapped(InputError(f"checkpoint {path} does not hold the tensors of this model")):
         load_tensors(tensors, checkpoint_id=path, no_dist=alone)
     set_state_dict(
@@ -222,7 +242,24 @@ def read_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
     )
 
 
-def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def read_model(path: Path) -> dict[str, Tensor]:
+    """Return the weights that a checkpoint that was checked holds, each whole, however they were spread.
+
+    They have the names of the decoder's own, additions of LoRA included. The optimizer's state is not read.
+    """
+    stored = FileSystemReader(path).read_metadata().state_dict_metadata
+    weights = {
+        name.removeprefix(_WEIGHTS): torch.empty(tensor.size, dtype=tensor.properties.dtype)
+        for name, tensor in stored.items()
+        if name.startswith(_WEIGHTS) and isinstance(tensor, TensorStorageMetadata)
+    }
+    with _unwrapped(InputError(f"checkpoint {path} cannot be read")):
+        load_tensors({"model": weights}, checkpoint_id=path, no_dist=True)
+    return weights
+
+
+def training_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    """Return what a checkpoint holds of model and optimizer: their own tensors, by name, not copied."""
     model_state, optimizer_state = get_state_dict(model, optimizer, options=_BY_NAME)
     return {"model": model_state, "optimizer": optimizer_state}
 
@@ -234,10 +271,10 @@ def _unwrapped(otherwise: SpanmixError) -> Iterator[None]:
     PyTorch raises a `CheckpointException`, which is no `Exception`, around what it was doing when, say,
     the disk was full.
     """
+    # It warns that one process is enough, which is what we want. `catch_warnings` is not for threads.
+    warnings.filterwarnings("ignore", message=r"torch\.distributed is disabled")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # says that one process is enough, which is what we want
-            yield
+        yield
     except CheckpointException as failed:
         error: BaseException | None = next(iter(failed.failures.values()))[0]
         while error is not None:

@@ -5,7 +5,9 @@
 ``skipped_batch``       loss or gradient was not finite; see `spanmix.train.bad_batches`
 ``loss_spike``          see `spanmix.train.spikes`
 ``source_ended``        a source reached its ``max_epochs``; see `spanmix.train.mixture_watch`
-``tracker_failed``      TensorBoard gets no more figures
+``tracker_failed``      TensorBoard, W&B or Trackio gets no more figures
+``profiled``            steps are profiled, and the files written; ``profile_failed``: they are not
+``memory_snapshot``     of a GPU, written; ``memory_snapshot_failed``: it is not
 ``stopped``             the run was asked to stop, and saved
 =====================  ======================================================================
 """
@@ -39,20 +41,33 @@ class EventLog:
         folder: the run's folder.
         step: the checkpoint's step.
         warn: is given the text of every event that is worth a warning.
+        tell: is given the text of every event that is good news.
 
     Raises:
         InputError: a line that was there before is damaged; a last line torn by a crash is not.
     """
 
-    def __init__(self, folder: Path, step: int, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        step: int,
+        warn: Callable[[str], None],
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self.path = folder / "events.jsonl"
         self._warn = warn
+        self._tell = tell
         lines.cut(self.path, Event, lambda event: event.step <= step or event.kind not in _REPEATED)
 
     def warn(self, step: int, kind: str, text: str) -> None:
         """Record an event, and warn of it; raises `SpanmixError` if it cannot be written."""
         self.record(step, kind, text)
         self._warn(text)
+
+    def tell(self, step: int, kind: str, text: str) -> None:
+        """Record an event, and tell of it; raises `SpanmixError` if it cannot be written."""
+        self.record(step, kind, text)
+        self._tell(text)
 
     def record(self, step: int, kind: str, text: str) -> None:
         """Record an event; raises `SpanmixError` if it cannot be written."""
@@ -67,6 +82,9 @@ class SilentEvents(EventLog):
         pass
 
     def warn(self, step: int, kind: str, text: str) -> None:
+        """Do nothing."""
+
+    def tell(self, step: int, kind: str, text: str) -> None:
         """Do nothing."""
 
     def record(self, step: int, kind: str, text: str) -> None:

@@ -11,13 +11,13 @@ from spanmix.config import Recipe
 from spanmix.data.loader import LoaderState
 from spanmix.model.decoder import Decoder
 from spanmix.train.bad_batches import BadBatches
-from spanmix.train.checkpoint import Checkpoints
 from spanmix.train.hooks import Hook
 from spanmix.train.meter import Meter
 from spanmix.train.metrics import Metric, MetricsLog
 from spanmix.train.mixture_watch import MixtureWatch
 from spanmix.train.optimizer import learning_rate
 from spanmix.train.progress import Progress
+from spanmix.train.saver import Saver
 from spanmix.train.spikes import SpikeWatch
 from spanmix.train.step import NotFiniteError, TrainStep
 from spanmix.types import Batch
@@ -39,7 +39,7 @@ class Parts:
     spikes: SpikeWatch
     mixture: MixtureWatch
     log: MetricsLog
-    checkpoints: Checkpoints
+    saver: Saver
     hooks: Sequence[Hook]
     report: Report
 
@@ -47,12 +47,13 @@ class Parts:
 def train_loop(recipe: Recipe, parts: Parts, progress: Progress, should_stop: Callable[[], bool]) -> Progress:
     """Train from `progress` to the recipe's last step, or to where it is asked to stop; return where that is.
 
-    The step at which it ends is always saved. Everything that is written down is written after the step's
-    update and before its checkpoint, so a run that goes on from a checkpoint repeats no line. Weights that
-    are not finite are neither measured nor saved. A batch that is skipped makes no step.
+    The step at which it ends is always saved, though that save may still be in flight. Everything that is
+    written down is written after the step's update and before its checkpoint, so a run that goes on from a
+    checkpoint repeats no line. Weights that are not finite are neither measured nor saved. A batch that is
+    skipped makes no step.
 
     Raises:
-        SpanmixError: the loss or a weight is not finite.
+        SpanmixError: the loss or a weight is not finite, or a checkpoint could not be written.
     """
     run = recipe.run
     step, tokens = progress.step, progress.tokens
@@ -89,5 +90,5 @@ def train_loop(recipe: Recipe, parts: Parts, progress: Progress, should_stop: Ca
         stopped = should_stop()
         if last or stopped or step % run.save_every_steps == 0:
             parts.train_step.require_finite_weights(step)
-            parts.checkpoints.save(progress, parts.model, parts.optimizer)
+            parts.saver.save(progress, parts.model, parts.optimizer)
     return progress

@@ -37,6 +37,7 @@ class Meter:
         architecture: for counting operations.
         peak_flops: measured speed of matrix products, in operations a second.
         unreported: where a checkpoint left it.
+        frozen: whether the matrices are not trained, but additions to them.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class Meter:
         architecture: Architecture,
         peak_flops: float,
         unreported: Unreported,
+        frozen: bool = False,
     ) -> None:
         self.objectives = objectives
         self.sources = sources
         self.architecture = architecture
         self.peak_flops = peak_flops
+        self.frozen = frozen
         self._begin(unreported)
 
     def _begin(self, unreported: Unreported) -> None:
@@ -76,7 +79,7 @@ class Meter:
         self._positions += batch.token_ids.size
         self._packed += sum(segment.length for segment in batch.segments)
         pairs = sum(segment.length * (segment.length + 1) // 2 for segment in batch.segments)
-        self._flops += self.architecture.training_flops(batch.token_ids.size, pairs)
+        self._flops += self.architecture.training_flops(batch.token_ids.size, pairs, self.frozen)
 
     def report(self, learning_rate: float) -> list[Metric]:
         """Return the figures since the last report, and start again."""

@@ -63,16 +63,19 @@ class MetricsLog:
     Args:
         folder: the run's folder.
         step: the checkpoint's step; lines after it are dropped, as they will be measured again.
-        trackers: are given the same figures, once they are written down.
 
     Raises:
         InputError: a line that was there before is damaged; a last line torn by a crash is not.
     """
 
-    def __init__(self, folder: Path, step: int, trackers: Sequence[Tracker] = ()) -> None:
+    def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "metrics.jsonl"
-        self._trackers = trackers
+        self._trackers: list[Tracker] = []
         lines.cut(self.path, _Line, lambda line: line.step <= step)
+
+    def show_in(self, tracker: Tracker) -> None:
+        """Give a tracker the same figures from now on, once they are written down."""
+        self._trackers.append(tracker)
 
     def write(self, metrics: Sequence[Metric], step: int, rows: int, tokens: int) -> None:
         """Append the figures of a step.
@@ -102,7 +105,7 @@ class SilentLog(MetricsLog):
     """Writes nothing: for the processes of a run but its first."""
 
     def __init__(self) -> None:
-        self._trackers = ()
+        self._trackers = []
 
     def write(self, metrics: Sequence[Metric], step: int, rows: int, tokens: int) -> None:
         """Do nothing."""

@@ -14,10 +14,11 @@ from spanmix.train.parallel import by_mesh
 def build_adamw(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
     """Build a fused AdamW (Loshchilov and Hutter, arXiv 1711.05101).
 
-    Weight decay acts on matrices only: biases and norms are left alone.
+    Weight decay acts on matrices only: biases and norms are left alone. What is frozen is left out.
     """
-    matrices = by_mesh(p for p in model.parameters() if p.ndim >= 2)
-    vectors = by_mesh(p for p in model.parameters() if p.ndim < 2)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = by_mesh(p for p in trained if p.ndim >= 2)
+    vectors = by_mesh(p for p in trained if p.ndim < 2)
     groups = [{"params": group, "weight_decay": config.weight_decay} for group in matrices]
     groups += [{"params": group, "weight_decay": 0.0} for group in vectors]
     return torch.optim.AdamW(

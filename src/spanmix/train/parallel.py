@@ -34,10 +34,13 @@ from spanmix.config import ParallelConfig
 from spanmix.errors import InputError
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
+from spanmix.train.compiled import compile_blocks
 from spanmix.train.recompute import recompute_blocks
 
 T = TypeVar("T")
-_BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
+_BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}  # on a GPU, numbers of the host are summed too
+_BY_OUTPUTS = ("attn.qkv_proj", "mlp.fc_in")
+_BY_INPUTS = ("attn.out_proj", "mlp.fc_out")
 
 
 @dataclass(frozen=True)
@@ -98,16 +101,30 @@ class Ranks:
     Args:
         layout: of the mesh.
         mesh: None in a run of one process.
+        group: what they speak through; None is the group of all that is there from the start.
     """
 
-    def __init__(self, layout: Layout, mesh: DeviceMesh | None = None) -> None:
+    def __init__(
+        self, layout: Layout, mesh: DeviceMesh | None = None, group: dist.ProcessGroup | None = None
+    ) -> None:
         self.layout = layout
         self.mesh = mesh
+        self.group = group
         self.rank = 0 if mesh is None else dist.get_rank()
         self.data_rank = 0
         if mesh is not None:
             replica, shard = mesh.get_local_rank("replicate"), mesh.get_local_rank("shard")
             self.data_rank = replica * layout.shard + shard
+
+    def apart(self) -> Ranks:
+        """Return the same processes with a new group, on the CPU, for another thread; to be asked in all.
+
+        A group pairs what its processes send in the order of their calls. The calls of two threads have no
+        order between them, so they would be paired otherwise in one process than in another.
+        """
+        if self.mesh is None:
+            return self
+        return Ranks(self.layout, self.mesh, cast(dist.ProcessGroup, dist.new_group(backend="gloo")))
 
     @property
     def is_first(self) -> bool:
@@ -120,9 +137,10 @@ class Ranks:
         return slice(self.data_rank * each, (self.data_rank + 1) * each)
 
     def sum_over_rows(self, values: Tensor) -> Tensor:
-        """Sum a tensor over the processes that share the rows, in place."""
+        """Sum a tensor over the processes that share the rows."""
         if self.mesh is not None:
-            dist.all_reduce(values)
+            values = values.to(self.mesh.device_type if self.group is None else "cpu")
+            dist.all_reduce(values, group=self.group)
             values /= self.layout.tensor
         return values
 
@@ -130,8 +148,9 @@ class Ranks:
         """Return whether the flag is set in any process."""
         if self.mesh is None:
             return flag
-        flags = torch.tensor([float(flag)], device=self.mesh.device_type)
-        dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+        device = self.mesh.device_type if self.group is None else "cpu"
+        flags = torch.tensor([float(flag)], device=device)
+        dist.all_reduce(flags, op=dist.ReduceOp.MAX, group=self.group)
         return bool(flags[0])
 
     def from_first(self, make: Callable[[], T]) -> T:
@@ -144,7 +163,7 @@ class Ranks:
                 box = [(make(), None)]
             except Exception as failed:
                 box = [(None, failed)]
-        dist.broadcast_object_list(box, src=0)
+        dist.broadcast_object_list(box, src=0, group=self.group)
         made, error = box[0]
         if error is not None:
             raise error
@@ -153,7 +172,7 @@ class Ranks:
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.mesh is not None:
-            dist.barrier()
+            dist.barrier(group=self.group)
 
 
 def world_size() -> int:
@@ -181,26 +200,50 @@ def joined(layout: Layout, device: str) -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
-def spread(model: Decoder, ranks: Ranks, checkpointing: str = "none") -> None:
-    """Cut a decoder up as the layout says, in place, and let its blocks recompute their activations."""
+def spread(
+    model: Decoder,
+    ranks: Ranks,
+    checkpointing: str = "none",
+    dtype: torch.dtype | None = None,
+    compile_with: str | None = None,
+) -> None:
+    """Cut a decoder up as the layout says, in place.
+
+    It may lie in the host's memory: what is cut up is brought to this process's device block by block.
+
+    Args:
+        model: the decoder, whole.
+        ranks: the processes.
+        checkpointing: what its blocks compute again; see `recompute_blocks`.
+        dtype: what forward and backward compute in, and what blocks are gathered in; the parameters' own type
+            if not given.
+        compile_with: the backend that compiles its blocks, if any.
+    """
     if ranks.mesh is None:
         recompute_blocks(model, checkpointing)
+        if compile_with:
+            compile_blocks(model, compile_with)
         return
-    from torch.distributed.fsdp import FSDPModule, fully_shard
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+    from torch.distributed.tensor.parallel.style import ParallelStyle
 
     if ranks.layout.tensor > 1:
-        plan = {
-            "attn.qkv_proj": ColwiseParallel(),
-            "attn.out_proj": RowwiseParallel(),
-            "mlp.fc_in": ColwiseParallel(),
-            "mlp.fc_out": RowwiseParallel(),
-        }
         for block in model.h:
+            plan: dict[str, ParallelStyle] = {}
+            plan |= {name: ColwiseParallel() for name in _cut(block, _BY_OUTPUTS, "lora_B")}
+            plan |= {name: RowwiseParallel() for name in _cut(block, _BY_INPUTS, "lora_A")}
             parallelize_module(block, ranks.mesh["tensor"], plan)
     recompute_blocks(model, checkpointing)
-    for module in (*model.h, model):
-        fully_shard(module, mesh=ranks.mesh["replicate", "shard"])
+    if compile_with:
+        compile_blocks(model, compile_with)
+    mesh = ranks.mesh["replicate", "shard"]
+    # Gradients are summed as wide as the parameters are. Embedding and head are gathered as wide, too: each
+    # adds up many small gradients.
+    policy = MixedPrecisionPolicy(dtype, model.wte.weight.dtype, cast_forward_inputs=False)
+    for block in model.h:
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh)
     for module in model.modules():
         if isinstance(module, FSDPModule):
             # The loss is divided by the weight of the whole batch, so gradients are summed.
@@ -208,25 +251,33 @@ def spread(model: Decoder, ranks: Ranks, checkpointing: str = "none") -> None:
             module.set_force_sum_reduction_for_comms(True)  # gloo can do nothing else
 
 
-def gathered(model: Decoder) -> Decoder:
-    """Return the decoder whole and unwrapped, on the CPU, in the first process; in others an empty one."""
+def _cut(block: nn.Module, names: tuple[str, ...], addition: str) -> list[str]:
+    """Name matrices of a block as they are to be cut up: those with a LoRA addition, and a part of that."""
+    cut = []
+    for name in names:
+        adapted = hasattr(block.get_submodule(name), "lora_A")
+        cut += [f"{name}.base_layer", f"{name}.{addition}.default"] if adapted else [name]
+    return cut
+
+
+def gathered(model: Decoder) -> dict[str, Tensor]:
+    """Return the decoder's tensors, each whole and on the CPU, in the first process; in others none."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    state = get_model_state_dict(model, options=options)
-    with torch.device("meta"):
-        whole = Decoder(model.architecture)
-    if state:
-        whole.load_state_dict(state, assign=True)
-    return whole
+    return cast(dict[str, Tensor], get_model_state_dict(model, options=options))
 
 
-def sync_gradients(model: nn.Module, now: bool) -> None:
-    """Say whether the next backward pass sums gradients over the processes, as a step's last one does."""
+def sync_gradients(model: nn.Module, ranks: Ranks, now: bool) -> None:
+    """Say whether the next backward pass sums gradients over the processes, as a step's last one does.
+
+    Shards sum theirs in every pass: the gradients of earlier passes would else lie whole in each device.
+    """
     from torch.distributed.fsdp import FSDPModule
 
     if isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(now)
+        model.set_requires_gradient_sync(now or ranks.layout.shard > 1)
+        model.set_requires_all_reduce(now)
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
@@ -242,7 +293,10 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
             for axis, placement in enumerate(gradient.placements):
                 if not placement.is_replicate():
                     copies //= gradient.device_mesh.size(axis)
-        square = torch.linalg.vector_norm(_local(gradient), dtype=torch.float64).square() / copies
+        local = _local(gradient)
+        # By rows first, in the gradient's own type: to widen it all would cost a pass over twice the memory.
+        norms = torch.linalg.vector_norm(local.reshape(-1, local.shape[-1]), dim=-1)
+        square = norms.double().square().sum() / copies
         total = square if total is None else total + square
     assert total is not None, "no parameter has a gradient"
     if processes > 1:

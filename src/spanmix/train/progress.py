@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from spanmix.config import RUN_FORMAT_VERSION
 from spanmix.data.loader import LoaderState
+from spanmix.errors import InputError
 from spanmix.files import read_versioned, write_json
 from spanmix.train.meter import Unreported
 from spanmix.train.spikes import LossTrend
@@ -58,20 +59,12 @@ def read_progress(folder: Path) -> Progress:
     """Read ``state.json``; raises `InputError` naming the field that cannot be used."""
     state = read_versioned(folder / STATE, _State, RUN_FORMAT_VERSION)
     trend = LossTrend(**asdict(state.trend))
-    loader = LoaderState.from_json(asdict(state.loader))
+    try:
+        loader = LoaderState.from_json(state.loader)
+    except InputError as error:
+        raise InputError(f"{folder / STATE} has a loader that cannot be used: {error}") from None
     unreported = Unreported(**asdict(state.unreported))
     return Progress(state.step, state.tokens, loader, state.skipped, trend, unreported)
-
-
-@dataclass(frozen=True)
-class _Loader:
-    fingerprint: str
-    next_row: _Count
-    window: _Count
-    row_in_window: _Count
-    positions: tuple[tuple[_Count, _Count, _Count], ...]
-    stage: _Count = 0
-    window_rows: _Count = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +87,7 @@ class _State:
 
     step: _Count
     tokens: _Count
-    loader: _Loader
+    loader: Any  # which `LoaderState` checks
     skipped: _Count = 0
     trend: _Trend = field(default_factory=_Trend)
     unreported: _Unreported = field(default_factory=_Unreported)

@@ -16,36 +16,47 @@ from spanmix.data.build import build_loader
 from spanmix.data.loader import Loader
 from spanmix.data.prefetch import prefetch
 from spanmix.errors import InputError, StoppedEarlyError
-from spanmix.model.architecture import Architecture, preset
 from spanmix.model.decoder import Decoder
-from spanmix.model.folder import require_place, save_model_folder
 from spanmix.text.corpus import Corpus
-from spanmix.text.tokenizer import Tokenizer
 from spanmix.train import machine
 from spanmix.train.bad_batches import BadBatches
+from spanmix.train.base import Start, build_architecture, find_start
 from spanmix.train.checkpoint import Checkpoints, read_tensors
 from spanmix.train.documents import describer
 from spanmix.train.events import EventLog, SilentEvents
+from spanmix.train.float8 import require_float8, use_float8
 from spanmix.train.hooks import Hook
 from spanmix.train.loop import Parts, Report, train_loop
+from spanmix.train.lora import add_adapters, require_trainable
 from spanmix.train.meter import Meter
-from spanmix.train.metrics import MetricsLog, SilentLog
+from spanmix.train.metrics import SilentLog
 from spanmix.train.mixture_watch import MixtureWatch
 from spanmix.train.optimizer import build_adamw
 from spanmix.train.parallel import Layout, Ranks, gathered, joined, spread, world_size
 from spanmix.train.progress import Progress
-from spanmix.train.run_folder import adopt, check_corpus, is_run, locked, run_place, write_facts
+from spanmix.train.result import Result, require_places, save_result
+from spanmix.train.run_folder import (
+    adopt,
+    check_corpus,
+    checkpoints_folder,
+    is_run,
+    locked,
+    recorded_base,
+    run_place,
+    write_facts,
+)
+from spanmix.train.saver import Saver
 from spanmix.train.spikes import SpikeWatch
 from spanmix.train.step import TrainStep
-from spanmix.train.trackers import TensorBoard, Tolerated
+from spanmix.train.watch import open_log, require_watchable, watched
 
-_MODEL = "model"
 _PREFETCH_BATCHES = 2
 HookMaker = Callable[[Recipe, Corpus], Sequence[Hook]]
 StopWatch = AbstractContextManager[Callable[[], bool]]
 """Entered around the loop; what it gives is asked after every step whether the run should stop there."""
 _NEVER: StopWatch = nullcontext(lambda: False)
 _LOGGED = logging.getLogger(__name__).warning
+_NOTED = logging.getLogger(__name__).info
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,7 @@ class _Given:
     report: Report
     stop: StopWatch
     warn: Callable[[str], None]
+    tell: Callable[[str], None]
 
 
 def train(
@@ -66,6 +78,7 @@ def train(
     check: Callable[[str, int, int], None] = lambda stage, done, total: None,
     stop: StopWatch = _NEVER,
     warn: Callable[[str], None] = _LOGGED,
+    tell: Callable[[str], None] = _NOTED,
 ) -> Path:
     """Train a recipe in the folder `out`, or go on with the run that is there.
 
@@ -77,6 +90,7 @@ def train(
         check: called with (stage, bytes done, bytes in all) while a large corpus is checked.
         stop: entered around the loop; what it gives is asked after every step whether to stop there.
         warn: called with a paragraph about what befell the run and did not end it.
+        tell: called with a sentence about what was written beside the figures.
 
     Returns:
         The model folder of the finished run.
@@ -88,21 +102,26 @@ def train(
         StoppedEarlyError: the run was asked to stop, and is saved.
     """
     out = run_place(out)
-    require_place(out / _MODEL)
+    require_places(out, recipe)
     corpus = Corpus.open(Path(recipe.corpus.path), check)
     corpus.check_recipe(recipe)
     if is_run(out):
         check_corpus(out, corpus.fingerprint)
         recipe = adopt(out, recipe)
     recipe = machine.resolve(recipe)
+    require_watchable(recipe)
+    require_trainable(recipe)
+    require_float8(recipe)
     loader = build_loader(recipe, corpus)
-    architecture = build_architecture(recipe, corpus.tokenizer)
+    goes_on = Checkpoints(checkpoints_folder(out), recipe.run.keep_checkpoints).newest() is not None
+    start = find_start(recipe.model, corpus, recorded_base(out), goes_on)
+    architecture = build_architecture(recipe, corpus.tokenizer, start.base)
     layout = Layout.of(recipe.parallel, world_size(), architecture, recipe.data.global_batch_rows)
-    given = _Given(make_hooks, report, stop, warn)
+    given = _Given(make_hooks, report, stop, warn, tell)
     with joined(layout, recipe.run.device) as ranks, ExitStack() as stack:
         ranks.wait()  # all have read what the first one writes next
         ranks.from_first(lambda: stack.enter_context(locked(out)))
-        return _train_locked(recipe, out, corpus, loader, architecture, ranks, given)
+        return _train_locked(recipe, out, corpus, loader, start, ranks, given)
 
 
 def _train_locked(
@@ -110,30 +129,37 @@ def _train_locked(
     out: Path,
     corpus: Corpus,
     loader: Loader,
-    architecture: Architecture,
+    start: Start,
     ranks: Ranks,
     given: _Given,
 ) -> Path:
     run = recipe.run
-    checkpoints = Checkpoints(out / "checkpoints", run.keep_checkpoints, run.keep_every_steps, ranks)
+    checkpoints = Checkpoints(
+        checkpoints_folder(out), run.keep_checkpoints, run.keep_every_steps, ranks.apart()
+    )
     saved = checkpoints.newest_whole()
     progress = saved.progress if saved else Progress(0, 0, loader.start())
     _check_length(recipe, progress)
     machine.prepare_process(run.num_threads)
-    ranks.from_first(lambda: write_facts(out, recipe, corpus.fingerprint, _versions()))
-    events = EventLog(out, progress.step, given.warn) if ranks.is_first else SilentEvents()
+    ranks.from_first(lambda: write_facts(out, recipe, corpus.fingerprint, _versions(), start.base))
+    events = EventLog(out, progress.step, given.warn, given.tell) if ranks.is_first else SilentEvents()
     for text in saved.set_aside if saved else ():
         events.warn(progress.step, "damaged_checkpoint", text)
-    model = Decoder(architecture, seed=run.seed).to(run.device)
-    spread(model, ranks, recipe.parallel.checkpointing)
+    assert saved or start.base is None or start.decoder, "the weights of the base were not read"
+    model = _first_model(recipe, corpus, start)
+    dtype = machine.compute_dtype(recipe)
+    if ranks.mesh is None:  # a spread one goes there in parts
+        model.to(run.device)
+    spread(model, ranks, recipe.parallel.checkpointing, dtype, machine.compiler(recipe))
     optimizer = build_adamw(model, recipe.optimizer)
     if saved:
         read_tensors(saved.path, model, optimizer, alone=ranks.mesh is None)
-    log = _open_log(out, progress.step, events) if ranks.is_first else SilentLog()
+    log = open_log(recipe, out, progress.step, events) if ranks.is_first else SilentLog()
     rows = recipe.data.global_batch_rows
     ahead = prefetch(loader.batches(progress.loader, rows), _PREFETCH_BATCHES)
-    with closing(log), closing(ahead) as batches, given.stop as should_stop:
-        dtype = machine.compute_dtype(recipe)
+    watch = watched(recipe, out, progress.step, ranks, events, given.report)
+    saving = Saver(checkpoints, run.async_checkpoints, run.device)
+    with closing(log), closing(ahead) as batches, watch as report, given.stop as should_stop, saving as saver:
         peak = machine.matmul_peak_flops(dtype, run.device) * world_size()
         sources = loader.mixture.names
         describe = describer(sources, corpus.train)
@@ -144,27 +170,38 @@ def _train_locked(
             train_step=TrainStep(model, optimizer, dtype, micro_batch_rows, recipe.optimizer, ranks),
             batches=batches,
             bad_batches=BadBatches(run.skip_bad_batches, progress.skipped, describe, events),
-            meter=Meter(loader.objectives.names, sources, model.architecture, peak, progress.unreported),
+            meter=Meter(
+                objectives=loader.objectives.names,
+                sources=sources,
+                architecture=model.architecture,
+                peak_flops=peak,
+                unreported=progress.unreported,
+                frozen=recipe.model.lora is not None,
+            ),
             spikes=SpikeWatch(progress.trend, describe, events),
             mixture=MixtureWatch(loader, progress.loader, events),
             log=log,
-            checkpoints=checkpoints,
+            saver=saver,
             hooks=given.make_hooks(recipe, corpus),
-            report=given.report if ranks.is_first else lambda done, total, metrics: None,
+            report=report,
         )
-        progress = train_loop(recipe, parts, progress, lambda: ranks.any(should_stop()))
+        # Where a save has failed all stop together, and the save at that stop raises why.
+        progress = train_loop(recipe, parts, progress, lambda: ranks.any(should_stop() or saver.failed))
     _require_end(progress, run.num_steps, events)
-    facts = _card_facts(recipe, corpus, progress)
-    whole = gathered(model)
-    return ranks.from_first(lambda: save_model_folder(out / _MODEL, whole, corpus.tokenizer, facts))
+    result = Result(recipe, model.architecture, gathered(model), start.base, corpus.fingerprint, progress)
+    return ranks.from_first(lambda: save_result(out, result, corpus.tokenizer))
 
 
-def _open_log(out: Path, step: int, events: EventLog) -> MetricsLog:
-    def failed(at: int, text: str) -> None:
-        events.warn(at, "tracker_failed", text)
-
-    board = Tolerated("TensorBoard", lambda: TensorBoard(out / "tensorboard", step), failed, step)
-    return MetricsLog(out, step, [board])
+def _first_model(recipe: Recipe, corpus: Corpus, start: Start) -> Decoder:
+    """Return the decoder with the weights that a run begins with, on the CPU."""
+    architecture = build_architecture(recipe, corpus.tokenizer, start.base)
+    model = start.decoder or Decoder(architecture, seed=recipe.run.seed)
+    model.architecture = architecture  # the rows may be longer than those that the base was trained on
+    if recipe.model.lora is not None:
+        add_adapters(model, recipe.model.lora, recipe.run.seed)
+    if recipe.run.precision == "float8":
+        use_float8(model)
+    return model
 
 
 def _require_end(progress: Progress, num_steps: int, events: EventLog) -> None:
@@ -176,13 +213,6 @@ def _require_end(progress: Progress, num_steps: int, events: EventLog) -> None:
         )
         events.record(progress.step, "stopped", text)
         raise StoppedEarlyError(text)
-
-
-def build_architecture(recipe: Recipe, tokenizer: Tokenizer) -> Architecture:
-    """Return the recipe's preset, with the tokenizer's vocabulary and at least the recipe's row length."""
-    named = preset(recipe.model.preset)
-    context = max(named.context_tokens, recipe.data.row_tokens)
-    return preset(recipe.model.preset, tokenizer.vocab_size, context)
 
 
 def _check_length(recipe: Recipe, progress: Progress) -> None:
@@ -199,15 +229,4 @@ def _versions() -> dict[str, str]:
         "spanmix": __version__,
         "python": platform.python_version(),
         **{name: version(name) for name in names},
-    }
-
-
-def _card_facts(recipe: Recipe, corpus: Corpus, progress: Progress) -> dict[str, object]:
-    return {
-        "preset": recipe.model.preset,
-        "steps": progress.step,
-        "training tokens": progress.tokens,
-        "objectives": ", ".join(f"{o.name} ({o.weight:g})" for o in recipe.objectives),
-        "sources": ", ".join(f"{s.name} ({s.weight:g})" for s in recipe.data.sources),
-        "corpus fingerprint": corpus.fingerprint,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from spanmix.config import RUN_FORMAT_VERSION, Recipe
 from spanmix.errors import InputError
 from spanmix.files import follow, read_versioned, write_json, write_text
 from spanmix.recipes import load_recipe, to_fields, to_yaml
+from spanmix.train.base import Base
 
 _FACTS, _RECIPE, _LOCK = "run.json", "recipe.yaml", "lock"
 _MAY_CHANGE = (
@@ -21,14 +22,16 @@ _MAY_CHANGE = (
     "data.global_batch_rows",  # rows are numbered for the whole run, whatever a step takes of them
     "parallel.",
     "evaluate.",
+    "watch.",
     "run.num_steps",
     "run.save_every_steps",
     "run.keep_checkpoints",
     "run.keep_every_steps",
+    "run.async_checkpoints",
     "run.skip_bad_batches",
     "run.log_every_steps",
 )
-_RESOLVED = {"device": "auto", "precision": "auto", "num_threads": 0}
+_RESOLVED = {"device": "auto", "precision": "auto", "compile": "auto", "num_threads": 0}
 """Fields of ``run`` that the first start decides, with the value that asks for it."""
 
 
@@ -38,6 +41,7 @@ class _Facts:
 
     corpus_fingerprint: str
     versions: dict[str, str]
+    init_from: Base | None = None
 
 
 def run_place(out: Path) -> Path:
@@ -74,6 +78,11 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def checkpoints_folder(folder: Path) -> Path:
+    """Return where a run's checkpoints lie."""
+    return folder / "checkpoints"
+
+
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a run."""
     return (folder / _RECIPE).is_file()
@@ -87,7 +96,7 @@ def adopt(folder: Path, recipe: Recipe) -> Recipe:
     Raises:
         InputError: a field differs that would make this another run; every such field is listed.
     """
-    old = load_recipe(str(folder / _RECIPE))
+    old = recorded_recipe(folder)
     kept = {
         name: getattr(old.run, name)
         for name, open_value in _RESOLVED.items()
@@ -117,16 +126,35 @@ def check_corpus(folder: Path, fingerprint: str) -> None:
     if made_from != fingerprint:
         raise InputError(
             f"the run {folder} was trained on corpus {made_from[:12]}, the recipe's corpus is "
-            f"{fingerprint[:12]}; give the old corpus, or another --out"
+            f"{fingerprint[:12]}; put the old corpus in its place, or train a new run"
         )
 
 
-def write_facts(folder: Path, recipe: Recipe, fingerprint: str, versions: dict[str, str]) -> None:
+def recorded_recipe(folder: Path) -> Recipe:
+    """Return the recipe that a run goes by.
+
+    Raises:
+        InputError: the folder is no run, or what it says is damaged.
+    """
+    if not is_run(folder):
+        raise InputError(f"{folder} is not a run: there is no {_RECIPE} in it; name the folder of a run")
+    return load_recipe(str(folder / _RECIPE))
+
+
+def recorded_base(folder: Path) -> Base | None:
+    """Return the model that a run began from; None if there was none, or the folder is no run yet."""
+    return _read_facts(folder).init_from if is_run(folder) else None
+
+
+def write_facts(
+    folder: Path, recipe: Recipe, fingerprint: str, versions: dict[str, str], base: Base | None
+) -> None:
     """Write what the run is: ``run.json``, then ``recipe.yaml``, whose presence makes it a run."""
     facts = {
         "format_version": RUN_FORMAT_VERSION,
         "corpus_fingerprint": fingerprint,
         "versions": versions,
+        "init_from": None if base is None else asdict(base),
     }
     write_json(folder / _FACTS, facts)
     write_text(folder / _RECIPE, to_yaml(recipe))

@@ -13,7 +13,6 @@ from spanmix.config import OptimizerConfig
 from spanmix.errors import SpanmixError
 from spanmix.model.decoder import Decoder
 from spanmix.model.finite import first_not_finite
-from spanmix.model.masks import AttentionMask
 from spanmix.train.loss import head_losses
 from spanmix.train.parallel import (
     Layout,
@@ -23,6 +22,7 @@ from spanmix.train.parallel import (
     scale_gradients,
     sync_gradients,
 )
+from spanmix.train.placed import place
 from spanmix.types import Batch, Segment
 
 WAY_OUT = (
@@ -121,14 +121,14 @@ class TrainStep:
                 f"no token of rows {batch.first_row} to {last} carries loss: all of it is read and not "
                 "predicted; mix in another objective or take more data.global_batch_rows"
             )
-        sums = self._backward(batch, total_weight)
-        weights = _by_segment(torch.from_numpy(batch.loss_weights), batch)
-        norm = gradient_norm(self.model.parameters())
-        losses = StepLosses(batch.segments, sums, weights, float(norm))
+        losses_BT = self._backward(batch, total_weight)
+        sums, norm = self._fetch(batch, losses_BT, gradient_norm(self.model.parameters()))
+        weights = _by_segment(torch.from_numpy(batch.loss_weights).double(), batch)
+        losses = StepLosses(batch.segments, sums, weights, norm)
         if not math.isfinite(losses.mean) or not math.isfinite(losses.grad_norm):
             self.optimizer.zero_grad()
             raise NotFiniteError(batch, losses)
-        scale_gradients(self.model.parameters(), min(1.0, self.config.max_grad_norm / (float(norm) + 1e-6)))
+        scale_gradients(self.model.parameters(), min(1.0, self.config.max_grad_norm / (norm + 1e-6)))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
@@ -144,23 +144,35 @@ class TrainStep:
                 f"neither a checkpoint nor a model was written of it. {WAY_OUT}"
             )
 
-    def _backward(self, batch: Batch, total_weight: float) -> list[float]:
-        """Add up the gradients of this process's rows, and return the loss of every segment of the batch."""
-        share = self.ranks.share(batch.num_rows)
-        own = batch.rows(share.start, share.stop)
+    def _backward(self, batch: Batch, total_weight: float) -> Tensor:
+        """Add up the gradients of this process's rows; return their weighted losses, float64 [B, T]."""
+        own = self._own(batch)
         rows = self.micro_batch_rows or own.num_rows
-        sums: list[float] = []
+        losses_BT: list[Tensor] = []
         for start in range(0, own.num_rows, rows):
             part = own.rows(start, min(start + rows, own.num_rows))
-            sync_gradients(self.model, start + rows >= own.num_rows)
-            loss, losses_BT = batch_losses(self.model, part, self.dtype, self.config.z_loss)
+            sync_gradients(self.model, self.ranks, start + rows >= own.num_rows)
+            loss, part_BT = batch_losses(self.model, part, self.dtype, self.config.z_loss)
             (loss / total_weight).backward()  # type: ignore[no-untyped-call]
-            sums += _by_segment(losses_BT, part)
-        before = sum(segment.row < share.start for segment in batch.segments)
-        all_sums = torch.zeros(len(batch.segments), dtype=torch.float64, device=loss.device)
+            losses_BT.append(part_BT.double())
+        return torch.cat(losses_BT)
+
+    def _fetch(self, batch: Batch, losses_BT: Tensor, norm: Tensor) -> tuple[list[float], float]:
+        """Return the loss of every segment of the batch, and the norm of the gradients.
+
+        Nothing else of a step reads from the device, so here alone does the host wait for a GPU.
+        """
+        values = torch.cat((losses_BT.flatten(), norm[None])).cpu()
+        sums = _by_segment(values[:-1].view(losses_BT.shape), self._own(batch))
+        before = sum(segment.row < self.ranks.share(batch.num_rows).start for segment in batch.segments)
+        all_sums = torch.zeros(len(batch.segments), dtype=torch.float64)
         all_sums[before : before + len(sums)] = torch.tensor(sums, dtype=torch.float64)
-        values: list[float] = self.ranks.sum_over_rows(all_sums).tolist()
-        return values
+        return self.ranks.sum_over_rows(all_sums).tolist(), float(values[-1])
+
+    def _own(self, batch: Batch) -> Batch:
+        """Return the rows of a batch that this process takes."""
+        share = self.ranks.share(batch.num_rows)
+        return batch.rows(share.start, share.stop)
 
 
 def batch_losses(
@@ -170,24 +182,17 @@ def batch_losses(
 
     Only positions that carry loss go through the head.
     """
-    device = model.wte.weight.device
-    token_ids_BT = torch.from_numpy(batch.token_ids).to(device)
-    positions_BT = torch.from_numpy(batch.positions).to(device)
-    weights_BT = torch.from_numpy(batch.loss_weights).to(device)
-    segment_ids_BT = torch.from_numpy(batch.segment_ids).to(device)
-    mask = AttentionMask.from_segments(segment_ids_BT, torch.from_numpy(batch.in_prefix).to(device))
-    hidden_BTD = model(token_ids_BT, positions_BT, mask, dtype=dtype)
-    carried_BT = weights_BT > 0
-    weights_N = weights_BT[carried_BT]
-    targets_N = torch.from_numpy(batch.targets).to(device)[carried_BT].long()
+    placed = place(batch, model.wte.weight.device)
+    hidden_BTD = model(placed.token_ids_BT, placed.positions_BT, placed.mask, dtype=dtype)
+    hidden_ND = hidden_BTD.flatten(0, 1).index_select(0, placed.carrying_N)
     loss, losses_N = head_losses(
-        hidden_BTD[carried_BT], model.head.weight, model.head.bias, targets_N, weights_N, z_loss
+        hidden_ND, model.head.weight, model.head.bias, placed.targets_N, placed.weights_N, z_loss
     )
-    losses_BT = torch.zeros_like(weights_BT, dtype=losses_N.dtype)
-    losses_BT[carried_BT] = losses_N * weights_N
+    losses_BT = losses_N.new_zeros(batch.token_ids.shape)
+    losses_BT.view(-1).index_copy_(0, placed.carrying_N, losses_N * placed.weights_N)
     return loss, losses_BT
 
 
 def _by_segment(values_BT: Tensor, batch: Batch) -> list[float]:
-    values = values_BT.double().cpu()
-    return [float(values[s.row, s.start : s.start + s.length].sum()) for s in batch.segments]
+    """Sum float64 values over every segment of a batch."""
+    return [float(values_BT[s.row, s.start : s.start + s.length].sum()) for s in batch.segments]

@@ -39,7 +39,7 @@ from gpu_sides import Setting, Step, batches, flops, ours, peer
 from spanmix.model.architecture import Architecture, preset
 from spanmix.train import machine
 from spanmix.train.machines import MACHINES
-from spanmix.train.parallel import Layout
+from spanmix.train.ranks import Layout
 from spanmix.train.step_memory import step_memory
 from spanmix.train.step_shape import StepShape
 

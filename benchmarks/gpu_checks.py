@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from gpu_sides import Setting, batches, packed_rows
-from spanmix.config import OptimizerConfig
 from spanmix.model.architecture import Architecture
 from spanmix.model.attention import attend, attend_by_blocks_of_the_mask
 from spanmix.model.decoder import Decoder
@@ -16,8 +15,10 @@ from spanmix.model.masks import AttentionMask
 from spanmix.train import fused_softmax
 from spanmix.train import loss as loss_module
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.parallel import Layout, Ranks, spread
+from spanmix.train.parallel import spread
+from spanmix.train.ranks import Layout, Ranks
 from spanmix.train.step import TrainStep
+from spanmix.train_configs import OptimizerConfig
 
 TINY = Architecture(4, 256, 4, 32, 256, 2048)
 CASES = (

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spanmix.config import OptimizerConfig
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.train.float8 import use_float8
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.parallel import Layout, Ranks, spread
+from spanmix.train.parallel import spread
+from spanmix.train.ranks import Layout, Ranks
 from spanmix.train.step import TrainStep
+from spanmix.train_configs import OptimizerConfig
 from spanmix.types import Batch, DocumentRef, Segment
 
 MEDIAN_TOKENS, SPREAD = 700, 1.2

@@ -24,12 +24,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from spanmix.config import OptimizerConfig
 from spanmix.model.architecture import Architecture, preset
 from spanmix.model.decoder import Decoder
 from spanmix.train import machine
 from spanmix.train.optimizer import build_adamw
 from spanmix.train.step import TrainStep
+from spanmix.train_configs import OptimizerConfig
 from train_step import full_rows
 
 LENGTHS = (512, 1024, 2048, 4096, 8192)

@@ -58,12 +58,12 @@ def stepper(model: torch.nn.Module, loss_of: Callable[[torch.Tensor, torch.Tenso
 
 def ours(settings: dict[str, Any]) -> Step:
     """Spanmix: the step that ``spanmix train`` makes."""
-    from spanmix.config import OptimizerConfig
     from spanmix.model.architecture import preset
     from spanmix.model.decoder import Decoder
     from spanmix.train.machine import prepare_process
     from spanmix.train.optimizer import build_adamw
     from spanmix.train.step import TrainStep
+    from spanmix.train_configs import OptimizerConfig
     from spanmix.types import Batch, DocumentRef, Segment
 
     prepare_process(settings["threads"])

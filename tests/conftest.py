@@ -114,14 +114,14 @@ def recipe(corpus_folder):
 @pytest.fixture(scope="session")
 def recipe_sections():
     """The dataclass of every section of a recipe, by its dotted name."""
-    from spanmix import config, data_configs, objective_configs, watch_config
+    from spanmix import config, data_configs, objective_configs, train_configs, watch_config
 
     return {
         "corpus": config.CorpusConfig,
         "corpus.sources": config.SourceFilesConfig,
         "tokenizer": config.TokenizerConfig,
-        "model": config.ModelConfig,
-        "model.lora": config.LoraConfig,
+        "model": train_configs.ModelConfig,
+        "model.lora": train_configs.LoraConfig,
         "objectives": objective_configs.CausalConfig,
         "objectives.infill": objective_configs.InfillConfig,
         "objectives.span_units": objective_configs.SpanUnitsConfig,
@@ -131,10 +131,10 @@ def recipe_sections():
         "data": data_configs.DataConfig,
         "data.sources": data_configs.SourceConfig,
         "data.stages": data_configs.StageConfig,
-        "optimizer": config.OptimizerConfig,
-        "schedule": config.ScheduleConfig,
-        "run": config.RunConfig,
-        "parallel": config.ParallelConfig,
-        "evaluate": config.EvaluateConfig,
+        "optimizer": train_configs.OptimizerConfig,
+        "schedule": train_configs.ScheduleConfig,
+        "run": train_configs.RunConfig,
+        "parallel": train_configs.ParallelConfig,
+        "evaluate": train_configs.EvaluateConfig,
         "watch": watch_config.WatchConfig,
     }

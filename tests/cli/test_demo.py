@@ -1,6 +1,8 @@
 """The demo looks at what it is given before it works, and goes on from whatever it finds."""
 
 import json
+import os
+import signal
 from dataclasses import asdict
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from spanmix.cli import main
 from spanmix.demo.length import steps_for
 from spanmix.demo.run import _KeptXz
-from spanmix.errors import InputError
+from spanmix.errors import InputError, StoppedEarlyError
 from spanmix.evaluate.compressors import XzAfterTraining
 from spanmix.files import read_json, write_json
 
@@ -58,3 +60,18 @@ def test_what_xz_took_is_read_back(tmp_path):
     kept = _KeptXz("fingerprint", {"code": XzAfterTraining(1.5, 4, 3, 2, 1)})
     write_json(tmp_path / "xz.json", asdict(kept))
     assert read_json(tmp_path / "xz.json", _KeptXz) == kept
+
+
+def test_sigterm_stops_the_training_of_the_demo_with_3(capsys, tmp_path, monkeypatch):
+    def train(recipe, out, make_hooks, report, stop):
+        with stop as should_stop:
+            assert not should_stop()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert should_stop()
+        raise StoppedEarlyError("stopped and saved")
+
+    monkeypatch.setattr("spanmix.demo.run.demo_corpus", lambda *_: None)
+    monkeypatch.setattr("spanmix.demo.run.steps_for", lambda base, *_: base)
+    monkeypatch.setattr("spanmix.demo.run.train", train)
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 3
+    assert "stopped and saved" in capsys.readouterr().err

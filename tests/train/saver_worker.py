@@ -14,16 +14,17 @@ from pathlib import Path
 import torch
 from torch.distributed.checkpoint.filesystem import FileSystemWriter
 
-from spanmix.config import OptimizerConfig, ParallelConfig
 from spanmix.data.loader import LoaderState
 from spanmix.errors import SpanmixError
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.train.checkpoint import Checkpoints
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.parallel import Layout, Ranks, joined, spread, world_size
+from spanmix.train.parallel import spread
 from spanmix.train.progress import Progress
+from spanmix.train.ranks import Layout, Ranks, joined, world_size
 from spanmix.train.saver import Saver
+from spanmix.train_configs import OptimizerConfig, ParallelConfig
 
 ARCHITECTURE = Architecture(2, 64, 4, 8, 64, 512)
 

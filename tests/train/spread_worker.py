@@ -10,14 +10,15 @@ import sys
 import torch
 from torch.distributed.tensor import DTensor
 
-from spanmix.config import LoraConfig, OptimizerConfig, ParallelConfig
 from spanmix.data.build import open_loader
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.train.lora import add_adapters
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.parallel import Layout, Ranks, joined, spread, world_size
+from spanmix.train.parallel import spread
+from spanmix.train.ranks import Layout, Ranks, joined, world_size
 from spanmix.train.step import TrainStep
+from spanmix.train_configs import LoraConfig, OptimizerConfig, ParallelConfig
 
 ARCHITECTURE = Architecture(2, 64, 4, 8, 64, 512)
 OVERRIDES = ("objectives.1.max_spans=4", "data.row_tokens=64", "data.window_documents=8")

@@ -8,7 +8,6 @@ import torch
 from torch._dynamo.testing import CompileCounter, EagerAndRecordGraphs
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from spanmix.config import OptimizerConfig
 from spanmix.errors import InputError
 from spanmix.model import attention
 from spanmix.model.architecture import Architecture
@@ -19,8 +18,10 @@ from spanmix.train import machine
 from spanmix.train.checkpoint import read_tensors, training_state
 from spanmix.train.compiled import compile_blocks
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.parallel import Layout, Ranks, spread
+from spanmix.train.parallel import spread
+from spanmix.train.ranks import Layout, Ranks
 from spanmix.train.step import TrainStep
+from spanmix.train_configs import OptimizerConfig
 from spanmix.types import Batch, DocumentRef, Segment
 
 SHAPE = Architecture(3, 64, 4, 8, 96, 512)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from spanmix.cli import main
-from spanmix.config import LoraConfig
 from spanmix.errors import InputError, SpanmixError
 from spanmix.model.folder import load_model_folder, resolve_model
 from spanmix.train import checkpoint, export
 from spanmix.train.export import export_model
 from spanmix.train.run import train
+from spanmix.train_configs import LoraConfig
 
 
 @pytest.fixture(scope="module")

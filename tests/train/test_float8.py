@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from spanmix.config import OptimizerConfig
 from spanmix.errors import InputError
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
@@ -11,8 +10,10 @@ from spanmix.recipes import load_recipe
 from spanmix.train import machine
 from spanmix.train.float8 import require_float8, use_float8
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.parallel import Layout, Ranks, spread
+from spanmix.train.parallel import spread
+from spanmix.train.ranks import Layout, Ranks
 from spanmix.train.step import TrainStep
+from spanmix.train_configs import OptimizerConfig
 
 from .test_compiled import packed
 

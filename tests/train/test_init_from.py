@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from spanmix.config import CorpusConfig, ModelConfig, SourceFilesConfig, TokenizerConfig
+from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.data.build import build_loader
 from spanmix.data_configs import SourceConfig
 from spanmix.errors import InputError, StoppedEarlyError
@@ -23,6 +23,7 @@ from spanmix.text.corpus import Corpus
 from spanmix.text.pipeline import prepare
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.train.run import train
+from spanmix.train_configs import ModelConfig
 
 
 def from_base(recipe, base, **changes):

@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spanmix.config import LORA_TARGETS, LoraConfig, ParallelConfig
 from spanmix.data.build import build_loader
 from spanmix.errors import InputError, StoppedEarlyError
 from spanmix.model.folder import load_model_folder
@@ -22,6 +21,7 @@ from spanmix.text.corpus import Corpus
 from spanmix.train.lora import add_adapters
 from spanmix.train.lora_dropout import RowDropout, RowKeys
 from spanmix.train.run import train
+from spanmix.train_configs import LORA_TARGETS, LoraConfig, ParallelConfig
 
 RANK = 3
 

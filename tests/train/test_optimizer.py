@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanmix.config import OptimizerConfig, ScheduleConfig
 from spanmix.model.architecture import preset
 from spanmix.model.decoder import Decoder
 from spanmix.train.optimizer import build_adamw, learning_rate
+from spanmix.train_configs import OptimizerConfig, ScheduleConfig
 
 
 def test_biases_and_norms_do_not_decay():

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spanmix.config import ParallelConfig
 from spanmix.errors import InputError
 from spanmix.model.architecture import Architecture
-from spanmix.train.parallel import Layout
+from spanmix.train.ranks import Layout
+from spanmix.train_configs import ParallelConfig
 
 WORKER = Path(__file__).with_name("spread_worker.py")
 SPREADS = {

@@ -6,7 +6,6 @@ import torch
 import torch._dynamo.testing
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from spanmix.config import OptimizerConfig
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.train import fused_softmax
@@ -14,6 +13,7 @@ from spanmix.train import loss as loss_module
 from spanmix.train.optimizer import build_adamw
 from spanmix.train.placed import place
 from spanmix.train.step import TrainStep
+from spanmix.train_configs import OptimizerConfig
 
 from .test_compiled import packed
 

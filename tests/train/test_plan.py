@@ -13,7 +13,6 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from spanmix.config import OptimizerConfig
 from spanmix.errors import InputError
 from spanmix.model.architecture import PRESETS, Architecture
 from spanmix.model.decoder import Decoder
@@ -22,8 +21,9 @@ from spanmix.recipes import load_recipe
 from spanmix.train.machines import MACHINES, machine_named
 from spanmix.train.meter import Meter, Unreported
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.parallel import Layout, Ranks, spread
+from spanmix.train.parallel import spread
 from spanmix.train.plan import advice, make_plan
+from spanmix.train.ranks import Layout, Ranks
 from spanmix.train.recompute import recompute_blocks
 from spanmix.train.step import StepLosses, TrainStep
 from spanmix.train.step_memory import step_memory
@@ -35,6 +35,7 @@ from spanmix.train.step_shape import (
     parameters_by_part,
 )
 from spanmix.train.step_speed import model_flops, step_seconds
+from spanmix.train_configs import OptimizerConfig
 from spanmix.types import Batch, DocumentRef, Segment
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_json, add_verb
 from spanmix.cli.files import require_writable
+from spanmix.cli.signals import stop_signals
 from spanmix.cli.tables import print_infill, print_sources
 from spanmix.cli.terminal import Progress, print_json
 from spanmix.files import out_folder
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     from spanmix.demo.run import run_demo
 
     with Progress() as progress:
-        results = run_demo(args.out, args.minutes, progress, TrainingReport(progress))
+        results = run_demo(args.out, args.minutes, progress, TrainingReport(progress), stop_signals())
     if args.json:
         print_json(results)
         return

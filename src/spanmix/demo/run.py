@@ -29,7 +29,7 @@ from spanmix.recipes import load_recipe
 from spanmix.text.corpus import Corpus
 from spanmix.train.loop import Report
 from spanmix.train.metrics import read_metrics
-from spanmix.train.run import train
+from spanmix.train.run import NEVER, StopWatch, train
 
 _INFILL = ((SINGLE_LINE, 1200, 240), (MULTI_LINE, 240, 60))
 """Kind of spans, how many are scored, and how many of these are filled in."""
@@ -40,6 +40,7 @@ def run_demo(
     minutes: float,
     progress: Progress = lambda stage, done, total: None,
     report: Report = lambda done, total, metrics: None,
+    stop: StopWatch = NEVER,
 ) -> dict[str, Any]:
     """Make a corpus of this machine's own sources, train the demo preset, and measure it.
 
@@ -51,12 +52,14 @@ def run_demo(
         minutes: minutes of training in all, on this machine.
         progress: called by all stages but training.
         report: called after every training step.
+        stop: as of `spanmix.train.run.train`.
 
     Returns:
         The content of ``results.json``.
 
     Raises:
         InputError: `minutes` is out of its range, or what lies under `out` cannot be gone on with.
+        StoppedEarlyError: training was asked to stop, and is saved.
     """
     require_minutes(minutes)
     seconds: dict[str, float] = {}
@@ -66,7 +69,7 @@ def run_demo(
         corpus = demo_corpus(out, base, progress)
     recipe = steps_for(base, corpus, out, minutes, progress)
     with _timed(seconds, "train"):
-        model_folder = train(recipe, out / "run", make_hooks, report)
+        model_folder = train(recipe, out / "run", make_hooks, report, stop=stop)
     metrics = read_metrics(out / "run" / "metrics.jsonl")
     engine = TorchEngine(load_model_folder(model_folder)[0])
     with _timed(seconds, "bits per byte"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spanmix.config import ModelConfig, Recipe
+from spanmix.config import Recipe
 from spanmix.errors import InputError
 from spanmix.model.architecture import Architecture, preset
 from spanmix.model.decoder import Decoder
@@ -14,6 +14,7 @@ from spanmix.model.gptj import read_config
 from spanmix.model.weights import weights_checksum
 from spanmix.text.corpus import Corpus
 from spanmix.text.tokenizer import Tokenizer
+from spanmix.train_configs import ModelConfig
 
 
 @dataclass(frozen=True)

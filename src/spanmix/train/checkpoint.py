@@ -31,8 +31,8 @@ from torch.distributed.checkpoint.state_dict_saver import save as save_tensors
 from spanmix.errors import InputError, SpanmixError
 from spanmix.files import whole_folder
 from spanmix.train.checksums import CHECKSUMS, read_checksums, verify, write_checksums
-from spanmix.train.parallel import Layout, Ranks
 from spanmix.train.progress import STATE, Progress, read_progress, write_progress
+from spanmix.train.ranks import Layout, Ranks
 
 State = dict[str, Any]
 """What `training_state` returns."""

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from spanmix import seeding
-from spanmix.config import LoraConfig, Recipe
+from spanmix.config import Recipe
 from spanmix.errors import InputError
 from spanmix.files import whole_folder
 from spanmix.model.decoder import Decoder, Linear, by_kind
 from spanmix.train.lora_dropout import RowDropout, RowKeys
+from spanmix.train_configs import LoraConfig
 
 _ONLY = "default"
 """What peft calls an adapter that was given no name."""

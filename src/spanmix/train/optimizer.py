@@ -7,8 +7,8 @@ import math
 import torch
 from torch import nn
 
-from spanmix.config import OptimizerConfig, ScheduleConfig
 from spanmix.train.parallel import by_mesh
+from spanmix.train_configs import OptimizerConfig, ScheduleConfig
 
 
 def build_adamw(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:

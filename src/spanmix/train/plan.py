@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from spanmix.config import ParallelConfig, Recipe
+from spanmix.config import Recipe
 from spanmix.errors import InputError
 from spanmix.train.base import named_architecture
 from spanmix.train.machines import Machine
-from spanmix.train.parallel import Layout
+from spanmix.train.ranks import Layout
 from spanmix.train.step_memory import step_memory
 from spanmix.train.step_shape import StepShape, parameters_by_part
 from spanmix.train.step_speed import StepSeconds, model_flops, step_seconds
+from spanmix.train_configs import ParallelConfig
 
 _HOUR = 3600
 _CHECKPOINTING = ("none", "selective", "full")

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spanmix.config import ModelConfig, Recipe
+from spanmix.config import Recipe
 from spanmix.errors import InputError
 from spanmix.files import replaceable
 from spanmix.model.architecture import Architecture
@@ -19,6 +19,7 @@ from spanmix.text.tokenizer import Tokenizer
 from spanmix.train.base import Base
 from spanmix.train.lora import merged, save_adapter
 from spanmix.train.progress import Progress
+from spanmix.train_configs import ModelConfig
 
 _MODEL, _ADAPTER = "model", "adapter"
 

@@ -32,8 +32,9 @@ from spanmix.train.meter import Meter
 from spanmix.train.metrics import SilentLog
 from spanmix.train.mixture_watch import MixtureWatch
 from spanmix.train.optimizer import build_adamw
-from spanmix.train.parallel import Layout, Ranks, gathered, joined, spread, world_size
+from spanmix.train.parallel import gathered, spread
 from spanmix.train.progress import Progress
+from spanmix.train.ranks import Layout, Ranks, joined, world_size
 from spanmix.train.result import Result, require_places, save_result
 from spanmix.train.run_folder import (
     adopt,
@@ -54,7 +55,7 @@ _PREFETCH_BATCHES = 2
 HookMaker = Callable[[Recipe, Corpus], Sequence[Hook]]
 StopWatch = AbstractContextManager[Callable[[], bool]]
 """Entered around the loop; what it gives is asked after every step whether the run should stop there."""
-_NEVER: StopWatch = nullcontext(lambda: False)
+NEVER: StopWatch = nullcontext(lambda: False)
 _LOGGED = logging.getLogger(__name__).warning
 _NOTED = logging.getLogger(__name__).info
 
@@ -76,7 +77,7 @@ def train(
     make_hooks: HookMaker = lambda recipe, corpus: (),
     report: Report = lambda done, total, metrics: None,
     check: Callable[[str, int, int], None] = lambda stage, done, total: None,
-    stop: StopWatch = _NEVER,
+    stop: StopWatch = NEVER,
     warn: Callable[[str], None] = _LOGGED,
     tell: Callable[[str], None] = _NOTED,
 ) -> Path:

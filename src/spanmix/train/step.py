@@ -9,20 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spanmix.config import OptimizerConfig
 from spanmix.errors import SpanmixError
 from spanmix.model.decoder import Decoder
 from spanmix.model.finite import first_not_finite
 from spanmix.train.loss import head_losses
-from spanmix.train.parallel import (
-    Layout,
-    Ranks,
-    gradient_norm,
-    local_tensors,
-    scale_gradients,
-    sync_gradients,
-)
+from spanmix.train.parallel import gradient_norm, local_tensors, scale_gradients, sync_gradients
 from spanmix.train.placed import place
+from spanmix.train.ranks import Layout, Ranks
+from spanmix.train_configs import OptimizerConfig
 from spanmix.types import Batch, Segment
 
 WAY_OUT = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from spanmix.model.architecture import Architecture
-from spanmix.train.parallel import Layout
+from spanmix.train.ranks import Layout
 
 _ELEMENT_BYTES = {"float8": 2, "bf16": 2, "fp32": 4}
 

@@ -13,8 +13,8 @@ from spanmix.train.events import EventLog
 from spanmix.train.loop import Report
 from spanmix.train.memory_snapshot import memory_recorded
 from spanmix.train.metrics import Metric, MetricsLog, Tracker
-from spanmix.train.parallel import Ranks
 from spanmix.train.profiler import profiled
+from spanmix.train.ranks import Ranks
 from spanmix.train.trackers import TensorBoard, Tolerated
 from spanmix.train.web_trackers import TRACKERS, EachStepOnce, require_installed, tracked_run
 

@@ -23,7 +23,7 @@ run: {{seed: 1}}
 GUARD = """
 import runpy, sys
 runpy.run_path(sys.argv[0], run_name="__main__")
-others = ("spanmix.model", "spanmix.train", "spanmix.generate", "spanmix.evaluate")
+others = tuple(f"spanmix.{name}." for name in ("model", "train", "generate", "evaluate"))
 bad = [name for name in sys.modules if name.startswith(others)]
 assert "spanmix.data.build" in sys.modules and not bad, bad
 """

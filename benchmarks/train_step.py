@@ -9,7 +9,7 @@ and the same number of threads. Ours meets one other at a time: they step in tur
 of random tokens: the others attend over all of a row there, as their own packing does. Ratios are of median
 seconds for a token that is no padding.
 
-What the others are is in ``train_step_sides.py``, one class each, with their fastest documented settings;
+What the others are is in ``train_step_sides.py``, one function each, with their fastest documented settings;
 ``compiled`` sides are compiled whole. `tuned` sides get our allocator settings, too. MFU is by the
 matrix-product peak measured before, between and after. ``--peers transformers`` takes five minutes on two
 cores.

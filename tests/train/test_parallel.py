@@ -64,7 +64,8 @@ def test_losses_and_gradients_do_not_depend_on_the_spread(trained, name, alone, 
     alone = alone[trained]
     result = work(corpus_folder, trained, *SPREADS[name])
     expected, found = np.array(alone["losses"]), np.array(result["losses"])
-    assert expected.shape == (20, 2) and expected[-1, 0] < 0.95 * expected[0, 0]
+    falls_to = 0.9 if trained == "all" else 0.95  # additions to random, frozen weights learn less
+    assert expected.shape == (20, 2) and expected[-1, 0] < falls_to * expected[0, 0]
     # What is compiled rounds differently in the rotation, which is in float32 always.
     assert np.abs(found / expected - 1).max() < (1e-6 if "compiled" in name else 1e-9)
     gradients = result["gradients"]

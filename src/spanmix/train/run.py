@@ -16,6 +16,7 @@ from spanmix.data.build import build_loader
 from spanmix.data.loader import Loader
 from spanmix.data.prefetch import prefetch
 from spanmix.errors import InputError, StoppedEarlyError
+from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.text.corpus import Corpus
 from spanmix.train import machine
@@ -147,11 +148,7 @@ def _train_locked(
     for text in saved.set_aside if saved else ():
         events.warn(progress.step, "damaged_checkpoint", text)
     assert saved or start.base is None or start.decoder, "the weights of the base were not read"
-    model = _first_model(recipe, corpus, start)
-    dtype = machine.compute_dtype(recipe)
-    if ranks.mesh is None:  # a spread one goes there in parts
-        model.to(run.device)
-    spread(model, ranks, recipe.parallel.checkpointing, dtype, machine.compiler(recipe))
+    model = _spread_model(recipe, corpus, start, ranks)
     optimizer = build_adamw(model, recipe.optimizer)
     if saved:
         read_tensors(saved.path, model, optimizer, alone=ranks.mesh is None)
@@ -161,7 +158,7 @@ def _train_locked(
     watch = watched(recipe, out, progress.step, ranks, events, given.report)
     saving = Saver(checkpoints, run.async_checkpoints, run.device)
     with closing(log), closing(ahead) as batches, watch as report, given.stop as should_stop, saving as saver:
-        peak = machine.matmul_peak_flops(dtype, run.device) * world_size()
+        dtype = machine.compute_dtype(recipe)
         sources = loader.mixture.names
         describe = describer(sources, corpus.train)
         micro_batch_rows = recipe.parallel.micro_batch_rows
@@ -171,14 +168,7 @@ def _train_locked(
             train_step=TrainStep(model, optimizer, dtype, micro_batch_rows, recipe.optimizer, ranks),
             batches=batches,
             bad_batches=BadBatches(run.skip_bad_batches, progress.skipped, describe, events),
-            meter=Meter(
-                objectives=loader.objectives.names,
-                sources=sources,
-                architecture=model.architecture,
-                peak_flops=peak,
-                unreported=progress.unreported,
-                frozen=recipe.model.lora is not None,
-            ),
+            meter=_meter(recipe, loader, model.architecture, progress),
             spikes=SpikeWatch(progress.trend, describe, events),
             mixture=MixtureWatch(loader, progress.loader, events),
             log=log,
@@ -191,6 +181,28 @@ def _train_locked(
     _require_end(progress, run.num_steps, events)
     result = Result(recipe, model.architecture, gathered(model), start.base, corpus.fingerprint, progress)
     return ranks.from_first(lambda: save_result(out, result, corpus.tokenizer))
+
+
+def _meter(recipe: Recipe, loader: Loader, architecture: Architecture, progress: Progress) -> Meter:
+    peak = machine.matmul_peak_flops(machine.compute_dtype(recipe), recipe.run.device) * world_size()
+    return Meter(
+        objectives=loader.objectives.names,
+        sources=loader.mixture.names,
+        architecture=architecture,
+        peak_flops=peak,
+        unreported=progress.unreported,
+        frozen=recipe.model.lora is not None,
+    )
+
+
+def _spread_model(recipe: Recipe, corpus: Corpus, start: Start, ranks: Ranks) -> Decoder:
+    """Return the decoder with its first weights, on its device, or this process's part of it."""
+    model = _first_model(recipe, corpus, start)
+    if ranks.mesh is None:  # a spread one goes there in parts
+        model.to(recipe.run.device)
+    how, dtype = recipe.parallel.checkpointing, machine.compute_dtype(recipe)
+    spread(model, ranks, how, dtype, machine.compiler(recipe))
+    return model
 
 
 def _first_model(recipe: Recipe, corpus: Corpus, start: Start) -> Decoder:

@@ -14,7 +14,7 @@ from spanmix.model.decoder import Decoder
 from spanmix.model.masks import AttentionMask
 from spanmix.train import fused_softmax
 from spanmix.train import loss as loss_module
-from spanmix.train.optimizer import build_adamw
+from spanmix.train.optimizer import build_optimizers
 from spanmix.train.parallel import spread
 from spanmix.train.ranks import Layout, Ranks
 from spanmix.train.step import TrainStep
@@ -116,7 +116,7 @@ def train(
     model = Decoder(TINY, seed=1).to(device)
     spread(model, Ranks(Layout()), "none", dtype, "inductor" if compiled else None)
     config = OptimizerConfig(learning_rate=1e-3)
-    step = TrainStep(model, build_adamw(model, config), dtype, setting.micro_rows, config)
+    step = TrainStep(model, build_optimizers(model, config), dtype, setting.micro_rows, config)
     given = batches(setting)
     losses = [step(given[number % len(given)], 1e-3).mean for number in range(num_steps)]
     return losses, {name: tensor.cpu() for name, tensor in model.state_dict().items()}

@@ -11,7 +11,7 @@ import torch
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.train.float8 import use_float8
-from spanmix.train.optimizer import build_adamw
+from spanmix.train.optimizer import build_optimizers
 from spanmix.train.parallel import spread
 from spanmix.train.ranks import Layout, Ranks
 from spanmix.train.step import TrainStep
@@ -96,7 +96,7 @@ def ours(
     compiler = "inductor" if compiled and setting.device == "cuda" else None
     spread(model, Ranks(Layout()), checkpointing, dtype, compiler)
     config = OptimizerConfig(learning_rate=RATE)
-    step = TrainStep(model, build_adamw(model, config), dtype, setting.micro_rows, config)
+    step = TrainStep(model, build_optimizers(model, config), dtype, setting.micro_rows, config)
     given = batches(setting)
     return lambda number: step(given[number % len(given)], RATE).mean
 

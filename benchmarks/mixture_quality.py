@@ -38,12 +38,20 @@ def make_recipe(args: argparse.Namespace, seed: int, kind: str) -> Recipe:
     return recipe if kind == "mixture" else replace(recipe, objectives=recipe.objectives[:1])
 
 
-def held_out(folder: Path) -> dict[str, float]:
-    """The last held-out causal loss of each source."""
-    lines = [m for m in read_metrics(folder / "metrics.jsonl") if m["kind"] == "held_out"]
-    last = max(m["step"] for m in lines)
-    found = {m["name"]: m["value"] for m in lines if m["step"] == last}
-    return {name.split("/")[0]: value for name, value in found.items() if name.endswith("/causal")}
+def held_out(folder: Path) -> dict[int, dict[str, float]]:
+    """The held-out losses of a run: step -> source/objective -> nats per token."""
+    found: dict[int, dict[str, float]] = {}
+    for m in read_metrics(folder / "metrics.jsonl"):
+        if m["kind"] == "held_out":
+            found.setdefault(m["step"], {})[m["name"]] = m["value"]
+    return found
+
+
+def interval(values: list[float]) -> list[float]:
+    """The mean of one value a seed, and both ends of its 95 % interval."""
+    mean = statistics.mean(values)
+    half = T_95[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
+    return [mean, mean - half, mean + half]
 
 
 def main() -> None:
@@ -64,17 +72,15 @@ def main() -> None:
         for kind, found in losses.items():
             folder = args.out / f"{kind}-{seed}{'-full' if args.full else ''}"
             train(make_recipe(args, seed, kind), folder, make_hooks)
-            found.append(held_out(folder))
+            last = max(held_out(folder).items())[1]
+            found.append({name.split("/")[0]: x for name, x in last.items() if name.endswith("/causal")})
             print(f"seed {seed}, {kind}: {json.dumps(found[-1])}", flush=True)
     figures: dict[str, object] = {"full": args.full, "losses": losses}
     for source in losses["causal"][0]:
         pairs = zip(losses["mixture"], losses["causal"], strict=True)
-        differences = [mixture[source] - causal[source] for mixture, causal in pairs]
-        mean = statistics.mean(differences)
-        half = T_95[args.seeds] * statistics.stdev(differences) / math.sqrt(args.seeds)
-        interval = f"[{mean - half:+.4f}, {mean + half:+.4f}]"
-        print(f"{source}: mixture - causal = {mean:+.4f} {interval} nats per token")
-        figures[source] = [mean, mean - half, mean + half]
+        mean, low, high = interval([mixture[source] - causal[source] for mixture, causal in pairs])
+        print(f"{source}: mixture - causal = {mean:+.4f} [{low:+.4f}, {high:+.4f}] nats per token")
+        figures[source] = [mean, low, high]
     print(json.dumps(figures))
 
 

@@ -27,7 +27,7 @@ import torch
 from spanmix.model.architecture import Architecture, preset
 from spanmix.model.decoder import Decoder
 from spanmix.train import machine
-from spanmix.train.optimizer import build_adamw
+from spanmix.train.optimizer import build_optimizers
 from spanmix.train.step import TrainStep
 from spanmix.train_configs import OptimizerConfig
 from train_step import full_rows
@@ -63,7 +63,7 @@ def train_step(shape: Architecture) -> TrainStep:
     """Return the step of a new model."""
     config = OptimizerConfig(learning_rate=1e-4)
     model = Decoder(shape, seed=0)
-    return TrainStep(model, build_adamw(model, config), torch.bfloat16, 0, config)
+    return TrainStep(model, build_optimizers(model, config), torch.bfloat16, 0, config)
 
 
 def case(x: int, step: TrainStep, shape: Architecture, tokens: int, row_tokens: int) -> Case:

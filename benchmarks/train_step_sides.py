@@ -61,7 +61,7 @@ def ours(settings: dict[str, Any]) -> Step:
     from spanmix.model.architecture import preset
     from spanmix.model.decoder import Decoder
     from spanmix.train.machine import prepare_process
-    from spanmix.train.optimizer import build_adamw
+    from spanmix.train.optimizer import build_optimizers
     from spanmix.train.step import TrainStep
     from spanmix.train_configs import OptimizerConfig
     from spanmix.types import Batch, DocumentRef, Segment
@@ -70,7 +70,7 @@ def ours(settings: dict[str, Any]) -> Step:
     shape = preset(settings["preset"])
     model = Decoder(shape, seed=0)
     config = OptimizerConfig(learning_rate=1e-4)
-    train_step = TrainStep(model, build_adamw(model, config), torch.bfloat16, 0, config)
+    train_step = TrainStep(model, build_optimizers(model, config), torch.bfloat16, 0, config)
 
     def step(arrays: dict[str, Any]) -> None:
         width = arrays["token_ids"].shape[1]

@@ -152,6 +152,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _check_masks(self.objectives, self.data)
+        kind = self.optimizer.name
+        rule = "use adamw with model.lora: Muon would orthogonalize each factor of an addition alone"
+        require(kind == "adamw" or self.model.lora is None, "optimizer.name", kind, rule)
 
 
 def _check_masks(objectives: tuple[ObjectiveConfig, ...], data: DataConfig) -> None:

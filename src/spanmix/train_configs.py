@@ -59,13 +59,22 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW; weight decay acts on matrices only, never on biases and norms.
+    """How weights are updated. Weight decay acts on matrices only, never on biases and norms.
 
-    `z_loss` adds that many times log(Z)^2 to each token's loss, Z being the normalizer of its softmax; the
-    paper's code has 1e-4.
+    Args:
+        learning_rate: the peak; the same for both kinds of `name`.
+        name: ``adamw``; or ``muon``, which updates the blocks' matrices, and leaves the rest to AdamW.
+        momentum: Muon's decay of its one moment.
+        beta1, beta2, epsilon: AdamW's.
+        weight_decay: per step, times the learning rate.
+        max_grad_norm: gradients are scaled down to this Euclidean norm.
+        z_loss: that many times log(Z)^2 is added to each token's loss, Z being the normalizer of its
+            softmax; the paper's code has 1e-4.
     """
 
     learning_rate: float
+    name: str = "adamw"
+    momentum: float = 0.95
     beta1: float = 0.9
     beta2: float = 0.95
     epsilon: float = 1e-8
@@ -75,6 +84,9 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         require_above_zero("optimizer.learning_rate", self.learning_rate)
+        kinds = ("adamw", "muon")
+        require(self.name in kinds, "optimizer.name", self.name, f"use one of {', '.join(kinds)}")
+        require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "use 0 to below 1")
         require(0 <= self.beta1 < 1, "optimizer.beta1", self.beta1, "use 0 to below 1")
         require(0 <= self.beta2 < 1, "optimizer.beta2", self.beta2, "use 0 to below 1")
         require_above_zero("optimizer.epsilon", self.epsilon)

@@ -24,17 +24,19 @@ def final_state():
     from spanmix.text.corpus import Corpus
     from spanmix.train.base import build_architecture
     from spanmix.train.checkpoint import Checkpoints
-    from spanmix.train.optimizer import build_adamw
+    from spanmix.train.optimizer import build_optimizers
 
     def read(out, recipe):
         corpus = Corpus.open(recipe.corpus.path)
         model = Decoder(build_architecture(recipe, corpus.tokenizer), seed=99)
-        optimizer = build_adamw(model, recipe.optimizer)
+        optimizers = build_optimizers(model, recipe.optimizer)
         checkpoints = Checkpoints(out / "checkpoints", 2)
-        progress = checkpoints.load(checkpoints.newest(), model, optimizer)
+        progress = checkpoints.load(checkpoints.newest(), model, optimizers)
         state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-        for i, entry in optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{i}.{name}": torch.as_tensor(value) for name, value in entry.items()}
+        for kind, optimizer in enumerate(optimizers):
+            for i, entry in optimizer.state_dict()["state"].items():
+                named = {f"optimizer.{kind}.{i}.{name}": value for name, value in entry.items()}
+                state |= {name: torch.as_tensor(value) for name, value in named.items()}
         return progress, state
 
     return read

@@ -18,8 +18,8 @@ from spanmix.data.loader import LoaderState
 from spanmix.errors import SpanmixError
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
-from spanmix.train.checkpoint import Checkpoints
-from spanmix.train.optimizer import build_adamw
+from spanmix.train.checkpoint import Checkpoints, Optimizers
+from spanmix.train.optimizer import build_optimizers
 from spanmix.train.parallel import spread
 from spanmix.train.progress import Progress
 from spanmix.train.ranks import Layout, Ranks, joined, world_size
@@ -35,19 +35,20 @@ def main(folder: str, shard: str, tensor: str) -> None:
     with joined(Layout.of(config, world_size(), ARCHITECTURE, 8), "cpu") as ranks:
         model = Decoder(ARCHITECTURE, seed=1)
         spread(model, ranks)
-        optimizer = build_adamw(model, OptimizerConfig(1e-2))
-        update(model, optimizer, 1)
-        save_with_and_without_a_thread(Path(folder), ranks, model, optimizer)
-        said = fail_in_the_last(Path(folder), ranks, model, optimizer)
+        optimizers = build_optimizers(model, OptimizerConfig(1e-2))
+        update(model, optimizers, 1)
+        save_with_and_without_a_thread(Path(folder), ranks, model, optimizers)
+        said = fail_in_the_last(Path(folder), ranks, model, optimizers)
         Path(folder, f"said-{ranks.rank}.json").write_text(json.dumps(said))
         ranks.wait()
 
 
-def update(model: Decoder, optimizer: torch.optim.Optimizer, seed: int) -> None:
+def update(model: Decoder, optimizers: Optimizers, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter).add_(torch.rand((), generator=generator) - 0.5)
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 def progress(step: int) -> Progress:
@@ -55,11 +56,11 @@ def progress(step: int) -> Progress:
 
 
 def save_with_and_without_a_thread(
-    folder: Path, ranks: Ranks, model: Decoder, optimizer: torch.optim.Optimizer
+    folder: Path, ranks: Ranks, model: Decoder, optimizers: Optimizers
 ) -> None:
     """While the first process's writer is held and the others' wait for it, other messages pass."""
     with Saver(Checkpoints(folder / "at-once", 2, 0, ranks.apart()), in_background=False) as saver:
-        saver.save(progress(3), model, optimizer)
+        saver.save(progress(3), model, optimizers)
     begun, let = threading.Event(), threading.Event()
     write = FileSystemWriter.write_data
 
@@ -74,10 +75,10 @@ def save_with_and_without_a_thread(
 
     FileSystemWriter.write_data = held  # type: ignore
     with Saver(Checkpoints(folder / "meanwhile", 2, 0, ranks.apart()), in_background=True) as saver:
-        saver.save(progress(3), model, optimizer)
+        saver.save(progress(3), model, optimizers)
         begun.wait()
         for seed in (2, 3, 4):
-            update(model, optimizer, seed)
+            update(model, optimizers, seed)
             assert ranks.any(ranks.is_first) and ranks.from_first(lambda: "said") == "said"
         assert not saver.failed and not (folder / "meanwhile" / "step-3").exists()
         ranks.wait()
@@ -86,7 +87,7 @@ def save_with_and_without_a_thread(
     ranks.wait()
 
 
-def fail_in_the_last(folder: Path, ranks: Ranks, model: Decoder, optimizer: torch.optim.Optimizer) -> str:
+def fail_in_the_last(folder: Path, ranks: Ranks, model: Decoder, optimizers: Optimizers) -> str:
     """The disk of one process alone is full; return what this one was told by its next save."""
     if ranks.rank == world_size() - 1:
 
@@ -95,12 +96,12 @@ def fail_in_the_last(folder: Path, ranks: Ranks, model: Decoder, optimizer: torc
 
         FileSystemWriter.write_data = full  # type: ignore
     with Saver(Checkpoints(folder / "meanwhile", 2, 0, ranks.apart()), in_background=True) as saver:
-        saver.save(progress(6), model, optimizer)
+        saver.save(progress(6), model, optimizers)
         assert saver._in_flight is not None
         wait([saver._in_flight])
         assert ranks.any(saver.failed)
         try:
-            saver.save(progress(9), model, optimizer)
+            saver.save(progress(9), model, optimizers)
         except (OSError, SpanmixError) as error:
             return str(error)
     return ""

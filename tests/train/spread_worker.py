@@ -14,7 +14,7 @@ from spanmix.data.build import open_loader
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.train.lora import add_adapters
-from spanmix.train.optimizer import build_adamw
+from spanmix.train.optimizer import build_optimizers
 from spanmix.train.parallel import spread
 from spanmix.train.ranks import Layout, Ranks, joined, world_size
 from spanmix.train.step import TrainStep
@@ -36,6 +36,8 @@ def main(
 ) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    if trained == "muon":  # it computes in bf16, where the order of a sum shows
+        torch.Tensor.bfloat16 = torch.Tensor.double  # type: ignore
     config = ParallelConfig(int(micro_rows), int(shard), int(tensor), checkpointing)
     with joined(Layout.of(config, world_size(), ARCHITECTURE, 8), "cpu") as ranks:
         measure(corpus, trained, config, ranks, compiler)
@@ -45,7 +47,7 @@ def measure(corpus: str, trained: str, config: ParallelConfig, ranks: Ranks, com
     loader = open_loader("demo", [f"corpus.path={corpus}", *OVERRIDES])
     gradients: dict[str, list[float]] = {}
     model, step = build(trained, config, ranks, torch.float32, compiler)
-    step.optimizer.zero_grad = lambda: gradients.update(flat(model))  # type: ignore
+    model.zero_grad = lambda: gradients.update(flat(model))  # type: ignore
     step(next(loader.batches(loader.start(), 8))[0], 1e-2)
 
     _, step = build(trained, config, ranks, torch.float64, compiler)
@@ -68,9 +70,10 @@ def build(
                     parameter.normal_(0, 0.1, generator=torch.Generator().manual_seed(parameter.numel()))
     model = model.to(dtype)
     spread(model, ranks, config.checkpointing, compile_with=compiler)
-    settings = OptimizerConfig(1e-2, z_loss=1e-4)
-    optimizer = build_adamw(model, settings)
-    return model, TrainStep(model, optimizer, dtype, config.micro_batch_rows, settings, ranks)
+    settings = OptimizerConfig(1e-2, "muon" if trained == "muon" else "adamw", z_loss=1e-4)
+    return model, TrainStep(
+        model, build_optimizers(model, settings), dtype, config.micro_batch_rows, settings, ranks
+    )
 
 
 def flat(model: Decoder) -> dict[str, list[float]]:

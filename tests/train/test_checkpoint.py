@@ -32,7 +32,7 @@ def parts(make_decoder):
     optimizer = torch.optim.AdamW(model.parameters())
     sum(parameter.sum() for parameter in model.parameters()).backward()
     optimizer.step()
-    return model, optimizer
+    return model, [optimizer]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from spanmix.recipes import load_recipe
 from spanmix.train import machine
 from spanmix.train.checkpoint import read_tensors, training_state
 from spanmix.train.compiled import compile_blocks
-from spanmix.train.optimizer import build_adamw
+from spanmix.train.optimizer import build_optimizers
 from spanmix.train.parallel import spread
 from spanmix.train.ranks import Layout, Ranks
 from spanmix.train.step import TrainStep
@@ -56,7 +56,7 @@ def trained(checkpointing, compile_with, dtype=torch.float32):
     """Six steps; returns the step, and losses and norms."""
     model = Decoder(SHAPE, seed=1)
     spread(model, Ranks(Layout()), checkpointing, dtype, compile_with)
-    step = TrainStep(model, build_adamw(model, OPTIMIZER), dtype, 1, OPTIMIZER)
+    step = TrainStep(model, build_optimizers(model, OPTIMIZER), dtype, 1, OPTIMIZER)
     found = [step(packed(number), 1e-2) for number in range(6)]
     return step, np.array([[losses.mean, losses.grad_norm] for losses in found])
 
@@ -72,10 +72,10 @@ def test_losses_gradients_and_names_are_those_without(checkpointing):
 
 def test_a_checkpoint_goes_from_one_to_the_other(tmp_path):
     compiled, _ = trained("full", "aot_eager")
-    save(training_state(compiled.model, compiled.optimizer), checkpoint_id=tmp_path / "saved", no_dist=True)
+    save(training_state(compiled.model, compiled.optimizers), checkpoint_id=tmp_path / "saved", no_dist=True)
     model = Decoder(SHAPE, seed=2)
-    plain = TrainStep(model, build_adamw(model, OPTIMIZER), torch.float32, 0, OPTIMIZER)
-    read_tensors(tmp_path / "saved", model, plain.optimizer)
+    plain = TrainStep(model, build_optimizers(model, OPTIMIZER), torch.float32, 0, OPTIMIZER)
+    read_tensors(tmp_path / "saved", model, plain.optimizers)
     after = [step(packed(9), 1e-2) for step in (compiled, plain)]
     assert after[0].mean == pytest.approx(after[1].mean, rel=1e-6)
     assert after[0].grad_norm == pytest.approx(after[1].grad_norm, rel=1e-5)

@@ -57,7 +57,7 @@ def saved(tmp_path_factory):
     optimizer.step()
     for step in (3, 6, 9):
         progress = Progress(step, step, LoaderState("f" * 64, step, 0, 0, 0, ()))
-        Checkpoints(folder, keep=3).save(progress, training_state(model, optimizer))
+        Checkpoints(folder, keep=3).save(progress, training_state(model, [optimizer]))
     return folder
 
 

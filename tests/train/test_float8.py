@@ -9,7 +9,7 @@ from spanmix.model.decoder import Decoder
 from spanmix.recipes import load_recipe
 from spanmix.train import machine
 from spanmix.train.float8 import require_float8, use_float8
-from spanmix.train.optimizer import build_adamw
+from spanmix.train.optimizer import build_optimizers
 from spanmix.train.parallel import spread
 from spanmix.train.ranks import Layout, Ranks
 from spanmix.train.step import TrainStep
@@ -26,7 +26,7 @@ def trained(float8, compile_with=None, checkpointing="none"):
     if float8:
         use_float8(model, emulate=True)
     spread(model, Ranks(Layout()), checkpointing, torch.bfloat16, compile_with)
-    step = TrainStep(model, build_adamw(model, OPTIMIZER), torch.bfloat16, 0, OPTIMIZER)
+    step = TrainStep(model, build_optimizers(model, OPTIMIZER), torch.bfloat16, 0, OPTIMIZER)
     return model, [step(packed(number % 2), 1e-2).mean for number in range(8)]
 
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from spanmix.model.architecture import preset
 from spanmix.model.decoder import Decoder
-from spanmix.train.optimizer import build_adamw, learning_rate
+from spanmix.train.optimizer import build_optimizers, learning_rate
 from spanmix.train_configs import OptimizerConfig, ScheduleConfig
 
 
 def test_biases_and_norms_do_not_decay():
     model = Decoder(preset("demo", vocab_size=128), seed=0)
-    optimizer = build_adamw(model, OptimizerConfig(1e-3, weight_decay=0.3))
+    (optimizer,) = build_optimizers(model, OptimizerConfig(1e-3, weight_decay=0.3))
     decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
     names = dict(model.named_parameters())
     assert len(decay) == len(names)

@@ -10,7 +10,7 @@ from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.train import fused_softmax
 from spanmix.train import loss as loss_module
-from spanmix.train.optimizer import build_adamw
+from spanmix.train.optimizer import build_optimizers
 from spanmix.train.placed import place
 from spanmix.train.step import TrainStep
 from spanmix.train_configs import OptimizerConfig
@@ -51,7 +51,7 @@ def test_forward_and_backward_read_nothing_from_the_device(micro_batch_rows, mon
     """A step reads its losses and the norm of its gradients, at one place, and nothing before."""
     config = OptimizerConfig(1e-2)
     model = Decoder(SHAPE, seed=1)
-    step = TrainStep(model, build_adamw(model, config), torch.float32, micro_batch_rows, config)
+    step = TrainStep(model, build_optimizers(model, config), torch.float32, micro_batch_rows, config)
     batch = packed(1)
     step(batch, 1e-2)
     real = step._fetch

@@ -31,20 +31,21 @@ def progress(step):
     return Progress(step, 100 * step, LoaderState("f" * 64, 4 * step, 1, 2, 0, ()))
 
 
-def update(model, optimizer):
-    """A step of the optimizer that changes every weight."""
+def update(model, optimizers):
+    """A step of the optimizers that changes every weight."""
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter)
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 @pytest.fixture
 def parts(make_decoder):
     """A tiny model and an optimizer that has made a step."""
     model = make_decoder(1, 32, 1, 32, 96)
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    update(model, optimizer)
-    return model, optimizer
+    optimizers = [torch.optim.AdamW(model.parameters(), fused=True)]
+    update(model, optimizers)
+    return model, optimizers
 
 
 @pytest.fixture
@@ -53,15 +54,15 @@ def loaded(make_decoder):
 
     def load(checkpoints, step):
         model = make_decoder(1, 32, 1, 32, 96, seed=2)
-        optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-        found = checkpoints.load(checkpoints.folder / f"step-{step}", model, optimizer)
-        return found, copied(model, optimizer)
+        optimizers = [torch.optim.AdamW(model.parameters(), fused=True)]
+        found = checkpoints.load(checkpoints.folder / f"step-{step}", model, optimizers)
+        return found, copied(model, optimizers)
 
     return load
 
 
-def copied(model, optimizer):
-    state = training_state(model, optimizer)
+def copied(model, optimizers):
+    state = training_state(model, optimizers)
     tensors = state["model"] | {f"optimizer.{name}": value for name, value in state["optimizer"].items()}
     return {name: value.clone() for name, value in tensors.items() if isinstance(value, torch.Tensor)}
 

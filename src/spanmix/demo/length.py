@@ -16,7 +16,7 @@ from spanmix.text.corpus import Corpus
 from spanmix.train import machine
 from spanmix.train.base import build_architecture
 from spanmix.train.metrics import read_metrics
-from spanmix.train.optimizer import build_adamw
+from spanmix.train.optimizer import build_optimizers
 from spanmix.train.step import TrainStep
 
 Progress = Callable[[str, int, int], None]
@@ -69,9 +69,9 @@ def _timed_rate(recipe: Recipe, corpus: Corpus, progress: Progress) -> float:
     machine.prepare_process(recipe.run.num_threads)
     loader = build_loader(recipe, corpus)
     model = Decoder(build_architecture(recipe, corpus.tokenizer), seed=0).to(recipe.run.device)
-    optimizer = build_adamw(model, recipe.optimizer)
+    optimizers = build_optimizers(model, recipe.optimizer)
     step = TrainStep(
-        model, optimizer, machine.compute_dtype(recipe), recipe.parallel.micro_batch_rows, recipe.optimizer
+        model, optimizers, machine.compute_dtype(recipe), recipe.parallel.micro_batch_rows, recipe.optimizer
     )
     batches = loader.batches(loader.start(), recipe.data.global_batch_rows)
     seconds = []

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,8 @@ from spanmix.train.ranks import Layout, Ranks
 
 State = dict[str, Any]
 """What `training_state` returns."""
+Optimizers = Sequence[torch.optim.Optimizer]
+"""Those of a model: each updates parameters of its own."""
 # An optimizer's groups differ with the number of processes; its state is kept by the parameters' names.
 _BY_NAME = StateDictOptions(flatten_optimizer_state_dict=True)
 _WEIGHTS = "model."
@@ -150,15 +152,15 @@ class Checkpoints:
         verify(path, {name: known for name, known in _checksums(path).items() if name == STATE})
         return read_progress(path)
 
-    def load(self, path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-        """Load a checkpoint into model and optimizer, and return how far it was.
+    def load(self, path: Path, model: nn.Module, optimizers: Optimizers) -> Progress:
+        """Load a checkpoint into model and optimizers, and return how far it was.
 
         Raises:
             InputError: a file is missing, its checksum is not the one that was saved, or the tensors are
                 those of another model.
         """
         progress = read_whole(path)
-        read_tensors(path, model, optimizer, alone=self._ranks.mesh is None)
+        read_tensors(path, model, optimizers, alone=self._ranks.mesh is None)
         return progress
 
 
@@ -219,23 +221,23 @@ def read_whole(path: Path) -> Progress:
     return read_progress(path)
 
 
-def read_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, alone: bool = True) -> None:
+def read_tensors(path: Path, model: nn.Module, optimizers: Optimizers, alone: bool = True) -> None:
     """Load what a checkpoint that was checked holds, however it was and is spread over processes.
 
     Args:
         path: the checkpoint.
-        model, optimizer: take it in.
+        model, optimizers: take it in.
         alone: whether this is the only process of the run.
 
     Raises:
         InputError: it is of another model.
     """
-    tensors = training_state(model, optimizer)
+    tensors = training_state(model, optimizers)
     with _unwrapped(InputError(f"checkpoint {path} does not hold the tensors of this model")):
         load_tensors(tensors, checkpoint_id=path, no_dist=alone)
     set_state_dict(
         model,
-        optimizer,
+        optimizers,
         model_state_dict=tensors["model"],
         optim_state_dict=tensors["optimizer"],
         options=_BY_NAME,
@@ -258,9 +260,9 @@ def read_model(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def training_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    """Return what a checkpoint holds of model and optimizer: their own tensors, by name, not copied."""
-    model_state, optimizer_state = get_state_dict(model, optimizer, options=_BY_NAME)
+def training_state(model: nn.Module, optimizers: Optimizers) -> State:
+    """Return what a checkpoint holds of model and optimizers: their own tensors, by name, not copied."""
+    model_state, optimizer_state = get_state_dict(model, optimizers, options=_BY_NAME)
     return {"model": model_state, "optimizer": optimizer_state}
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from spanmix.config import Recipe
 from spanmix.data.loader import LoaderState
 from spanmix.model.decoder import Decoder
 from spanmix.train.bad_batches import BadBatches
+from spanmix.train.checkpoint import Optimizers
 from spanmix.train.hooks import Hook
 from spanmix.train.meter import Meter
 from spanmix.train.metrics import Metric, MetricsLog
@@ -31,7 +30,7 @@ class Parts:
     """What the loop works with; built outside and passed in."""
 
     model: Decoder
-    optimizer: torch.optim.Optimizer
+    optimizers: Optimizers
     train_step: TrainStep
     batches: Iterator[tuple[Batch, LoaderState]]
     bad_batches: BadBatches
@@ -90,5 +89,5 @@ def train_loop(recipe: Recipe, parts: Parts, progress: Progress, should_stop: Ca
         stopped = should_stop()
         if last or stopped or step % run.save_every_steps == 0:
             parts.train_step.require_finite_weights(step)
-            parts.saver.save(progress, parts.model, parts.optimizer)
+            parts.saver.save(progress, parts.model, parts.optimizers)
     return progress

@@ -198,6 +198,7 @@ def _shape(recipe: Recipe, vocab_size: int, num_devices: int, machine: Machine) 
         checkpointing=parallel.checkpointing,
         precision="bf16" if recipe.run.precision == "auto" else recipe.run.precision,
         device=machine.device,
+        optimizer=recipe.optimizer.name,
     )
 
 

@@ -32,7 +32,7 @@ from spanmix.train.lora import add_adapters, require_trainable
 from spanmix.train.meter import Meter
 from spanmix.train.metrics import SilentLog
 from spanmix.train.mixture_watch import MixtureWatch
-from spanmix.train.optimizer import build_adamw
+from spanmix.train.optimizer import build_optimizers
 from spanmix.train.parallel import gathered, spread
 from spanmix.train.progress import Progress
 from spanmix.train.ranks import Layout, Ranks, joined, world_size
@@ -149,9 +149,9 @@ def _train_locked(
         events.warn(progress.step, "damaged_checkpoint", text)
     assert saved or start.base is None or start.decoder, "the weights of the base were not read"
     model = _spread_model(recipe, corpus, start, ranks)
-    optimizer = build_adamw(model, recipe.optimizer)
+    optimizers = build_optimizers(model, recipe.optimizer)
     if saved:
-        read_tensors(saved.path, model, optimizer, alone=ranks.mesh is None)
+        read_tensors(saved.path, model, optimizers, alone=ranks.mesh is None)
     log = open_log(recipe, out, progress.step, events) if ranks.is_first else SilentLog()
     rows = recipe.data.global_batch_rows
     ahead = prefetch(loader.batches(progress.loader, rows), _PREFETCH_BATCHES)
@@ -164,8 +164,8 @@ def _train_locked(
         micro_batch_rows = recipe.parallel.micro_batch_rows
         parts = Parts(
             model=model,
-            optimizer=optimizer,
-            train_step=TrainStep(model, optimizer, dtype, micro_batch_rows, recipe.optimizer, ranks),
+            optimizers=optimizers,
+            train_step=TrainStep(model, optimizers, dtype, micro_batch_rows, recipe.optimizer, ranks),
             batches=batches,
             bad_batches=BadBatches(run.skip_bad_batches, progress.skipped, describe, events),
             meter=_meter(recipe, loader, model.architecture, progress),

@@ -14,11 +14,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-import torch
 from torch import nn
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
-from spanmix.train.checkpoint import Checkpoints, State, training_state
+from spanmix.train.checkpoint import Checkpoints, Optimizers, State, training_state
 from spanmix.train.progress import Progress
 
 
@@ -39,7 +38,7 @@ class Saver:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._in_flight: Future[Path] | None = None
 
-    def save(self, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def save(self, progress: Progress, model: nn.Module, optimizers: Optimizers) -> None:
         """Save the state as it is now, after what is in flight.
 
         Raises:
@@ -47,7 +46,7 @@ class Saver:
                 disk is full; the older checkpoints stay.
         """
         self.wait()
-        state = training_state(model, optimizer)
+        state = training_state(model, optimizers)
         if self._copier is None:
             self._checkpoints.save(progress, state)
         else:

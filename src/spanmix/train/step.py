@@ -77,7 +77,7 @@ class TrainStep:
 
     Args:
         model: the decoder.
-        optimizer: updates its parameters.
+        optimizers: update its parameters, each those of its own.
         dtype: what forward and backward compute in.
         micro_batch_rows: rows that go through the decoder at once; 0 means all that a process has.
         config: for the norm that gradients are scaled down to, and the z-loss.
@@ -87,14 +87,14 @@ class TrainStep:
     def __init__(
         self,
         model: Decoder,
-        optimizer: torch.optim.Optimizer,
+        optimizers: Sequence[torch.optim.Optimizer],
         dtype: torch.dtype,
         micro_batch_rows: int,
         config: OptimizerConfig,
         ranks: Ranks | None = None,
     ) -> None:
         self.model = model
-        self.optimizer = optimizer
+        self.optimizers = optimizers
         self.dtype = dtype
         self.micro_batch_rows = micro_batch_rows
         self.config = config
@@ -120,13 +120,14 @@ class TrainStep:
         weights = _by_segment(torch.from_numpy(batch.loss_weights).double(), batch)
         losses = StepLosses(batch.segments, sums, weights, norm)
         if not math.isfinite(losses.mean) or not math.isfinite(losses.grad_norm):
-            self.optimizer.zero_grad()
+            self.model.zero_grad()
             raise NotFiniteError(batch, losses)
         scale_gradients(self.model.parameters(), min(1.0, self.config.max_grad_norm / (norm + 1e-6)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            optimizer.step()
+        self.model.zero_grad()
         return losses
 
     def require_finite_weights(self, step: int) -> None:

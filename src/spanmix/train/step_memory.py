@@ -23,15 +23,18 @@ from spanmix.train.loss import SOFTMAX_BYTES, chunk_bytes
 from spanmix.train.step_shape import StepShape, block_weights, local_size
 
 _WIDE = 4
-"""Bytes of a number in float32: weights, gradients and both moments of AdamW are that in any precision."""
+"""Bytes of a number in float32: weights, gradients and the optimizers' moments are that in any precision."""
 
 
 def step_memory(step: StepShape) -> dict[str, dict[str, int]]:
     """Return the bytes of each part at each moment, in one process (the fullest, where shards are uneven)."""
+    of_muon = step.muon_size()
     held = {
         "weights": _WIDE * step.size(sharded=True),
-        "AdamW state": 2 * _WIDE * step.size(sharded=True),
+        "AdamW state": 2 * _WIDE * (step.size(sharded=True) - of_muon),
     }
+    if of_muon:
+        held["Muon state"] = _WIDE * of_muon
     moments = {
         "loss": held | _at_the_loss(step),
         "first block": held | _at_the_first_block(step),
@@ -93,7 +96,20 @@ def _at_the_last_block(step: StepShape) -> dict[str, int]:
 
 def _at_the_update(step: StepShape) -> dict[str, int]:
     in_flight = 2 * _WIDE * step.outer_size() if step.is_spread else 0  # whole, and being summed
-    return {"gradients": _WIDE * step.size(sharded=True) + in_flight}
+    parts = {"gradients": _WIDE * step.size(sharded=True) + in_flight}
+    if step.muon_size():
+        parts["Muon's work"] = _orthogonalized(step)
+    return parts
+
+
+def _orthogonalized(step: StepShape) -> int:
+    """Bytes of one matrix in Muon's hands, the largest: in float32 and twice in bf16, and two of D x D."""
+    largest = max(
+        local_size(w, step.layout.tensor, step.layout.shard)
+        for w in block_weights(step.architecture)
+        if len(w.shape) > 1
+    )
+    return (_WIDE + 2 + 2) * largest + 2 * 2 * step.architecture.dim**2
 
 
 def _gathered(step: StepShape, blocks: int) -> int:

@@ -94,6 +94,7 @@ class StepShape:
         checkpointing: as in the recipe's ``parallel``.
         precision: ``float8``, ``bf16`` or ``fp32``.
         device: ``cpu`` or ``cuda``, which have other attention kernels.
+        optimizer: ``adamw`` or ``muon``.
     """
 
     architecture: Architecture
@@ -104,6 +105,7 @@ class StepShape:
     checkpointing: str
     precision: str
     device: str
+    optimizer: str = "adamw"
 
     @property
     def num_micro_batches(self) -> int:
@@ -146,6 +148,13 @@ class StepShape:
     def size(self, sharded: bool = False) -> int:
         """Return all numbers in this process."""
         return self.architecture.num_layers * self.block_size(sharded) + self.outer_size(sharded)
+
+    def muon_size(self) -> int:
+        """Return the numbers of this process that Muon updates: the blocks' matrices, or none."""
+        if self.optimizer != "muon":
+            return 0
+        matrices = [weight for weight in block_weights(self.architecture) if len(weight.shape) > 1]
+        return self.architecture.num_layers * self._size(matrices, sharded=True)
 
     def _size(self, weights: list[Weight], sharded: bool) -> int:
         shard = self.layout.shard if sharded else 1

@@ -10,6 +10,7 @@ A roofline model (Williams et al., 2009). What it assumes:
   computation is waited for. What lies outside the blocks, at both ends of a pass, is waited for, and so is
   every sum of tensor parallelism.
 - In float8 the products of the blocks' matrices reach the same share of a higher peak.
+- Muon's products reach that share too; what its shards tell each other meanwhile is not counted.
 - Rows are full, and each is one document: shorter documents attend less, and are a little faster.
 
 Reading data, evaluation and checkpoints are not counted.
@@ -70,6 +71,8 @@ def step_seconds(step: StepShape, machine: Machine) -> StepSeconds:
     passes = step.num_micro_batches
     weights = passes * _PASS_BYTES * step.size() / machine.memory_bandwidth
     update = _UPDATE_BYTES * step.size(sharded=True) / machine.memory_bandwidth
+    if step.muon_size():
+        update += _muon_flops(step) / (machine.peak_flops("bf16") * machine.compute_share)
     return StepSeconds(compute, weights, _waiting(step, machine, (compute + weights) / passes), update)
 
 
@@ -98,6 +101,17 @@ def _matrix_flops(step: StepShape) -> float:
     each = 8 if step.checkpointing == "full" else 6
     tokens = step.rows * step.row_tokens
     return each * 12 * architecture.num_layers * architecture.dim**2 * tokens / step.layout.tensor
+
+
+def _muon_flops(step: StepShape) -> float:
+    """Operations of one device in Muon's five Newton-Schulz steps, which shards share among them.
+
+    Each step makes, of a matrix with n numbers and D rows, X X^T and one more product of that size (4 n D),
+    and the square of a D x D (2 D^3). The four matrices of a block have 12 D^2 numbers.
+    """
+    architecture = step.architecture
+    each = (4 * 12 + 4 * 2) * architecture.dim**3
+    return 5 * architecture.num_layers * each / (step.layout.shard * step.layout.tensor)
 
 
 def _waiting(step: StepShape, machine: Machine, pass_seconds: float) -> float:

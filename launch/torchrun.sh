@@ -16,6 +16,9 @@
 #   SAVE_SECONDS    how long a step and a save may take when the run is told to stop (170)
 #   PYTHON          the interpreter that Spanmix is installed for (python3)
 #
+# torchrun starts processes again whatever they ended with: a recipe that is refused is refused MAX_RESTARTS times
+# more. Set MAX_RESTARTS=0 for a first try.
+#
 # SIGTERM or SIGUSR1 to this process lets all finish their step and save; the same line then goes on. torchrun
 # exits with 1 whatever its processes exit with, so look for "stopped" at the end of RUN/events.jsonl.
 set -euo pipefail

@@ -45,9 +45,9 @@ def make_decoder():
     from spanmix.model.architecture import Architecture
     from spanmix.model.decoder import Decoder
 
-    def make(*shape, seed=1, vocab_size=384):
+    def make(*shape, seed=1, vocab_size=384, **form):
         layers, dim, heads, rotary, context = shape
-        decoder = Decoder(Architecture(layers, dim, heads, rotary, context, vocab_size), seed=seed)
+        decoder = Decoder(Architecture(layers, dim, heads, rotary, context, vocab_size, **form), seed=seed)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in decoder.parameters():

@@ -70,7 +70,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("data.unit", "file", "data.unit"),
     ("data.positions", "reset", "data.positions"),
     ("data.document_mask", False, "bidirectional objective prefix_lm"),
-    ("model", {}, "model.preset is None; name a preset, or a model folder"),
+    ("model", {}, "model.preset and model.init_from are both empty; name a preset"),
     (
         "model",
         {"preset": "demo", "lora": {"rank": 8, "alpha": 16}},
@@ -144,7 +144,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("objectives.1.max_spans", 1_048_577, "objectives.max_spans"),
     ("data.row_tokens", 1_048_577, "data.row_tokens"),
     ("data.global_batch_rows", 65_537, "data.global_batch_rows"),
-    ("data", {**VALID["data"], "row_tokens": 2**20, "global_batch_rows": 257}, "(1048576, 257)"),
+    ("data", {**VALID["data"], "row_tokens": 2**20, "global_batch_rows": 257}, "[1048576, 257]"),
     ("data.sources.0.weight", 1e6 + 1, "data.sources.weight"),
     ("data.sources.0.weight", 9e-7, "data.sources.weight"),
     ("data.window_documents", 1_000_001, "data.window_documents"),

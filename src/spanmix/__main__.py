@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
-from spanmix.cli import main
+from spanmix.cli import INTERRUPTED, main
 
 
 def start() -> None:
@@ -13,9 +14,17 @@ def start() -> None:
 
     One of several processes of a run ends at once, without taking the interpreter down in order: a thread
     of PyTorch's gloo may still be giving back a tensor, and would abort the process (pytorch issue 190489).
+    So does one that was interrupted: the interpreter would wait for the thread of a save, whose part is
+    cleared away at the next start, and answer Ctrl-C with a traceback.
     """
-    code = main()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    try:
+        code = main()
+    except KeyboardInterrupt:  # once more, while the first was being answered
+        code = INTERRUPTED
+        print("spanmix: interrupted", file=sys.stderr)
+    if code == INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if code == INTERRUPTED or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import is_dataclass
 
 from spanmix.errors import InputError
 
@@ -37,4 +38,19 @@ def require_weight(field_name: str, value: float) -> None:
 def require(holds: bool, field_name: str, value: object, rule: str) -> None:
     """Raise `InputError` with the field, its value and the rule unless the rule holds."""
     if not holds:
-        raise InputError(f"{field_name} is {value!r}; {rule}")
+        raise InputError(f"{field_name} is {shown(value)}; {rule}")
+
+
+def shown(value: object) -> str:
+    """Write a field's value as a recipe has it, or in a word.
+
+    >>> shown(("code", "prose")), shown(None), shown(0.5), shown("text")
+    ("['code', 'prose']", 'not set', '0.5', "'text'")
+    """
+    if value is None:
+        return "not set"
+    if is_dataclass(value):
+        return "set"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(shown, value))}]"
+    return repr(value)

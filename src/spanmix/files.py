@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from spanmix.errors import InputError, SpanmixError
 
 T = TypeVar("T")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_LONGEST_AFFIX = len("..spanmix-replaced")
+"""What the name of a folder gets around it while the folder is replaced."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -135,6 +138,39 @@ def follow(path: Path) -> Path:
     if real.is_symlink():
         raise InputError(f"{path} is a link that leads in a circle; remove it, or name another place")
     return real
+
+
+def require_makable(path: Path) -> None:
+    """Check that a folder can be made, or written to where there is one. To be asked before long work.
+
+    Where there is none, a folder is made above it and removed: rights alone do not tell of ``/proc``.
+
+    Raises:
+        InputError: a part of the path is a file or too long a name, or the system refuses to write there.
+    """
+    try:
+        path = above = follow(path).absolute()
+        missing = []
+        while not above.exists():
+            missing.append(above.name)
+            above = above.parent
+        if not above.is_dir():
+            raise InputError(f"{path} cannot be made, since {above} is a file; name a folder to write to")
+        longest = max((len(os.fsencode(name)) for name in missing), default=0)
+        most = os.pathconf(above, "PC_NAME_MAX") - _LONGEST_AFFIX
+        if longest > most:
+            raise InputError(
+                f"a name in {str(path)[:80]}… has {longest} bytes, and {most} is the most here; name another"
+            )
+        if missing:
+            Path(tempfile.mkdtemp(prefix=".spanmix-", dir=above)).rmdir()
+        elif not os.access(above, os.W_OK | os.X_OK):
+            code = errno.EROFS if os.statvfs(above).f_flag & os.ST_RDONLY else errno.EACCES
+            raise OSError(code, os.strerror(code))
+    except OSError as error:
+        raise InputError(
+            f"nothing can be written to {str(path)[:200]}: {error.strerror}; name another folder as --out"
+        ) from None
 
 
 def replaceable(path: Path) -> Path:

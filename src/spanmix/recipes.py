@@ -18,6 +18,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
+from spanmix.bounds import shown
 from spanmix.config import CorpusRecipe, DataRecipe, Recipe
 from spanmix.errors import InputError, nearest
 
@@ -178,7 +179,7 @@ def _first_fault(error: Any) -> str:
         return f"{error['msg'].lower()}; use text that UTF-8 can hold"
     if error["type"] == "missing":
         return f"{field} is missing, and it is required"
-    return f"{field} is {error['input']!r}; {error['msg'].lower()}"
+    return f"{field} is {shown(error['input'])}; {error['msg'].lower()}"
 
 
 def to_fields(recipe: Recipe) -> dict[str, Any]:
@@ -218,7 +219,7 @@ def _apply_override(fields: dict[str, Any], override: str) -> None:
 def _descend(node: Any, part: str, key: str) -> Any:
     node = node[_index(node, part, key)] if isinstance(node, list) else node.setdefault(part, {})
     if not isinstance(node, dict | list):
-        raise InputError(f"override {key}: {part} is {node!r}, which has no fields")
+        raise InputError(f"override {key}: {part} is {shown(node)}, which has no fields")
     return node
 
 
@@ -252,5 +253,5 @@ def _named(value: Any, kinds: Any, name: str, prefix: str) -> Any:
     by_name = {option.name: option for option in get_args(kinds)}
     asked = value.get("name") if isinstance(value, dict) else None
     if asked not in by_name:
-        raise InputError(f"{name}: {prefix}name is {asked!r}{nearest(str(asked), by_name)}")
+        raise InputError(f"{name}: {prefix}name is {shown(asked)}{nearest(str(asked), by_name)}")
     return by_name[asked]

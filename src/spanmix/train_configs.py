@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 from spanmix.bounds import MANY, require, require_above_zero, require_from_to, require_seed
+from spanmix.errors import InputError
 
-LORA_TARGETS = ("attn.qkv_proj", "attn.out_proj", "mlp.fc_in", "mlp.fc_out")
+LORA_TARGETS = ("attn.qkv_proj", "attn.out_proj", "mlp.fc_gate", "mlp.fc_in", "mlp.fc_out")
 
 
 @dataclass(frozen=True)
@@ -18,19 +19,20 @@ class LoraConfig:
         rank: rows of A, and columns of B.
         alpha: divided by the rank, it scales the addition.
         dropout: share of the inputs of A that are set to 0 in training.
-        targets: which of the decoder's matrices get one, in every block.
+        targets: which of the decoder's matrices get one, in every block; None is all of them. Only the form
+            ``llama`` has ``mlp.fc_gate``.
     """
 
     rank: int
     alpha: float
     dropout: float = 0.0
-    targets: tuple[str, ...] = LORA_TARGETS
+    targets: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         require_from_to("model.lora.rank", self.rank, 1, 4096)
         require_above_zero("model.lora.alpha", self.alpha)
         require(0 <= self.dropout < 1, "model.lora.dropout", self.dropout, "use a share from 0 to below 1")
-        names = self.targets
+        names = LORA_TARGETS if self.targets is None else self.targets
         right = 0 < len(names) == len(set(names)) and set(names) <= set(LORA_TARGETS)
         rule = f"use one or more of {', '.join(LORA_TARGETS)}, each once"
         require(right, "model.lora.targets", names, rule)
@@ -51,8 +53,11 @@ class ModelConfig:
     lora: LoraConfig | None = None
 
     def __post_init__(self) -> None:
-        known = self.preset is not None or self.init_from is not None
-        require(known, "model.preset", self.preset, "name a preset, or a model folder as model.init_from")
+        if self.preset is None and self.init_from is None:
+            raise InputError(
+                "model.preset and model.init_from are both empty; name a preset, or a model folder as "
+                "model.init_from"
+            )
         rule = "name the model it is added to as model.init_from"
         require(self.lora is None or self.init_from is not None, "model.lora", self.lora, rule)
 

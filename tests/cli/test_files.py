@@ -10,6 +10,7 @@ from spanmix.cli.files import TextFile, read_file, replace_text, require_writabl
 from spanmix.cli.models import OpenModel
 from spanmix.errors import InputError
 from spanmix.generate.formats import codegen2_format
+from spanmix.generate.prompting import Asked
 from spanmix.generate.torch_engine import TorchEngine
 
 
@@ -74,10 +75,10 @@ def test_a_file_that_was_saved_meanwhile_is_left_alone(
 ):
     """What the user saves while the model is at work wins."""
     model = OpenModel(
-        TorchEngine(make_decoder(1, 32, 1, 8, 128)), tokenizer, codegen2_format(tokenizer.control)
+        TorchEngine(make_decoder(1, 32, 1, 8, 128)), tokenizer, Asked((), codegen2_format(tokenizer.control))
     )
 
-    def open_slowly(name, lead_tokens):
+    def open_slowly(name, engine_name, lead_tokens):
         if saved is None:
             script.unlink()
         else:
@@ -91,7 +92,7 @@ def test_a_file_that_was_saved_meanwhile_is_left_alone(
     assert printed.out == "" and "changed by someone else" in printed.err and "nothing was" in printed.err
     assert [path.read_text() for path in script.parent.iterdir()] == ([] if saved is None else [saved])
     script.write_bytes(b"a\r\n")
-    monkeypatch.setattr("spanmix.cli.models.open_model", lambda name, lead_tokens: model)
+    monkeypatch.setattr("spanmix.cli.models.open_model", lambda name, engine_name, lead_tokens: model)
     assert main(infill) == 0
     assert script.read_bytes().endswith(b"a\r\n") and script.stat().st_size > 3
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from spanmix.cli import main
+from spanmix.cli.plan import _duration
 from spanmix.text.tokenizer import Tokenizer
 
 PAPER = ["plan", "paper", "--gpus", "8", "--gpu", "h100"]
@@ -80,7 +81,9 @@ def test_the_corpus_tokenizer_is_taken_where_there_is_one(capsys, tmp_path):
         (["plan", "demo", "--gpu", "tpu-v9"], "a100-40, a100-80, b200, cpu"),
         (["plan", "demo", "--gpu", "h100", "--gpus", "0"], "--gpus: '0' is not a whole number from 1"),
         (["plan", "demo", "--gpu", "h100", "--gpus", "3"], "data.global_batch_rows is 8, which 3 processes"),
-        (["plan", "demo", "--gpu", "h100", "--mfu", "40"], "--mfu: '40' is not a share above 0 and up to 1"),
+        (["plan", "demo", "--gpu", "h100", "--mfu", "40"], "--mfu: '40' is not a share from 0.000001 to 1"),
+        (["plan", "demo", "--gpu", "h100", "--mfu", "1e-320"], "--mfu: '1e-320' is not a share"),
+        (["plan", "demo", "--gpu", "h100", "--price", "1e308"], "is not a price from 0 to 1,000,000"),
         (["plan", "demo", "--gpu", "h100", "--mfu", "nan"], "--mfu: 'nan' is not a share"),
         (["plan", "demo", "--gpu", "h100", "--price", "-1"], "--price"),
         (["plan", "demo", "--gpu", "h100", "--price", "much"], "--price: 'much' is not a number"),
@@ -91,3 +94,13 @@ def test_what_cannot_be_planned_is_refused(capsys, arguments, said):
     assert main(arguments) == 2
     printed = capsys.readouterr()
     assert said in printed.err and printed.out == "" and printed.err.count("\n") == 1
+
+
+def test_times_are_in_the_largest_unit_that_they_fill_and_always_finite(capsys):
+    short = ["plan", "demo", "--gpu", "h100", "run.num_steps=1"]
+    assert main(short) == 0
+    text = capsys.readouterr().out
+    assert "\nseconds  " in text and "days" not in text and "device hours" in text
+    found, _ = planned(capsys, *PAPER, "--mfu", "1e-6", "--price", "1e6")
+    assert all(found[name] > 0 for name in ("days", "dollars", "step_seconds", "tokens_per_second", "mfu"))
+    assert _duration(0.5) == ["minutes", "30.00"] and _duration(24) == ["days", "1.00"]

@@ -1,21 +1,15 @@
-"""The torch engine: transformers' numbers, and the same tokens whatever else is in the batch."""
+"""What is the torch engine's own: other number formats, and its cache."""
 
-from collections import Counter
-from dataclasses import replace
-from random import Random
+import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from transformers import GPTJForCausalLM
 
-from spanmix.errors import InputError
-from spanmix.generate.batch import generate
-from spanmix.generate.engine import CAPABILITIES, GenerateRequest, ScoreRequest
+from spanmix.generate.engine import ScoreRequest
+from spanmix.generate.packed import can_pack
 from spanmix.generate.row_cache import RowCache
 from spanmix.generate.torch_engine import TorchEngine
-from spanmix.model.folder import save_model_folder
+from spanmix.model.layers import Linear
 
 SHAPE = (2, 48, 3, 8, 160)
 VOCAB = 384
@@ -26,237 +20,34 @@ def decoder(make_decoder):
     return make_decoder(*SHAPE)
 
 
-@pytest.fixture(scope="module")
-def theirs(decoder, tokenizer, tmp_path_factory):
-    folder = save_model_folder(tmp_path_factory.mktemp("m") / "m", decoder, tokenizer, {})
-    model = GPTJForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    model.generation_config.eos_token_id = None
-    model.generation_config.suppress_tokens = None
-    return model
-
-
 def ids_of(seed, n):
     return torch.randint(0, VOCAB, (n,), generator=torch.Generator().manual_seed(seed)).tolist()
-
-
-def mixed_requests():
-    """Greedy and sampled requests of many lengths."""
-    lengths = [1, 2, 90, 5, 33, 64, 17, 96, 3, 50, 1, 28]
-    ways = [
-        {},
-        {"temperature": 0.8},
-        {"temperature": 1.0, "top_p": 0.9},
-        {"temperature": 1.3, "top_k": 5},
-        {"temperature": 1.0, "top_k": 40, "top_p": 0.7},
-        {"suppress_ids": frozenset(range(100))},
-    ]
-    return [
-        GenerateRequest(ids_of(n, length), 8 + 5 * n, seed=n, **ways[n % len(ways)])
-        for n, length in enumerate(lengths)
-    ]
-
-
-def test_greedy_is_transformers_greedy_for_64_tokens(decoder, theirs):
-    prompts = [ids_of(seed, n) for seed, n in enumerate([1, 9, 70, 96, 31])]
-    ours = generate(TorchEngine(decoder), [GenerateRequest(prompt, 64) for prompt in prompts])
-    for prompt, generation in zip(prompts, ours, strict=True):
-        ids = torch.tensor([prompt])
-        kept = {"max_new_tokens": 64, "do_sample": False, "attention_mask": torch.ones_like(ids)}
-        assert generation.token_ids == theirs.generate(ids, **kept)[0, len(prompt) :].tolist()
-        assert generation.finish_reason == "length"
-    assert len({token for generation in ours for token in generation.token_ids}) > 30
-
-
-@pytest.mark.parametrize("limits", [{}, {"max_rows": 3}, {"cache_bytes": 400_000}, {"cache_bytes": 1}])
-def test_in_a_batch_is_as_alone(decoder, limits):
-    requests = mixed_requests()
-    alone = [generate(TorchEngine(decoder), [request])[0] for request in requests]
-    together = generate(TorchEngine(decoder, **limits), requests)
-    for one, other in zip(alone, together, strict=True):
-        assert one.token_ids == other.token_ids and one.finish_reason == other.finish_reason
-        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
-    assert len({tuple(generation.token_ids) for generation in alone}) == len(requests)
-
-
-def test_requests_come_and_go_at_any_time(decoder):
-    requests = mixed_requests()
-    alone = [generate(TorchEngine(decoder), [request])[0].token_ids for request in requests]
-    met = Counter()
-
-    @settings(max_examples=40)
-    @given(
-        st.lists(st.sampled_from(["submit", "step", "step", "cancel"]), min_size=20, max_size=60),
-        st.integers(0, 2**31),
-    )
-    def check(actions, seed):
-        random = Random(seed)
-        engine = TorchEngine(decoder, max_rows=4)
-        todo = list(range(len(requests)))
-        random.shuffle(todo)
-        number_of, tokens, cancelled, running = {}, {}, set(), set()
-
-        def step():
-            events = engine.step()
-            assert len({event.id for event in events}) == len(events)
-            for event in events:
-                assert event.id not in cancelled
-                tokens[event.id].append(event.token_id)
-                if event.finish_reason:
-                    running.discard(event.id)
-            met["ran together"] += len(events) > 2
-            return events
-
-        for action in actions:
-            if action == "submit" and todo:
-                number = todo.pop()
-                request_id = engine.submit(requests[number])
-                number_of[request_id], tokens[request_id] = number, []
-                running.add(request_id)
-            elif action == "step":
-                step()
-            elif action == "cancel" and running:
-                request_id = random.choice(sorted(running))
-                met["cancelled while running"] += bool(tokens[request_id])
-                running.discard(request_id)
-                cancelled.add(request_id)
-                engine.cancel(request_id)
-        while step():
-            pass
-        for request_id, number in number_of.items():
-            whole = alone[number]
-            expected = whole[: len(tokens[request_id])] if request_id in cancelled else whole
-            assert tokens[request_id] == expected
-        engine.cancel(12345)
-        assert engine.step() == []
-
-    check()
-    assert met["ran together"] >= 100 and met["cancelled while running"] >= 10, met
-
-
-def test_seeds_decide_and_nothing_else(decoder):
-    request = GenerateRequest(ids_of(1, 9), 40, temperature=1.0, seed=5)
-    engine = TorchEngine(decoder)
-    one, two, other = generate(engine, [request, request, replace(request, seed=6)])
-    assert one.token_ids == two.token_ids != other.token_ids
-    shorter = generate(engine, [replace(request, max_tokens=10)])[0]
-    assert shorter.token_ids == one.token_ids[:10]
-
-
-def test_top_k_1_is_greedy_and_so_is_a_tiny_top_p(decoder):
-    greedy = GenerateRequest(ids_of(2, 20), 40)
-    engine = TorchEngine(decoder)
-    ways = [{"top_k": 1}, {"top_p": 1e-9}, {"top_k": 7, "top_p": 1e-9}]
-    first, *others = generate(engine, [greedy, *(replace(greedy, temperature=1.0, **way) for way in ways)])
-    assert all(other.token_ids == first.token_ids for other in others)
-
-
-def test_score_is_transformers_log_probability(decoder, theirs):
-    lengths = [(1, 1), (5, 30), (100, 60), (40, 0), (1, 159), (77, 12), (3, 3)]
-    requests = [ScoreRequest(ids_of(n, a), ids_of(50 + n, b)) for n, (a, b) in enumerate(lengths)]
-    scores = TorchEngine(decoder).score(requests)
-    for request, score in zip(requests, scores, strict=True):
-        ids = [*request.context_ids, *request.target_ids]
-        with torch.no_grad():
-            logprobs = theirs(torch.tensor([ids])).logits[0].log_softmax(-1)
-        num = len(request.target_ids)
-        first = len(request.context_ids) - 1
-        rows = logprobs[first : first + num]
-        expected = rows[range(num), list(request.target_ids)].tolist()
-        assert score.logprobs == pytest.approx(expected, abs=1e-4)
-        assert score.is_greedy == (rows.argmax(-1) == torch.tensor(request.target_ids)).tolist()
-
-
-def test_scoring_what_was_generated_gives_its_log_probabilities(decoder):
-    engine = TorchEngine(decoder)
-    requests = [
-        replace(request, suppress_ids=frozenset(), temperature=temperature)
-        for temperature in (0.0, 1.0)
-        for request in mixed_requests()
-    ]
-    generations = generate(engine, requests)
-    pairs = zip(requests, generations, strict=True)
-    scores = engine.score([ScoreRequest(r.prompt_ids, g.token_ids) for r, g in pairs])
-    for request, generation, score in zip(requests, generations, scores, strict=True):
-        assert score.logprobs == pytest.approx(generation.logprobs, abs=1e-4)
-        assert all(score.is_greedy) == (request.temperature == 0)
-
-
-def test_stop_ids_end_and_suppressed_ids_never_come(decoder):
-    engine = TorchEngine(decoder)
-    request = GenerateRequest(ids_of(4, 12), 60)
-    free = generate(engine, [request])[0].token_ids
-    stop = free[20]
-    stopped = generate(engine, [replace(request, stop_ids=frozenset({stop}))])[0]
-    assert stopped.token_ids == free[: free.index(stop) + 1] and stopped.finish_reason == "stop"
-    gone = frozenset(free)
-    for temperature in (0.0, 2.0):
-        without = generate(engine, [replace(request, suppress_ids=gone, temperature=temperature)])[0]
-        assert len(without.token_ids) == 60 and not gone & set(without.token_ids)
-
-
-def test_most_likely_tokens_are_reported_best_first(decoder):
-    engine = TorchEngine(decoder)
-    ids = [engine.submit(GenerateRequest(ids_of(7, 9), 3, num_top_logprobs=n)) for n in (4, 0, 1)]
-    tops = {request_id: [] for request_id in ids}
-    while events := engine.step():
-        for event in events:
-            tops[event.id].append(event.top)
-            if event.top:
-                assert event.top[0] == (event.token_id, event.logprob)
-                assert sorted((logprob for _, logprob in event.top), reverse=True) == [
-                    x[1] for x in event.top
-                ]
-    assert [{len(top) for top in tops[request_id]} for request_id in ids] == [{4}, {0}, {1}]
-
-
-BAD = [
-    ({"prompt_ids": []}, "prompt is empty"),
-    ({"prompt_ids": [5, 384]}, "prompt_ids holds 384; the vocabulary's ids run from 0 to 383"),
-    ({"prompt_ids": [-1]}, "prompt_ids holds -1"),
-    ({"prompt_ids": [1] * 150}, r"150 \+ max_tokens 11 = 161"),
-    ({"max_tokens": 0}, "max_tokens is 0"),
-    ({"temperature": -1.0}, "temperature is -1.0"),
-    ({"temperature": float("nan")}, "temperature is nan"),
-    ({"temperature": float("inf")}, "temperature is inf"),
-    ({"temperature": 1e-320}, r"temperature is 1e-320; use 0 \(greedy\), or a number from 0\.000001"),
-    ({"top_p": 0.0}, "top_p is 0.0"),
-    ({"top_k": -1}, "top_k is -1"),
-    ({"suppress_ids": frozenset(range(384))}, "every token is suppressed"),
-    ({"num_top_logprobs": -1}, "num_top_logprobs is -1"),
-]
-
-
-@pytest.mark.parametrize(("change", "message"), BAD)
-def test_a_request_that_cannot_be_run_is_refused(decoder, change, message):
-    engine = TorchEngine(decoder)
-    good = GenerateRequest([1, 2, 3], 11)
-    with pytest.raises(InputError, match=message):
-        generate(engine, [good, replace(good, **change)])
-    assert engine.step() == []
-
-
-def test_scores_that_do_not_fit_are_refused(decoder):
-    engine = TorchEngine(decoder)
-    with pytest.raises(InputError, match=r"context 100 \+ targets 61 = 161"):
-        engine.score([ScoreRequest([1] * 100, [1] * 61)])
-    with pytest.raises(InputError, match="context_ids is empty"):
-        engine.score([ScoreRequest([], [1])])
-
-
-def test_info_says_what_works(decoder):
-    info = TorchEngine(decoder, torch.bfloat16).info
-    assert (info.context_tokens, info.vocab_size, info.dtype) == (160, VOCAB, "bf16")
-    assert info.capabilities == {"seed", "top_logprobs"} <= CAPABILITIES
 
 
 def test_bf16_takes_a_copy_and_agrees_roughly(decoder):
     requests = [ScoreRequest(ids_of(n, 40), ids_of(n + 9, 40)) for n in range(4)]
     exact = TorchEngine(decoder).score(requests)
-    rough = TorchEngine(decoder, torch.bfloat16).score(requests)
+    engine = TorchEngine(decoder, torch.bfloat16)
+    assert engine.info.dtype == "bf16"
+    rough = engine.score(requests)
     assert decoder.head.weight.dtype == torch.float32
     for one, other in zip(exact, rough, strict=True):
         assert one.logprobs != other.logprobs
         assert one.logprobs == pytest.approx(other.logprobs, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)], ids=["fp32", "bf16"]
+)
+def test_packing_takes_the_linear_maps_over_and_changes_nothing(decoder, dtype, tolerance):
+    requests = [ScoreRequest(ids_of(n, 40), ids_of(n + 9, 40)) for n in range(4)]
+    expected = TorchEngine(decoder, dtype).score(requests)
+    taken = copy.deepcopy(decoder)
+    found = TorchEngine(taken, dtype, pack=True).score(requests)
+    left = sum(isinstance(module, Linear) for module in taken.modules())
+    assert left == (0 if can_pack(decoder, dtype) else 9)  # four a block, and the head
+    for one, other in zip(expected, found, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=tolerance)
 
 
 def test_the_cache_keeps_rows_when_it_grows_and_when_they_leave(decoder):

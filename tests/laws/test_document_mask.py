@@ -15,10 +15,12 @@ from spanmix.model.masks import AttentionMask
 VOCAB = 97
 
 
-@pytest.fixture(scope="module")
-def decoder():
+@pytest.fixture(scope="module", params=["codegen", "llama"])
+def decoder(request):
     torch.set_num_threads(1)
-    decoder = Decoder(Architecture(2, 32, 2, 8, 512, VOCAB), seed=3)
+    rotary, hidden = (8, 128) if request.param == "codegen" else (16, 88)
+    shape = Architecture(2, 32, 2, rotary, 512, VOCAB, form=request.param, hidden_dim=hidden)
+    decoder = Decoder(shape, seed=3)
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.add_(

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from spanmix.model.decoder import LayerNorm
+from spanmix.model.layers import LayerNorm
 
 
 def test_a_widened_norm_is_that_of_a_cpu():

@@ -72,11 +72,22 @@ def assert_same_run(final_state, measured):
 
 
 @pytest.fixture(scope="session")
-def base_folder(corpus_folder, make_decoder, tmp_path_factory):
-    """A model folder: a tiny decoder that was never trained, with the corpus's tokenizer."""
+def base_folders(corpus_folder, make_decoder, tmp_path_factory):
+    """A model folder of each form: a tiny decoder that was never trained, with the corpus's tokenizer."""
     from spanmix.model.folder import save_model_folder
     from spanmix.text.tokenizer import Tokenizer
 
-    folder = tmp_path_factory.mktemp("base") / "model"
-    decoder = make_decoder(2, 64, 4, 8, 64, vocab_size=512)
-    return save_model_folder(folder, decoder, Tokenizer.load(corpus_folder / "tokenizer"), {})
+    decoders = {
+        "codegen": make_decoder(2, 64, 4, 8, 64, vocab_size=512),
+        "llama": make_decoder(2, 64, 4, 16, 64, vocab_size=512, form="llama", hidden_dim=176),
+    }
+    folder, tokenizer = tmp_path_factory.mktemp("base"), Tokenizer.load(corpus_folder / "tokenizer")
+    return {
+        form: save_model_folder(folder / form, decoder, tokenizer, {}) for form, decoder in decoders.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def base_folder(base_folders):
+    """The one of the form ``codegen``."""
+    return base_folders["codegen"]

@@ -21,6 +21,7 @@ from spanmix.train.step import TrainStep
 from spanmix.train_configs import LoraConfig, OptimizerConfig, ParallelConfig
 
 ARCHITECTURE = Architecture(2, 64, 4, 8, 64, 512)
+LLAMA = Architecture(2, 64, 4, 16, 64, 512, form="llama", hidden_dim=176)
 OVERRIDES = ("objectives.1.max_spans=4", "data.row_tokens=64", "data.window_documents=8")
 STEPS = 20
 
@@ -61,8 +62,8 @@ def measure(corpus: str, trained: str, config: ParallelConfig, ranks: Ranks, com
 def build(
     trained: str, config: ParallelConfig, ranks: Ranks, dtype: torch.dtype, compiler: str | None
 ) -> tuple[Decoder, TrainStep]:
-    model = Decoder(ARCHITECTURE, seed=1)
-    if trained == "lora":
+    model = Decoder(LLAMA if "llama" in trained else ARCHITECTURE, seed=1)
+    if "lora" in trained:
         add_adapters(model, LoraConfig(rank=3, alpha=6), seed=1)
         with torch.no_grad():  # B is 0 at first, and then A has no gradient
             for name, parameter in model.named_parameters():

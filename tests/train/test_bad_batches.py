@@ -104,8 +104,8 @@ def test_a_skipped_batch_leaves_no_trace(recipe, tmp_path, poison, monkeypatch, 
 
 
 def counted(init):
-    def begin(self, limit, skipped, describe, events):
-        init(self, limit, 2, describe, events)
+    def begin(self, limit, skipped, *others):
+        init(self, limit, 2, *others)
 
     return begin
 

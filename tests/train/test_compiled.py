@@ -25,6 +25,7 @@ from spanmix.train_configs import OptimizerConfig
 from spanmix.types import Batch, DocumentRef, Segment
 
 SHAPE = Architecture(3, 64, 4, 8, 96, 512)
+LLAMA = Architecture(3, 64, 4, 16, 96, 512, form="llama", hidden_dim=176)
 OPTIMIZER = OptimizerConfig(1e-2)
 
 
@@ -52,9 +53,9 @@ def packed(number: int, rows: int = 2, tokens: int = 96) -> Batch:
     return Batch(inputs, targets, weights, segment_ids, positions, in_prefix, tuple(segments), 0)
 
 
-def trained(checkpointing, compile_with, dtype=torch.float32):
+def trained(checkpointing, compile_with, dtype=torch.float32, shape=SHAPE):
     """Six steps; returns the step, and losses and norms."""
-    model = Decoder(SHAPE, seed=1)
+    model = Decoder(shape, seed=1)
     spread(model, Ranks(Layout()), checkpointing, dtype, compile_with)
     step = TrainStep(model, build_optimizers(model, OPTIMIZER), dtype, 1, OPTIMIZER)
     found = [step(packed(number), 1e-2) for number in range(6)]
@@ -62,9 +63,10 @@ def trained(checkpointing, compile_with, dtype=torch.float32):
 
 
 @pytest.mark.parametrize("checkpointing", ["none", "selective", "full"])
-def test_losses_gradients_and_names_are_those_without(checkpointing):
-    plain, expected = trained("none", None)
-    compiled, found = trained(checkpointing, "aot_eager")
+@pytest.mark.parametrize("shape", [SHAPE, LLAMA], ids=["codegen", "llama"])
+def test_losses_gradients_and_names_are_those_without(shape, checkpointing):
+    plain, expected = trained("none", None, shape=shape)
+    compiled, found = trained(checkpointing, "aot_eager", shape=shape)
     assert np.abs(found / expected - 1).max() < 1e-5
     names = [n.replace("_checkpoint_wrapped_module.", "") for n, _ in compiled.model.named_parameters()]
     assert names == [name for name, _ in plain.model.named_parameters()]
@@ -81,10 +83,11 @@ def test_a_checkpoint_goes_from_one_to_the_other(tmp_path):
     assert after[0].grad_norm == pytest.approx(after[1].grad_norm, rel=1e-5)
 
 
-def test_blocks_are_one_graph_that_is_compiled_once_whatever_the_mask():
+@pytest.mark.parametrize("shape", [SHAPE, LLAMA], ids=["codegen", "llama"])
+def test_blocks_are_one_graph_that_is_compiled_once_whatever_the_mask(shape):
     """On the way that a GPU takes; forward only, as FlexAttention has no backward on a CPU."""
     counter = CompileCounter()
-    model, plain = Decoder(SHAPE, seed=1), Decoder(SHAPE, seed=1)
+    model, plain = Decoder(shape, seed=1), Decoder(shape, seed=1)
     compile_blocks(model, counter)
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         patch.setattr(attention, "kernel_for", lambda *_: attention.attend_by_blocks_of_the_mask)

@@ -16,6 +16,7 @@ from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.data.build import build_loader
 from spanmix.data_configs import SourceConfig
 from spanmix.errors import InputError, StoppedEarlyError
+from spanmix.model.architecture import PRESETS, Architecture
 from spanmix.model.folder import load_model_folder, save_model_folder
 from spanmix.model.masks import AttentionMask
 from spanmix.objective_configs import PromptResponseConfig
@@ -54,9 +55,10 @@ def evaluated(recipe, folder):
     return float((losses * weights).sum() / weights.sum())
 
 
-@pytest.mark.parametrize("row_tokens", [64, 128])
-def test_the_first_loss_is_that_of_the_model(row_tokens, recipe, base_folder, tmp_path, measured):
+@pytest.mark.parametrize(("form", "row_tokens"), [("codegen", 64), ("codegen", 128), ("llama", 128)])
+def test_the_first_loss_is_that_of_the_model(form, row_tokens, recipe, base_folders, tmp_path, measured):
     """Also when the rows are longer than those that it was trained on (64)."""
+    base_folder = base_folders[form]
     recipe = replace(recipe, data=replace(recipe.data, row_tokens=row_tokens))
     first = from_base(recipe, base_folder)
     train(first, tmp_path / "first")
@@ -65,8 +67,8 @@ def test_the_first_loss_is_that_of_the_model(row_tokens, recipe, base_folder, tm
     for continued, folder in ((first, base_folder), (second, tmp_path / "first" / "model")):
         out = tmp_path / ("first" if continued is first else "second")
         assert step_losses(measured, out)[0] == pytest.approx(evaluated(continued, folder), rel=1e-5)
-    config = json.loads((tmp_path / "second" / "model" / "config.json").read_text())
-    assert (config["n_layer"], config["n_embd"], config["n_positions"]) == (2, 64, row_tokens)
+    shape = load_model_folder(tmp_path / "second" / "model")[0].architecture
+    assert (shape.form, shape.num_layers, shape.dim, shape.context_tokens) == (form, 2, 64, row_tokens)
 
 
 def test_weights_of_fewer_bits_are_trained_in_float32(recipe, base_folder, tmp_path, measured):
@@ -167,6 +169,35 @@ def test_a_preset_of_another_shape_is_refused_with_both(recipe, base_folder, tmp
     wrong = replace(wrong, model=ModelConfig(preset="demo", init_from=str(base_folder)))
     said = r"demo has 6 layers of width 256, 4 heads and 32 rotary.* has 2 layers of width 64, 4 heads and 8"
     refused(wrong, tmp_path / "run", said)
+
+
+def test_a_preset_of_the_other_form_is_refused_with_both(recipe, base_folders, tmp_path, monkeypatch):
+    same_but_for_the_form = Architecture(2, 64, 4, 16, 64, 512)
+    monkeypatch.setitem(PRESETS, "demo", same_but_for_the_form)
+    wrong = from_base(recipe, base_folders["llama"])
+    wrong = replace(wrong, model=ModelConfig(preset="demo", init_from=str(base_folders["llama"])))
+    refused(wrong, tmp_path / "run", "form codegen 256 hidden .* in the form llama 176 hidden")
+
+
+def test_a_llama_is_trained_from_its_first_weights_on_and_goes_on_bit_for_bit(
+    recipe, tmp_path, monkeypatch, assert_same_run, measured
+):
+    """By its preset, here a tiny one in the place of the published."""
+    tiny = Architecture(4, 64, 4, 16, 64, 512, 1e-6, "llama", 176)
+    monkeypatch.setitem(PRESETS, "codegen2.5-7b", tiny)
+    hot = replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=1e-2))
+    hot = replace(hot, model=ModelConfig(preset="codegen2.5-7b"))
+    train(hot, tmp_path / "whole")
+    losses = step_losses(measured, tmp_path / "whole")
+    assert len(losses) == 12 and losses[-1] < 0.97 * losses[0]
+    done = [0]
+    with pytest.raises(StoppedEarlyError):
+        stop = nullcontext(lambda: done[-1] >= 4)
+        train(hot, tmp_path / "run", report=lambda d, t, m: done.append(d), stop=stop)
+    train(hot, tmp_path / "run")
+    assert_same_run(tmp_path / "whole", tmp_path / "run", hot)
+    config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
+    assert config["architectures"] == ["LlamaForCausalLM"]
 
 
 def test_a_preset_of_the_same_shape_is_taken(recipe, finished, tmp_path):

@@ -13,17 +13,19 @@ import torch
 from safetensors.torch import load_file
 
 from spanmix.data.build import build_loader
-from spanmix.errors import InputError, StoppedEarlyError
+from spanmix.errors import InputError, SpanmixError, StoppedEarlyError
 from spanmix.model.folder import load_model_folder
 from spanmix.model.masks import AttentionMask
+from spanmix.model.native import read_config
 from spanmix.recipes import to_yaml
 from spanmix.text.corpus import Corpus
-from spanmix.train.lora import add_adapters
+from spanmix.train.lora import add_adapters, targets_of
 from spanmix.train.lora_dropout import RowDropout, RowKeys
 from spanmix.train.run import train
 from spanmix.train_configs import LORA_TARGETS, LoraConfig, ParallelConfig
 
 RANK = 3
+MATRICES = ("attn.qkv_proj", "attn.out_proj", "mlp.fc_in", "mlp.fc_out")
 
 
 def with_lora(recipe, base, **changes):
@@ -60,31 +62,46 @@ def test_at_first_it_adds_nothing_and_computes_in_the_type_it_is_asked_for(dtype
     assert torch.equal(hidden(decoder, batch, dtype), before)
     assert types == {dtype}
     trained = [name for name, parameter in decoder.named_parameters() if parameter.requires_grad]
-    assert len(trained) == 2 * len(LORA_TARGETS) * 2 and all(".lora_" in name for name in trained)
+    assert len(trained) == 2 * len(MATRICES) * 2 and all(".lora_" in name for name in trained)
 
 
-@pytest.mark.parametrize("targets", [LORA_TARGETS, ("attn.qkv_proj",), ("attn.out_proj", "mlp.fc_in")])
-def test_only_the_targets_change_and_by_matrices_of_that_rank(targets, recipe, base_folder, tmp_path):
-    train(with_lora(recipe, base_folder, targets=targets), tmp_path / "run")
-    before, _ = load_model_folder(base_folder)
+@pytest.mark.parametrize(
+    ("form", "targets", "changing"),
+    [
+        ("codegen", None, MATRICES),
+        ("codegen", ("attn.qkv_proj",), ("attn.qkv_proj",)),
+        ("codegen", ("attn.out_proj", "mlp.fc_in"), ("attn.out_proj", "mlp.fc_in")),
+        ("llama", None, LORA_TARGETS),
+        ("llama", ("mlp.fc_gate",), ("mlp.fc_gate",)),
+    ],
+)
+def test_only_the_targets_change_and_by_matrices_of_that_rank(
+    form, targets, changing, recipe, base_folders, tmp_path
+):
+    train(with_lora(recipe, base_folders[form], targets=targets), tmp_path / "run")
+    before, _ = load_model_folder(base_folders[form])
     after, _ = load_model_folder(tmp_path / "run" / "model")
     changed = 0
     for name, tensor in after.state_dict().items():
         change = (tensor - before.state_dict()[name]).double()
-        if any(name.endswith(f"{target}.weight") for target in targets):
+        if any(name.endswith(f"{target}.weight") for target in changing):
             sizes = torch.linalg.svdvals(change)
             assert sizes[RANK - 1] > 1e-4 and sizes[RANK] < 1e-5 * sizes[0]
             changed += 1
         else:
             assert not change.any(), name
-    assert changed == 2 * len(targets)
+    assert changed == 2 * len(changing)
+    card = (tmp_path / "run" / "model" / "README.md").read_text()
+    assert f"LoRA, rank {RANK} on {', '.join(changing)}" in card
 
 
-def test_peft_opens_the_adapter_on_the_base_model(recipe, base_folder, tmp_path):
-    """transformers' GPT-J with peft's own adapter layers computes what our merged folder does."""
+@pytest.mark.parametrize("form", ["codegen", "llama"])
+def test_peft_opens_the_adapter_on_the_base_model(form, recipe, base_folders, tmp_path):
+    """transformers' GPT-J or Llama with peft's own adapter layers computes what our merged folder does."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
+    base_folder = base_folders[form]
     batch = first_batch(recipe)
     train(with_lora(recipe, base_folder), tmp_path / "run")
     ids = torch.from_numpy(batch.token_ids).long()
@@ -138,8 +155,8 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit_without_the_base(recipe, bas
     assert one.keys() == other.keys()
     assert [name for name in one if not same(one[name], other[name])] == []
     moments = [name for name in one if name.endswith(("exp_avg", "exp_avg_sq"))]
-    assert len(moments) == 2 * 2 * len(LORA_TARGETS) * 2 and all(".lora_" in name for name in moments)
-    assert sum(name.endswith("base_layer.weight") for name in one) == 2 * len(LORA_TARGETS)
+    assert len(moments) == 2 * 2 * len(MATRICES) * 2 and all(".lora_" in name for name in moments)
+    assert sum(name.endswith("base_layer.weight") for name in one) == 2 * len(MATRICES)
     assert measured(tmp_path / "whole") == measured(tmp_path / "run") and len(measured(tmp_path / "run")) > 10
     for file in (
         "model/model.safetensors",
@@ -195,6 +212,9 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
     cut = replace(dropped, parallel=ParallelConfig(tensor_size=2))
     with pytest.raises(InputError, match=r"dropout is 0\.1 and parallel\.tensor_size 2"):
         train(cut, tmp_path / "run")
+    gated = with_lora(recipe, base_folder, targets=("attn.qkv_proj", "mlp.fc_gate"))
+    with pytest.raises(InputError, match=r"targets has mlp\.fc_gate, and the model is of the form codegen"):
+        train(gated, tmp_path / "run")
     monkeypatch.setattr("spanmix.train.lora.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs the package peft; install it with .*spanmix\[lora\]"):
         train(dropped, tmp_path / "run")
@@ -237,3 +257,33 @@ def test_a_run_of_two_processes_goes_on_in_one_and_leaves_the_same_adapter(
         assert weights[0].keys() == weights[1].keys() and len(weights[0]) == 2 * 2 * 6
         for name, tensor in weights[0].items():
             assert (tensor - weights[1][name]).norm() < 1e-2 * tensor.norm(), name
+
+
+def test_a_rank_above_the_smaller_side_of_a_matrix_is_refused_with_the_numbers(recipe, base_folder, tmp_path):
+    architecture = read_config(base_folder / "config.json")
+    assert targets_of(LoraConfig(rank=64, alpha=1), architecture) == MATRICES
+    said = r"rank is 65, and attn\.qkv_proj has 192 rows and 64 columns: .* at most 64"
+    with pytest.raises(InputError, match=said):
+        train(with_lora(recipe, base_folder, rank=65), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_alpha_without_measure_is_named_and_not_the_learning_rate(recipe, base_folder, tmp_path):
+    with pytest.raises(SpanmixError, match="the loss is nan") as met:
+        train(with_lora(recipe, base_folder, alpha=1e300), tmp_path / "run")
+    assert "or model.lora.alpha, which is 1e+300, and not the learning rate" in str(met.value)
+    assert f"model.init_from {base_folder}" in str(met.value) and "lower" not in str(met.value)
+
+
+def test_an_adapter_is_for_whoever_may_read_the_users_files(recipe, base_folder, tmp_path):
+    short = with_lora(recipe, base_folder)
+    before = os.umask(0o027)
+    try:
+        train(replace(short, run=replace(short.run, num_steps=1)), tmp_path / "run")
+    finally:
+        os.umask(before)
+    files = [*(tmp_path / "run" / "adapter").iterdir(), *(tmp_path / "run" / "model").iterdir()]
+    assert {path.name for path in files} >= {"adapter_model.safetensors", "model.safetensors"}
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in files if path.is_file()} == {
+        path.name: "0o640" for path in files if path.is_file()
+    }

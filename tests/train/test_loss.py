@@ -8,11 +8,11 @@ from spanmix.train import loss as loss_module
 from spanmix.train.loss import head_losses
 
 
-def inputs(num: int, dim: int, vocab: int, dtype: torch.dtype):
+def inputs(num: int, dim: int, vocab: int, dtype: torch.dtype, has_bias: bool = True):
     generator = torch.Generator().manual_seed(num + vocab)
     hidden = torch.randn(num, dim, generator=generator).to(dtype).requires_grad_()
     weight = (torch.randn(vocab, dim, generator=generator) * 0.3).requires_grad_()
-    bias = torch.randn(vocab, generator=generator).requires_grad_()
+    bias = torch.randn(vocab, generator=generator).requires_grad_() if has_bias else None
     targets = torch.randint(vocab, (num,), generator=generator)
     weights = torch.rand(num, generator=generator)
     return hidden, weight, bias, targets, weights
@@ -26,17 +26,19 @@ def plain(hidden, weight, bias, targets, weights, z_loss=0.0):
 
 @pytest.mark.parametrize("z_loss", [0.0, 1e-4, 0.3])
 @pytest.mark.parametrize(("num", "vocab"), [(1, 7), (40, 512), (333, 1000)])
-def test_value_and_gradients_in_fp32(num, vocab, z_loss, monkeypatch):
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_value_and_gradients_in_fp32(has_bias, num, vocab, z_loss, monkeypatch):
     monkeypatch.setattr(loss_module, "CHUNK_BYTES", 64 * vocab * 4)  # several chunks, the last one short
     monkeypatch.setattr(loss_module, "SOFTMAX_BYTES", 16 * vocab * 4)
-    ours, theirs = inputs(num, 24, vocab, torch.float32), inputs(num, 24, vocab, torch.float32)
+    ours, theirs = (inputs(num, 24, vocab, torch.float32, has_bias) for _ in range(2))
     total, losses = head_losses(*ours, z_loss)
     expected_total, expected = plain(*theirs, z_loss)
     assert torch.allclose(losses, expected, atol=1e-5)
     assert torch.allclose(total, expected_total, rtol=1e-5)
     (total * 0.5).backward()
     (expected_total * 0.5).backward()
-    for mine, other in zip(ours[:3], theirs[:3], strict=True):
+    learned = 3 if has_bias else 2
+    for mine, other in zip(ours[:learned], theirs[:learned], strict=True):
         assert torch.allclose(mine.grad, other.grad, atol=2e-5, rtol=2e-5)
     assert not losses.requires_grad
 

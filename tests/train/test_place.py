@@ -11,7 +11,9 @@ import pytest
 
 from spanmix.cli import main
 from spanmix.errors import InputError
+from spanmix.files import require_makable
 from spanmix.recipes import to_yaml
+from spanmix.train.export import export_model
 from spanmix.train.run import train
 
 
@@ -44,6 +46,7 @@ def test_places_that_cannot_hold_a_run_are_refused_before_the_corpus_is_read(sho
     (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "run" / "model").mkdir(parents=True)
     (tmp_path / "run" / "recipe.yaml").write_text(to_yaml(short))
+    (tmp_path / "run" / "run.json").write_text("{}")
     (tmp_path / "run" / "model" / "thesis").write_text("mine")
     places = {"file": "is a file", "circle": "in a circle", "run": "is not a model folder", ".": "'circle'"}
     for name, said in places.items():
@@ -89,3 +92,56 @@ def test_a_run_json_of_another_program_is_left_alone(short, tmp_path):
     (tmp_path / "run" / "run.json").write_text(json.dumps({"command": "make"}))
     with pytest.raises(InputError, match=r"neither empty nor a run: it holds 'run\.json'"):
         train(short, tmp_path / "run")
+
+
+PLACES = {
+    "a file as parent": ("file/run", "file is a file"),
+    "no place for files": ("/proc/run", "nothing can be written to /proc/run"),
+    "too long a name": ("n" * 300, "File name too long|300 bytes, and"),
+    "too long while it is replaced": ("n" * 245, "245 bytes, and 237 is the most"),
+    "too long a path": ("n/" * 3000 + "n", "File name too long"),
+}
+
+
+@pytest.mark.parametrize(("place", "said"), PLACES.values(), ids=PLACES)
+def test_places_that_cannot_be_made_are_refused_before_any_work(short, finished, tmp_path, place, said):
+    (tmp_path / "file").write_text("mine")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match=said):
+        train(replace(short, corpus=replace(short.corpus, path="/nowhere")), tmp_path / place)
+    with pytest.raises(InputError, match=said):
+        export_model(finished[1], tmp_path / place)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_read_only_file_system_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(InputError, match=r"Permission denied; name another folder as --out"):
+        require_makable(tmp_path)
+    flags = type("Flags", (), {"f_flag": os.ST_RDONLY})
+    monkeypatch.setattr("os.statvfs", lambda path: flags)
+    with pytest.raises(InputError, match="Read-only file system"):
+        require_makable(tmp_path)
+
+
+def test_a_folder_with_a_recipe_of_ones_own_is_no_run(short, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(to_yaml(short))
+    with pytest.raises(InputError, match=r"neither empty nor a run: it holds 'recipe\.yaml'"):
+        train(short, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_what_killed_starts_left_aside_is_cleared_and_nothing_else(finished):
+    recipe, out = finished
+    ours = [f".{name}.partial-7" for name in ("run.json", "recipe.yaml", "metrics.jsonl", "events.jsonl")]
+    for name in [*ours, ".notes.partial-7"]:
+        (out / name).write_text("torn")
+    train(recipe, out)
+    assert [path.name for path in out.glob(".*.partial-*")] == [".notes.partial-7"]
+
+
+def test_a_corpus_that_is_there_and_no_folder_is_not_said_to_be_missing(short, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    wrong = replace(short, corpus=replace(short.corpus, path=str(tmp_path / "file")))
+    with pytest.raises(InputError, match="file is not a folder"):
+        train(wrong, tmp_path / "run")

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from spanmix.errors import InputError
-from spanmix.model.architecture import PRESETS, Architecture
+from spanmix.model.architecture import FORMS, PRESETS, Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.model.masks import AttentionMask
 from spanmix.recipes import load_recipe
@@ -40,6 +40,7 @@ from spanmix.types import Batch, DocumentRef, Segment
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 DEEP = Architecture(6, 128, 4, 32, 256, 512)
+LLAMA = Architecture(6, 128, 4, 32, 256, 512, form="llama", hidden_dim=344)
 WIDE_VOCABULARY = Architecture(2, 128, 4, 32, 256, 8192)
 OPTIMIZER = OptimizerConfig(1e-3)
 
@@ -142,9 +143,10 @@ def test_parameters_are_those_of_the_decoder(name):
 
 
 @pytest.mark.parametrize("layout", [Layout(1, 3, 1), Layout(2, 2, 1), Layout(1, 3, 2), Layout(1, 5, 4)])
-def test_a_process_holds_as_many_weights_as_planned(layout):
+@pytest.mark.parametrize("form", FORMS)
+def test_a_process_holds_as_many_weights_as_planned(form, layout):
     """Sizes that do not divide evenly among them."""
-    architecture = Architecture(1, 64, 4, 8, 64, 514)
+    architecture = Architecture(1, 64, 4, 16, 64, 514, form=form, hidden_dim=192)
     with first_of(layout) as ranks:
         model = Decoder(architecture, seed=1)
         spread(model, ranks)
@@ -156,10 +158,11 @@ def test_a_process_holds_as_many_weights_as_planned(layout):
 
 @pytest.mark.parametrize("precision", DTYPES)
 @pytest.mark.parametrize("checkpointing", ["none", "full"])
-def test_activations_are_what_autograd_saves(checkpointing, precision):
+@pytest.mark.parametrize("architecture", [DEEP, LLAMA], ids=["codegen", "llama"])
+def test_activations_are_what_autograd_saves(architecture, checkpointing, precision):
     """To 3 %; weights that are saved as they are, and are there anyway, are not activations."""
     rows, tokens = 3, 192
-    model = Decoder(DEEP, seed=1)
+    model = Decoder(architecture, seed=1)
     recompute_blocks(model, checkpointing)
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     saved = {}
@@ -170,7 +173,7 @@ def test_activations_are_what_autograd_saves(checkpointing, precision):
             saved[storage.data_ptr()] = (storage.nbytes(), tensor)
         return tensor
 
-    batch = full_rows(rows, tokens, DEEP.vocab_size)
+    batch = full_rows(rows, tokens, architecture.vocab_size)
     mask = AttentionMask.causal(rows, tokens)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         model(
@@ -182,9 +185,9 @@ def test_activations_are_what_autograd_saves(checkpointing, precision):
     # The mask itself is held by what is saved.
     measured = sum(size for size, _ in saved.values()) + mask.allowed_BTS.nbytes
     measured += mask.additive_BTS.nbytes if precision == "bf16" else 0
-    step = StepShape(DEEP, Layout(), tokens, rows, rows, checkpointing, precision, "cpu")
+    step = StepShape(architecture, Layout(), tokens, rows, rows, checkpointing, precision, "cpu")
     parts = step_memory(step)["loss"]
-    head = 2 * DEEP.vocab_size * DEEP.dim if precision == "bf16" else 0
+    head = 2 * architecture.vocab_size * architecture.dim if precision == "bf16" else 0
     planned = parts["activations"] + parts["weights in bf16"] - head
     assert abs(planned / measured - 1) < 0.03
 
@@ -203,6 +206,9 @@ STEPS = {
     "HSDP, fp32": (DEEP, Layout(2, 2, 1), 2, 2, "none", "fp32"),
     "FSDP and tensor": (DEEP, Layout(1, 2, 2), 2, 2, "none", "bf16"),
     "FSDP and tensor, row by row, full": (DEEP, Layout(1, 2, 2), 2, 1, "full", "bf16"),
+    "Llama": (LLAMA, Layout(), 4, 4, "none", "bf16"),
+    "Llama, selective, fp32": (LLAMA, Layout(), 4, 4, "selective", "fp32"),
+    "Llama, FSDP and tensor, full": (LLAMA, Layout(1, 2, 2), 2, 2, "full", "bf16"),
     "alone, Muon": (DEEP, Layout(), 4, 4, "full", "bf16", "muon"),
     "FSDP and tensor, Muon": (DEEP, Layout(1, 2, 2), 2, 2, "none", "bf16", "muon"),
 }
@@ -284,7 +290,7 @@ def test_operations_are_counted_as_the_run_reports_them(monkeypatch):
     clock = iter([0.0, 2.0, 2.0])
     monkeypatch.setattr("spanmix.train.meter.time.perf_counter", lambda: next(clock))
     batch = full_rows(6, 64, DEEP.vocab_size)
-    meter = Meter(["causal"], ["code"], DEEP, 1e12, Unreported())
+    meter = Meter(["causal"], ["code"], DEEP, lambda: 1e12, Unreported())
     meter.update(batch, StepLosses(batch.segments, [1.0] * 6, [64.0] * 6, 1.0))
     reported = {metric.name: metric.value for metric in meter.report(1e-3)}
     for layout in (Layout(), Layout(2, 1, 1), Layout(1, 3, 1), Layout(1, 2, 2)):

@@ -46,7 +46,7 @@ def test_a_profiled_run_computes_the_same_bits_and_leaves_trace_and_table(recipe
 
 def test_a_resumed_or_stopped_run_profiles_what_it_makes_of_the_range(recipe, tmp_path):
     stops = with_watch(recipe, 5, profile_steps=(2, 4))
-    done = []
+    done = [0]
     with pytest.raises(StoppedEarlyError):
         train(
             stops,
@@ -60,6 +60,13 @@ def test_a_resumed_or_stopped_run_profiles_what_it_makes_of_the_range(recipe, tm
     assert kinds(tmp_path / "run") == [(3, "profiled"), (3, "stopped"), (4, "profiled")]
     train(with_watch(recipe, 6, profile_steps=(2, 4)), tmp_path / "run")  # all of it lies behind
     assert len(kinds(tmp_path / "run")) == 3
+
+
+def test_a_range_behind_the_last_step_is_a_warning(recipe, tmp_path):
+    warned = []
+    train(with_watch(recipe, 2, profile_steps=(3, 9)), tmp_path / "run", warn=warned.append)
+    assert kinds(tmp_path / "run") == [(0, "profile_failed")]
+    assert len(warned) == 1 and "begins at step 3, and the run ends with step 2" in warned[0]
 
 
 def test_a_profiler_that_fails_is_one_warning(recipe, tmp_path, monkeypatch):

@@ -45,7 +45,10 @@ def test_a_stop_at_the_last_step_is_the_end(recipe, tmp_path):
     from contextlib import nullcontext
 
     one = replace(recipe, run=replace(recipe.run, num_steps=1))
-    assert train(one, tmp_path / "run", stop=nullcontext(lambda: True)).is_dir()
+    done = []
+    stop = nullcontext(lambda: bool(done))
+    assert train(one, tmp_path / "run", report=lambda d, t, m: done.append(d), stop=stop).is_dir()
+    assert done == [1]
     assert not (tmp_path / "run" / "events.jsonl").exists()
 
 
@@ -91,6 +94,69 @@ sys.exit(main(sys.argv[3:]))
 def signalled(number, again, command):
     arguments = [sys.executable, "-c", SIGNALLED, str(int(number)), str(again), *command]
     return subprocess.run(arguments, check=False, timeout=240, capture_output=True, text=True)
+
+
+# Sends itself a signal, at first when the run's lock has been taken, later where its loop would begin.
+EARLY = """
+import os, signal, sys
+from spanmix.__main__ import start
+from spanmix.train import run
+name = sys.argv.pop(1)
+given = getattr(run, name)
+def signalled(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return given(*args, **kwargs)
+setattr(run, name, signalled)
+start()
+"""
+
+
+def test_a_signal_before_the_first_step_exits_with_3_and_a_sentence(recipe, tmp_path, assert_same_run):
+    (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
+    command = ["train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]
+    for place in ("_train_locked", "_spread_model", "watched"):
+        arguments = [sys.executable, "-c", EARLY, place, *command]
+        ended = subprocess.run(arguments, check=False, timeout=240, capture_output=True, text=True)
+        assert ended.returncode == 3, ended.stderr
+        assert ended.stderr.splitlines() == [
+            "spanmix: stopped before the first step, as it was asked to; nothing was lost, the same command "
+            "goes on"
+        ]
+        assert not (tmp_path / "run" / "checkpoints").exists()
+    events = read_events(tmp_path / "run" / "events.jsonl")
+    assert [(event.step, event.kind) for event in events] == [(0, "stopped")] * 3
+    train(recipe, tmp_path / "run")
+    train(recipe, tmp_path / "whole")
+    assert_same_run(tmp_path / "whole", tmp_path / "run", recipe)
+
+
+# Interrupts itself while step 3 is saved, by a thread, until it ends.
+IMPATIENT = """
+import os, signal, sys, time
+from spanmix.__main__ import start
+from spanmix.train import checkpoint
+def endless(folder, progress):
+    while True:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+checkpoint.write_progress = endless
+start()
+"""
+
+
+def test_ctrl_c_again_and_again_during_a_save_ends_with_130_and_a_word(recipe, tmp_path, assert_same_run):
+    (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
+    command = ["train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]
+    arguments = [sys.executable, "-c", IMPATIENT, *command]
+    ended = subprocess.run(arguments, check=False, timeout=240, capture_output=True, text=True)
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.splitlines()[-1] == "spanmix: interrupted" and "Traceback" not in ended.stderr
+    checkpoints = tmp_path / "run" / "checkpoints"
+    assert [path.name for path in checkpoints.iterdir()] == [".step-3.spanmix-partial"]
+    train(recipe, tmp_path / "run")
+    train(recipe, tmp_path / "whole")
+    assert not list(checkpoints.glob(".*"))
+    assert_same_run(tmp_path / "whole", tmp_path / "run", recipe)
 
 
 @pytest.mark.parametrize(("number", "again"), [(signal.SIGTERM, 3), (signal.SIGUSR1, 0)])

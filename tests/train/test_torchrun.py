@@ -100,6 +100,11 @@ def test_a_dead_process_is_started_again_and_the_run_ends_as_if_it_had_lived(rec
     _, said = process.communicate()
     assert process.returncode == 0, said.decode()[-20000:]
     assert losses(tmp_path / "run") == losses(tmp_path / "undisturbed")
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert [event["kind"] for event in events] == ["restarted"] and "restart 1" in events[0]["text"]
+    said = said.decode()
+    assert "another process of the run ended or does not answer" in said and "gloo" not in said, said
+    assert "goes on from step" in said
 
 
 def test_sigterm_to_torchrun_saves_in_all_processes(recipe_file, tmp_path):

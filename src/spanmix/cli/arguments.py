@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from spanmix.errors import InputError
-from spanmix.generate.formats import LEAD_TOKENS
 
 if TYPE_CHECKING:
     from spanmix.generate.text import Sampling
@@ -61,15 +60,28 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=utf8_name, metavar="MODEL", help=about)
 
 
+ENGINES = ("auto", "torch", "ctranslate2")
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add ``--engine``."""
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what runs the model; auto takes ctranslate2 for a folder made with `convert --to ctranslate2`, "
+        "torch for any other",
+    )
+
+
 def add_lead_tokens(parser: argparse.ArgumentParser) -> None:
     """Add ``--lead-tokens``."""
     parser.add_argument(
         "--lead-tokens",
         type=whole_number(0),
-        default=LEAD_TOKENS,
         metavar="N",
-        help="tokens in front of the cursor that are hidden with the gap and begin its answer (%(default)s); "
-        "0 asks exactly as CodeGen2 does",
+        help="tokens in front of the cursor that are hidden with the gap and begin its answer (what the "
+        "model's folder says); 0 asks exactly as CodeGen2 does",
     )
 
 

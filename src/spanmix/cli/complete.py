@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from spanmix.cli.arguments import add_json, add_model, add_sampling, add_verb, sampling, text
+from spanmix.cli.arguments import add_engine, add_json, add_model, add_sampling, add_verb, sampling, text
 from spanmix.cli.files import read_file
 from spanmix.cli.terminal import print_json
 from spanmix.errors import InputError
@@ -25,6 +25,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb."""
     parser = add_verb(verbs, "complete", "continue a text from left to right, streamed", EXAMPLE, run)
     add_model(parser)
+    add_engine(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="the text to continue; - for stdin")
     parser.add_argument("--prompt", type=text, metavar="TEXT", help="the text to continue, instead of FILE")
     add_sampling(parser, max_tokens=256)
@@ -42,8 +43,8 @@ def run(args: argparse.Namespace) -> None:
     from spanmix.generate.text import complete
 
     asked = sampling(args)
-    model = open_model(args.model)
-    stream = complete(model.engine, model.tokenizer, prompt, asked)
+    model = open_model(args.model, args.engine)
+    stream = complete(model.engine, model.tokenizer, prompt, asked, model.asked.start_ids)
     if args.json:
         print_json(dataclasses.asdict(stream.run()))
         return

@@ -9,7 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spanmix.cli.arguments import add_json, add_lead_tokens, add_model, add_verb, utf8_name, whole_number
+from spanmix.cli.arguments import (
+    add_engine,
+    add_json,
+    add_lead_tokens,
+    add_model,
+    add_verb,
+    utf8_name,
+    whole_number,
+)
 from spanmix.cli.files import require_writable
 from spanmix.cli.tables import print_infill, print_sources
 from spanmix.cli.terminal import Progress, print_json
@@ -31,6 +39,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb."""
     parser = add_verb(verbs, "evaluate", "measure a model on the held-out files of a corpus", EXAMPLE, run)
     add_model(parser)
+    add_engine(parser)
     parser.add_argument(
         "--corpus", type=utf8_name, required=True, metavar="CORPUS", help="a corpus made by prepare"
     )
@@ -65,12 +74,14 @@ def run(args: argparse.Namespace) -> None:
     from spanmix.text.corpus import Corpus
 
     corpus = Corpus.open(args.corpus)
-    model = open_model(args.model, args.lead_tokens)
+    model = open_model(args.model, args.engine, args.lead_tokens)
     if model.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
         raise InputError(
             f"the model {args.model} has the tokenizer {model.tokenizer.fingerprint[:12]} and the corpus "
             f"{args.corpus} was made with {corpus.tokenizer.fingerprint[:12]}; use its own corpus"
         )
+    if "infill" in tasks:
+        model.infill_format  # noqa: B018 - what cannot infill is refused before all measuring
     names = list(corpus.held_out) if args.sources is None else args.sources.split(",")
     sources = [corpus.held_out[name] for name in _listed("--sources", ",".join(names), corpus.held_out)]
     with Progress() as progress:
@@ -108,6 +119,7 @@ def _bits_per_byte(
     found = []
     for source in sources:
         report = partial(progress, f"bits per byte of {source.name}")
+        # Also for a model that is asked without: a first token needs something in front, and an end is known.
         start = model.tokenizer.control.eot
         found.append(bits_per_byte(model.engine, source, start, seed=args.seed, progress=report))
     return found

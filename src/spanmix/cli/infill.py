@@ -6,7 +6,16 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from spanmix.cli.arguments import add_json, add_lead_tokens, add_model, add_sampling, add_verb, sampling, text
+from spanmix.cli.arguments import (
+    add_engine,
+    add_json,
+    add_lead_tokens,
+    add_model,
+    add_sampling,
+    add_verb,
+    sampling,
+    text,
+)
 from spanmix.cli.files import read_file, replace_text, require_writable
 from spanmix.cli.terminal import print_json
 from spanmix.errors import InputError
@@ -26,6 +35,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb."""
     parser = add_verb(verbs, "infill", "fill in at the cursors of a file, from both sides", EXAMPLE, run)
     add_model(parser)
+    add_engine(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="the file; - for stdin")
     parser.add_argument(
         "--at",
@@ -58,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
     from spanmix.cli.models import open_model
     from spanmix.generate.infill import infill_many
 
-    model = open_model(args.model, args.lead_tokens)
+    model = open_model(args.model, args.engine, args.lead_tokens)
     answers = infill_many(model.engine, model.tokenizer, model.infill_format, parts, asked)
     middles = [answer.text for answer in answers]
     filled = stitch(parts, middles)

@@ -6,11 +6,23 @@ import argparse
 from collections.abc import Sequence
 
 from spanmix import __version__
-from spanmix.cli import complete, data, demo, evaluate, export, infill, plan, prepare, train
+from spanmix.cli import (
+    complete,
+    convert,
+    data,
+    demo,
+    evaluate,
+    export,
+    infill,
+    plan,
+    prepare,
+    train,
+    verify,
+)
 from spanmix.cli.arguments import OneParagraphParser
 from spanmix.errors import InputError, nearest
 
-VERBS = (prepare, data, plan, train, export, evaluate, complete, infill, demo)
+VERBS = (prepare, data, plan, train, export, convert, verify, evaluate, complete, infill, demo)
 
 DESCRIPTION = """\
 Train, evaluate and serve code language models that complete and infill.

@@ -23,6 +23,7 @@ spanmix plan paper --gpus 8 --gpu h100 --mfu 0.42 --price 2.5      # a share tha
 spanmix plan demo --gpu cpu
 """
 _GIB = 2**30
+_LEAST_SHARE, _MOST_DOLLARS = 1e-6, 1_000_000
 
 
 def add(verbs: Verbs) -> None:
@@ -141,9 +142,9 @@ def _run_rows(plan: Plan) -> Sequence[Sequence[str]]:
         ["tokens/s", f"{plan.tokens_per_second:,.0f}"],
         ["mfu", _percent(plan.mfu)],
         ["tokens", f"{plan.num_steps * plan.step_tokens:,}"],
-        ["days", f"{plan.hours / 24:,.2f}"],
-        ["device hours", f"{plan.device_hours:,.1f}"],
-        [f"dollars, at {plan.dollars_per_hour:g} an hour", f"{plan.dollars:,.0f}"],
+        _duration(plan.hours),
+        ["device hours", _figure(plan.device_hours, ".1f")],
+        [f"dollars, at {plan.dollars_per_hour:g} an hour", _figure(plan.dollars, ".0f")],
         ["largest micro_batch_rows that fits", f"{plan.most_rows:,}"],
     ]
 
@@ -193,21 +194,38 @@ def _gib(num_bytes: float) -> str:
     return f"{num_bytes / _GIB:.1f}" if num_bytes >= _GIB / 20 or not num_bytes else f"{num_bytes / _GIB:.3f}"
 
 
+def _duration(hours: float) -> list[str]:
+    """Return a time's unit, the largest of which there is one, and the figure.
+
+    >>> _duration(887.8), _duration(1.5), _duration(0.001)
+    (['days', '36.99'], ['hours', '1.50'], ['seconds', '3.60'])
+    """
+    for unit, length in (("days", 24.0), ("hours", 1.0), ("minutes", 1 / 60)):
+        if hours >= length:
+            return [unit, f"{hours / length:,.2f}"]
+    return ["seconds", f"{hours * 3600:,.2f}"]
+
+
+def _figure(number: float, form: str) -> str:
+    """Write a number in a form for large ones, or with three digits where it is below 10."""
+    return format(number, f",{form}" if number >= 10 or not number else ".3g")
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
 def _share(value: str) -> float:
     number = _number(value)
-    if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a share above 0 and up to 1")
+    if not _LEAST_SHARE <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a share from {_LEAST_SHARE:f} to 1")
     return number
 
 
 def _dollars(value: str) -> float:
     number = _number(value)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{value!r} is not a price from 0")
+    if not 0 <= number <= _MOST_DOLLARS:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a price from 0 to {_MOST_DOLLARS:,}")
     return number
 
 

@@ -40,12 +40,15 @@ def run(args: argparse.Namespace) -> None:
 
     recipe = load_recipe(args.recipe, args.overrides)
     from spanmix.evaluate.held_out import make_hooks
+    from spanmix.train.ranks import is_first_process
     from spanmix.train.run import train
 
     with Progress() as progress:
         report = TrainingReport(progress)
         model = train(recipe, args.out, make_hooks, report, progress, stop_signals(), warn, tell)
-    print(f"trained {recipe.run.num_steps:,} steps; the model is {model}")
+    if is_first_process():
+        trained = "trained" if report.num_steps else "was finished already:"
+        print(f"{trained} {recipe.run.num_steps:,} steps; the model is {model}")
 
 
 class TrainingReport:
@@ -54,9 +57,12 @@ class TrainingReport:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._figures = ""
+        self.num_steps = 0
+        """Steps that were reported on."""
 
     def __call__(self, done: int, total: int, metrics: Sequence[Metric]) -> None:
         """Report on a step."""
+        self.num_steps += 1
         if metrics:
             self._figures = ", ".join(_figure(metric) for metric in metrics if _is_shown(metric))
         if self._progress.is_drawn:

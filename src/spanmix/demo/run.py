@@ -71,7 +71,7 @@ def run_demo(
     with _timed(seconds, "train"):
         model_folder = train(recipe, out / "run", make_hooks, report, stop=stop)
     metrics = read_metrics(out / "run" / "metrics.jsonl")
-    engine = TorchEngine(load_model_folder(model_folder)[0])
+    engine = TorchEngine(load_model_folder(model_folder)[0], pack=True)
     with _timed(seconds, "bits per byte"):
         sources = [_source_result(engine, corpus, name, recipe, progress) for name in corpus.held_out]
     with _timed(seconds, "infill"):

@@ -33,6 +33,39 @@ class EngineInfo:
     dtype: str
     capabilities: frozenset[str]
 
+    def check_generate(self, request: GenerateRequest) -> None:
+        """Raise `InputError` unless the request fits the context and the vocabulary, and leaves a choice."""
+        self._check_tokens(request.prompt_ids, "prompt_ids")
+        if not request.prompt_ids:
+            raise InputError("the prompt is empty; give at least one token, such as <|endoftext|>")
+        if len(request.suppress_ids) >= self.vocab_size:
+            raise InputError("every token is suppressed; nothing could be generated")
+        self._check_tokens(tuple(request.suppress_ids), "suppress_ids")
+        self._check_context("prompt", len(request.prompt_ids), "max_tokens", request.max_tokens)
+
+    def check_score(self, request: ScoreRequest) -> None:
+        """Raise `InputError` unless the request fits the context and the vocabulary."""
+        self._check_tokens(request.context_ids, "context_ids")
+        self._check_tokens(request.target_ids, "target_ids")
+        if not request.context_ids:
+            raise InputError("context_ids is empty; give at least one token, such as <|endoftext|>")
+        self._check_context("context", len(request.context_ids), "targets", len(request.target_ids))
+
+    def _check_tokens(self, token_ids: Sequence[int], name: str) -> None:
+        if len(token_ids) and (min(token_ids) < 0 or max(token_ids) >= self.vocab_size):
+            wrong = next(token for token in token_ids if not 0 <= token < self.vocab_size)
+            raise InputError(
+                f"{name} holds {wrong}; the vocabulary's ids run from 0 to {self.vocab_size - 1}"
+            )
+
+    def _check_context(self, what: str, num_given: int, wanted_name: str, num_wanted: int) -> None:
+        context = self.context_tokens
+        if num_given + num_wanted > context:
+            raise InputError(
+                f"this model's maximum context length is {context} tokens; {what} {num_given} + "
+                f"{wanted_name} {num_wanted} = {num_given + num_wanted}: shorten one of them"
+            )
+
 
 @dataclass(frozen=True)
 class ScoreRequest:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spanmix.errors import InputError
+from spanmix.model.prompting import LEAD_TOKENS
 
 if TYPE_CHECKING:
     from spanmix.types import ControlIds
@@ -121,10 +122,6 @@ class InfillFormat:
         """
         num_shown = min(len(part_ids), max(least_shown, len(part_ids) - self.lead_tokens))
         return list(part_ids[:num_shown]), list(part_ids[num_shown:])
-
-
-LEAD_TOKENS = 32
-"""Our own choice, measured in ``docs/demo.md``. CodeGen2's own prompt has no lead."""
 
 
 def codegen2_format(control: ControlIds, lead_tokens: int = LEAD_TOKENS) -> InfillFormat:

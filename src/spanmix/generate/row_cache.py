@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spanmix.model.architecture import Architecture
-from spanmix.model.decoder import KVCache
+from spanmix.model.blocks import KVCache, slots_last
 
 _FIRST_SLOTS = 64
 
@@ -87,11 +87,9 @@ class RowCache(KVCache):
         while slots < num_slots:
             slots *= 2
         slots = max(num_slots, min(slots, self.context_tokens))
-        self.keys_LBHSC = self._grown(self.keys_LBHSC, rows, slots)
-        self.values_LBHSC = self._grown(self.values_LBHSC, rows, slots)
-
-    def _grown(self, old_LBHSC: Tensor, rows: int, slots: int) -> Tensor:
-        layers, _, heads, old_slots, channels = old_LBHSC.shape
-        new_LBHSC = old_LBHSC.new_zeros(layers, rows, heads, slots, channels)
-        new_LBHSC[:, : self.num_rows, :, :old_slots] = old_LBHSC[:, : self.num_rows]
-        return new_LBHSC
+        layers, _, heads, old_slots, channels = self.values_LBHSC.shape
+        values_LBHSC = self.values_LBHSC.new_zeros(layers, rows, heads, slots, channels)
+        keys_LBHSC = slots_last(values_LBHSC)
+        for new, old in ((keys_LBHSC, self.keys_LBHSC), (values_LBHSC, self.values_LBHSC)):
+            new[:, : self.num_rows, :, :old_slots] = old[:, : self.num_rows]
+        self.keys_LBHSC, self.values_LBHSC = keys_LBHSC, values_LBHSC

@@ -207,17 +207,24 @@ class TextStream:
         )
 
 
-def complete(engine: Engine, tokenizer: Tokenizer, prompt: str, sampling: Sampling) -> TextStream:
+def complete(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompt: str,
+    sampling: Sampling,
+    start_ids: Sequence[int] | None = None,
+) -> TextStream:
     """Continue a text from left to right.
 
-    The prompt gets the ``<|endoftext|>`` that our models have seen in front of every file. One that is
-    too long for the context is cut from the left.
+    A prompt that is too long for the context is cut from the left.
 
     Args:
         engine: what runs the model, idle.
         tokenizer: the model's.
         prompt: plain text; control strings in it are ordinary tokens.
         sampling: how to choose tokens, and when to stop.
+        start_ids: what the model is given in front of every prompt; the ``<|endoftext|>`` that our models
+            have seen in front of every file if not given. An empty prompt always gets that.
 
     Returns:
         A stream: iterate over it for the pieces, or call `run`. Controls other than
@@ -225,14 +232,15 @@ def complete(engine: Engine, tokenizer: Tokenizer, prompt: str, sampling: Sampli
 
     Raises:
         InputError: `max_tokens` leaves no room for a prompt.
-
     """
     ids = tokenizer.encode(prompt)
-    budget = prompt_budget(engine, sampling.max_tokens, num_control_tokens=1)
-    num_cut = max(0, len(ids) - budget)
     eot = tokenizer.control.eot
+    if start_ids is None or not (start_ids or ids):
+        start_ids = (eot,)
+    budget = prompt_budget(engine, sampling.max_tokens, num_control_tokens=len(start_ids))
+    num_cut = max(0, len(ids) - budget)
     stop_ids = frozenset({eot})
-    request = sampling.request([eot, *ids[num_cut:]], stop_ids, controls_but(tokenizer, stop_ids))
+    request = sampling.request([*start_ids, *ids[num_cut:]], stop_ids, controls_but(tokenizer, stop_ids))
     return TextStream(engine, tokenizer, request, sampling.stop, num_cut)
 
 

@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spanmix.errors import InputError
+from spanmix.generate import packed
 from spanmix.generate.engine import EngineInfo, GenerateRequest, Score, ScoreRequest, TokenEvent
+from spanmix.generate.lengths import by_length
 from spanmix.generate.row_cache import RowCache
 from spanmix.generate.sampling import Choice, choose, uniforms
-from spanmix.model.decoder import Decoder, Linear
+from spanmix.model.decoder import Decoder
+from spanmix.model.layers import Linear
 from spanmix.model.masks import AttentionMask
 from spanmix.types import PAD_SEGMENT
 
@@ -50,11 +52,13 @@ class TorchEngine:
     the request's own random numbers. Logits agree between batches to rounding (about 1e-6 in fp32).
 
     Args:
-        decoder: the model; its weights may change between calls if `dtype` is theirs.
+        decoder: the model; its weights may change between calls if `dtype` is theirs and it is not packed.
         dtype: what to compute in; the weights' own type if not given. Another type than the weights'
             makes a copy of the linear maps in it, once.
         max_rows: most requests that run at once.
         cache_bytes: most memory for keys and values; one request always runs.
+        pack: take the decoder over: where the processor can, its linear maps are replaced by packed ones,
+            which are faster and in the place of the others (see `spanmix.generate.packed`).
     """
 
     def __init__(
@@ -63,11 +67,16 @@ class TorchEngine:
         dtype: torch.dtype | None = None,
         max_rows: int = 64,
         cache_bytes: int = 4 * 2**30,
+        pack: bool = False,
     ) -> None:
-        own = decoder.head.weight.dtype
+        own = decoder.wte.weight.dtype
         self._dtype = dtype or own
-        self._decoder = decoder if self._dtype == own else _cast(decoder, self._dtype)
-        self._device = decoder.head.weight.device
+        self._device = decoder.wte.weight.device
+        if pack and packed.can_pack(decoder, self._dtype):
+            packed.pack(decoder, self._dtype)
+        elif self._dtype != own:
+            decoder = _cast(decoder, self._dtype)
+        self._decoder = decoder
         self._max_rows = max_rows
         slot_bytes = RowCache.slot_bytes(decoder.architecture, self._dtype)
         self._max_cached_slots = cache_bytes // slot_bytes
@@ -90,13 +99,7 @@ class TorchEngine:
             InputError: it does not fit the context, has an id outside the vocabulary, or suppresses
                 every token.
         """
-        self._check_tokens(request.prompt_ids, "prompt_ids")
-        if not request.prompt_ids:
-            raise InputError("the prompt is empty; give at least one token, such as <|endoftext|>")
-        if len(request.suppress_ids) >= self.info.vocab_size:
-            raise InputError("every token is suppressed; nothing could be generated")
-        self._check_tokens(tuple(request.suppress_ids), "suppress_ids")
-        self._check_context("prompt", len(request.prompt_ids), "max_tokens", request.max_tokens)
+        self.info.check_generate(request)
         request_id = self._next_id
         self._next_id += 1
         self._waiting.append((request_id, request))
@@ -134,16 +137,12 @@ class TorchEngine:
             InputError: a context is empty, or a request is longer than the context window.
         """
         for request in requests:
-            self._check_tokens(request.context_ids, "context_ids")
-            self._check_tokens(request.target_ids, "target_ids")
-            if not request.context_ids:
-                raise InputError("context_ids is empty; give at least one token, such as <|endoftext|>")
-            self._check_context("context", len(request.context_ids), "targets", len(request.target_ids))
+            self.info.check_score(request)
         scores = [Score([], []) for _ in requests]
         # The last target is only predicted, so a request takes one position fewer than its tokens.
         lengths = [len(r.context_ids) + len(r.target_ids) - 1 for r in requests]
         todo = [index for index, request in enumerate(requests) if len(request.target_ids) > 0]
-        for part in _by_length(todo, lengths):
+        for part in by_length(todo, lengths, _FORWARD_TOKENS):
             for index, score in zip(part, self._score_part([requests[i] for i in part]), strict=True):
                 scores[index] = score
         return scores
@@ -201,7 +200,9 @@ class TorchEngine:
         if new:
             self._cache.reserve(len(self._running) + len(new), longest)
         events = {}
-        for part in _by_length(list(range(len(new))), [len(n.request.prompt_ids) for n in new]):
+        for part in by_length(
+            list(range(len(new))), [len(n.request.prompt_ids) for n in new], _FORWARD_TOKENS
+        ):
             joining = [new[i] for i in part]
             for event in self._prefill(joining):
                 events[event.id] = event
@@ -250,20 +251,6 @@ class TorchEngine:
         tokens, positions, segments = (torch.from_numpy(array).to(self._device) for array in arrays)
         return tokens, positions, segments
 
-    def _check_tokens(self, token_ids: Sequence[int], name: str) -> None:
-        vocab_size = self.info.vocab_size
-        if len(token_ids) and (min(token_ids) < 0 or max(token_ids) >= vocab_size):
-            wrong = next(token for token in token_ids if not 0 <= token < vocab_size)
-            raise InputError(f"{name} holds {wrong}; the vocabulary's ids run from 0 to {vocab_size - 1}")
-
-    def _check_context(self, what: str, num_given: int, wanted_name: str, num_wanted: int) -> None:
-        context = self.info.context_tokens
-        if num_given + num_wanted > context:
-            raise InputError(
-                f"this model's maximum context length is {context} tokens; {what} {num_given} + "
-                f"{wanted_name} {num_wanted} = {num_given + num_wanted}: shorten one of them"
-            )
-
 
 _NO_UNIFORM: NDArray[np.float64] = np.empty(0)
 
@@ -281,23 +268,6 @@ def _event(running: _Running, choice: Choice) -> TokenEvent:
 
 def _needed_slots(request: GenerateRequest) -> int:
     return len(request.prompt_ids) + request.max_tokens
-
-
-def _by_length(indices: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
-    """Cut indices, longest first, into parts whose padded size stays within `_FORWARD_TOKENS`.
-
-    >>> _by_length([0, 1, 2], [1000, 10, 900])
-    [[0, 2], [1]]
-    """
-    parts: list[list[int]] = []
-    for index in sorted(indices, key=lambda i: -lengths[i]):
-        longest = lengths[parts[-1][0]] if parts else 0
-        fits = parts and longest * (len(parts[-1]) + 1) <= _FORWARD_TOKENS
-        if fits and 2 * lengths[index] > longest:
-            parts[-1].append(index)
-        else:
-            parts.append([index])
-    return parts
 
 
 def _cast(decoder: Decoder, dtype: torch.dtype) -> Decoder:

@@ -6,19 +6,29 @@ from dataclasses import dataclass, replace
 
 from spanmix.errors import InputError, nearest
 
+FORMS = ("codegen", "llama")
+
 
 @dataclass(frozen=True)
 class Architecture:
-    """The shape of a CodeGen decoder (arXiv 2203.13474, 2305.02309), which is mathematically GPT-J.
+    """The shape of a decoder.
+
+    There are two forms. ``codegen`` is CodeGen and CodeGen2 (arXiv 2203.13474, 2305.02309), mathematically
+    GPT-J; ``llama`` (arXiv 2302.13971) is CodeGen2.5. `spanmix.model.blocks` says what each computes.
 
     Args:
         num_layers: decoder blocks.
         dim: width of the residual stream.
         num_heads: attention heads; ``dim`` is a multiple of it.
-        rotary_dim: channels of each head that are rotated; even.
+        rotary_dim: channels of each head that are rotated; even. All of them in the form ``llama``.
         context_tokens: longest sequence the model is meant for.
         vocab_size: rows of the embedding and of the head.
-        layer_norm_epsilon: added to the variance.
+        layer_norm_epsilon: added to the variance, or to the mean square, in a norm.
+        form: ``codegen`` or ``llama``.
+        hidden_dim: width of the MLP. 0 means ``4 * dim`` in the form ``codegen``; ``llama`` has no such rule.
+
+    Raises:
+        InputError: the numbers do not fit together.
     """
 
     num_layers: int
@@ -28,13 +38,25 @@ class Architecture:
     context_tokens: int
     vocab_size: int
     layer_norm_epsilon: float = 1e-5
+    form: str = "codegen"
+    hidden_dim: int = 0
 
     def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise InputError(f"form is {self.form!r}; use one of {', '.join(FORMS)}")
+        if self.form == "codegen" and self.hidden_dim == 0:
+            object.__setattr__(self, "hidden_dim", 4 * self.dim)
+        if self.hidden_dim < 1:
+            raise InputError(f"hidden_dim is {self.hidden_dim}; the form {self.form} needs 1 or more")
         if self.dim % self.num_heads:
             raise InputError(f"dim is {self.dim}; it must be a multiple of num_heads, {self.num_heads}")
         if self.rotary_dim % 2 or not 0 < self.rotary_dim <= self.head_dim:
             raise InputError(
                 f"rotary_dim is {self.rotary_dim}; it must be even and from 2 to the head's {self.head_dim}"
+            )
+        if self.form == "llama" and self.rotary_dim != self.head_dim:
+            raise InputError(
+                f"rotary_dim is {self.rotary_dim}; the form llama rotates all {self.head_dim} of a head"
             )
 
     @property
@@ -43,20 +65,26 @@ class Architecture:
         return self.dim // self.num_heads
 
     @property
-    def hidden_dim(self) -> int:
-        """Width of the MLP."""
-        return 4 * self.dim
-
-    @property
     def num_parameters(self) -> int:
-        """All learned numbers: L(12d² + 4d + d + 2d) + 2d + 2Vd + V."""
-        d, v = self.dim, self.vocab_size
-        return self.num_layers * (12 * d * d + 7 * d) + 2 * d + 2 * v * d + v
+        """All learned numbers: matrices, norms and biases of the blocks, last norm, embedding and head."""
+        d, h, v = self.dim, self.hidden_dim, self.vocab_size
+        of_block, outer = (2 * d, d) if self.form == "llama" else (2 * d + h + d, 2 * d + v)
+        return self.num_layers * (self.num_block_weights + of_block) + outer + 2 * v * d
 
     @property
     def num_matmul_weights(self) -> int:
         """Weights that are multiplied with every token: the blocks' matrices and the head."""
-        return self.num_layers * 12 * self.dim**2 + self.vocab_size * self.dim
+        return self.num_layers * self.num_block_weights + self.vocab_size * self.dim
+
+    @property
+    def num_block_weights(self) -> int:
+        """Numbers of one block's matrices: attention's, into the MLP's hidden layer, and out of it."""
+        return 4 * self.dim**2 + (self.num_hidden_maps + 1) * self.dim * self.hidden_dim
+
+    @property
+    def num_hidden_maps(self) -> int:
+        """Matrices of one block that lead into the MLP's hidden layer: two where it is gated."""
+        return 2 if self.form == "llama" else 1
 
     def training_flops(self, num_tokens: int, num_attended_pairs: int, frozen: bool = False) -> int:
         """Floating-point operations of forward and backward.
@@ -84,6 +112,7 @@ PRESETS: dict[str, Architecture] = {
     "codegen2-3.7b": Architecture(16, 4096, 16, 64, 2048, _CODEGEN2_VOCAB),
     "codegen2-7b": Architecture(32, 4096, 16, 64, 2048, _CODEGEN2_VOCAB),
     "codegen2-16b": Architecture(34, 6144, 24, 64, 2048, _CODEGEN2_VOCAB),
+    "codegen2.5-7b": Architecture(32, 4096, 32, 128, 2048, _CODEGEN2_VOCAB, 1e-6, "llama", 11008),
 }
 
 

@@ -1,24 +1,26 @@
 """Read and write the model folder that transformers opens with no remote code, and find it by its name.
 
-The folder says ``GPTJForCausalLM`` and carries GPT-J's tensor names (see `spanmix.model.gptj`).
+The folder says ``GPTJForCausalLM`` or ``LlamaForCausalLM``, by the decoder's form, and carries the names of
+that one's tensors (see `spanmix.model.native`).
 
     config.json  generation_config.json  model.safetensors  README.md  and the tokenizer's files
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from spanmix.errors import InputError, SpanmixError
 from spanmix.files import replaceable, whole_folder, write_json
 from spanmix.model.card import model_card
 from spanmix.model.decoder import Decoder
 from spanmix.model.finite import first_not_finite
-from spanmix.model.gptj import config_json, from_gptj, read_config, to_gptj
+from spanmix.model.native import config_json, from_native, read_config, to_native
 from spanmix.model.weights import WEIGHT_TYPES, read_weights, require_enough_bytes, write_weights
 from spanmix.text.tokenizer import Tokenizer
 
@@ -53,7 +55,7 @@ def save_model_folder(
     shape = decoder.architecture
     _require_vocabulary(path, len_tokenizer=tokenizer.vocab_size, vocab_size=shape.vocab_size)
     require_place(path)
-    state = to_gptj(decoder.state_dict(), decoder.architecture)
+    state = _native(decoder)
     if bad := first_not_finite(state):
         raise SpanmixError(
             f"{path} is not written: the tensor {bad} of the model holds NaN or infinite numbers"
@@ -61,12 +63,25 @@ def save_model_folder(
     dtype = WEIGHT_TYPES[decoder.head.weight.dtype]
 
     with whole_folder(path) as folder:
-        write_json(folder / "config.json", config_json(shape, tokenizer, dtype))
-        write_json(folder / "generation_config.json", _generation_config(tokenizer))
         write_weights(folder, state, max_shard_bytes)
-        tokenizer.save(folder)
-        (folder / "README.md").write_text(model_card(shape, tokenizer, card_facts), encoding="utf-8")
+        card = model_card(shape, tokenizer, card_facts)
+        write_beside_weights(folder, config_json(shape, tokenizer, dtype), tokenizer, card)
     return path
+
+
+def write_beside_weights(folder: Path, config: Mapping[str, Any], tokenizer: Tokenizer, card: str) -> None:
+    """Write all files of a model folder but its weights.
+
+    Args:
+        folder: is there.
+        config: the content of ``config.json``.
+        tokenizer: the model's.
+        card: the text of ``README.md``.
+    """
+    write_json(folder / "config.json", config)
+    write_json(folder / "generation_config.json", _generation_config(tokenizer))
+    tokenizer.save(folder)
+    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def require_place(path: Path) -> None:
@@ -80,7 +95,7 @@ def load_model_folder(path: str | Path) -> tuple[Decoder, Tokenizer]:
     """Read a model folder.
 
     Args:
-        path: a folder that `save_model_folder` wrote, or any GPT-J folder of the same form with a
+        path: a folder that `save_model_folder` wrote, or any GPT-J or Llama folder of the same form with a
             tokenizer of ours.
 
     Returns:
@@ -99,13 +114,20 @@ def load_model_folder(path: str | Path) -> tuple[Decoder, Tokenizer]:
     require_enough_bytes(path, shape.num_parameters)
     with torch.device("meta"):
         decoder = Decoder(shape)
-    expected = {
-        name: tuple(tensor.shape)
-        for name, tensor in to_gptj(decoder.state_dict(), decoder.architecture).items()
-    }
-    state = read_weights(path, expected)
-    decoder.load_state_dict(from_gptj(state, shape), assign=True)
+    expected = {name: tuple(tensor.shape) for name, tensor in _native(decoder).items()}
+    stored = read_weights(path, expected)
+    state = {name: from_native(name, stored.pop, shape) for name in decoder.state_dict()}
+    decoder.load_state_dict(state, assign=True)
     return decoder, tokenizer
+
+
+def _native(decoder: Decoder) -> dict[str, Tensor]:
+    """Return the decoder's tensors as they are stored."""
+    return {
+        native: part
+        for name, tensor in decoder.state_dict().items()
+        for native, part in to_native(name, tensor, decoder.architecture)
+    }
 
 
 def resolve_model(name: str | Path) -> Path:
@@ -164,6 +186,15 @@ def _from_hub(name: str) -> Path:
         raise InputError(
             f"there is no model at {name}; name a model folder, a run, or a hub model as OWNER/NAME"
         )
+    return fetch_from_hub(name, ("*.json", "*.safetensors", "model.bin", "*.txt", "README.md"))
+
+
+def fetch_from_hub(name: str, patterns: Sequence[str]) -> Path:
+    """Fetch the files of a hub model that match, into the hub's own cache, and return its folder there.
+
+    Raises:
+        InputError: the hub did not give it, or its client is not installed.
+    """
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
@@ -171,8 +202,7 @@ def _from_hub(name: str) -> Path:
             f"there is no folder {name}; to fetch it from the hub install `pip install 'spanmix[hf]'`"
         ) from None
     try:
-        patterns = ["*.json", "*.safetensors", "*.txt", "README.md"]
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except Exception as error:  # the hub's client raises what its transport raises
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(f"there is no folder {name}, and the hub did not give it: {reason}") from error

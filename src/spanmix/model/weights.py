@@ -19,31 +19,46 @@ from spanmix.files import read_json, write_json
 from spanmix.model.finite import first_not_finite
 
 WEIGHT_TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
-_WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
 _LEAST_BYTES = 2
 """Of one weight, in any type that we read."""
 
 
 def write_weights(folder: Path, state: Mapping[str, Tensor], max_shard_bytes: int) -> None:
     """Write the tensors into a folder, a new file wherever `max_shard_bytes` would be passed."""
-    shards: list[dict[str, Tensor]] = [{}]
+    shards = shard_files({name: tensor.nbytes for name, tensor in state.items()}, max_shard_bytes)
+    for file_name, names in shards.items():
+        write_file(folder / file_name, {name: state[name] for name in names})
+    write_index(folder, shards, sum(tensor.nbytes for tensor in state.values()))
+
+
+def shard_files(sizes: Mapping[str, int], max_shard_bytes: int) -> dict[str, list[str]]:
+    """Return the files of tensors of so many bytes, with the names of those in each.
+
+    >>> shard_files({"a": 6, "b": 3, "c": 2}, max_shard_bytes=9)
+    {'model-00001-of-00002.safetensors': ['a', 'b'], 'model-00002-of-00002.safetensors': ['c']}
+    >>> shard_files({"a": 6, "b": 3}, max_shard_bytes=9)
+    {'model.safetensors': ['a', 'b']}
+    """
+    shards: list[list[str]] = [[]]
     filled = 0
-    for name, tensor in state.items():
-        if shards[-1] and filled + tensor.nbytes > max_shard_bytes:
-            shards.append({})
+    for name, size in sizes.items():
+        if shards[-1] and filled + size > max_shard_bytes:
+            shards.append([])
             filled = 0
-        shards[-1][name] = tensor
-        filled += tensor.nbytes
-    names = [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
+        shards[-1].append(name)
+        filled += size
     if len(shards) == 1:
-        names = [_WEIGHTS]
-    for file_name, shard in zip(names, shards, strict=True):
-        _write_shard(folder / file_name, shard)
+        return {WEIGHTS: shards[0]}
+    return {f"model-{i + 1:05}-of-{len(shards):05}.safetensors": names for i, names in enumerate(shards)}
+
+
+def write_index(folder: Path, shards: Mapping[str, list[str]], num_bytes: int) -> None:
+    """Write which of several files each tensor is in; one file needs no index."""
     if len(shards) > 1:
-        weight_map = {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
-        total = sum(tensor.nbytes for tensor in state.values())
-        write_json(folder / _INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
+        weight_map = {name: file for file, names in shards.items() for name in names}
+        index = {"metadata": {"total_size": num_bytes}, "weight_map": weight_map}
+        write_json(folder / f"{WEIGHTS}.index.json", index)
 
 
 def require_enough_bytes(path: Path, num_parameters: int) -> None:
@@ -51,7 +66,7 @@ def require_enough_bytes(path: Path, num_parameters: int) -> None:
 
     To be asked before a decoder is built: a damaged ``config.json`` may name ten million layers.
     """
-    held = sum(file.stat().st_size for file in _weight_files(path))
+    held = sum(file.stat().st_size for file in weight_files(path))
     if held < _LEAST_BYTES * num_parameters:
         raise InputError(
             f"{path / 'config.json'} asks for {num_parameters:,} parameters, but the weights beside it are "
@@ -68,7 +83,7 @@ def weights_checksum(path: Path) -> str:
         InputError: a file is missing or cannot be read.
     """
     digests = []
-    for file in _weight_files(path):
+    for file in weight_files(path):
         try:
             with file.open("rb") as stream:
                 digests.append((hashlib.file_digest(stream, "sha256").hexdigest(), file.name))
@@ -91,7 +106,7 @@ def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[st
             are not finite.
     """
     state: dict[str, Tensor] = {}
-    for file in _weight_files(path):
+    for file in weight_files(path):
         try:
             state |= _read_shard(file, expected)
         except (OSError, SafetensorError) as error:
@@ -110,10 +125,18 @@ def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[st
     return state
 
 
-def _write_shard(file: Path, shard: Mapping[str, Tensor]) -> None:
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in shard.items()}
+def write_file(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors into one file, which whoever may read the user's other files may read too.
+
+    Raises:
+        OSError, SpanmixError: it could not be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    file.touch()
+    mode = file.stat().st_mode  # the library makes another in its place, for its owner alone
     try:
         save_file(tensors, file, metadata={"format": "pt"})
+        file.chmod(mode)
     except SafetensorError as error:
         # The library tells what the system said in its text alone: "… (os error 28)".
         if found := re.search(r"os error (\d+)", str(error)):
@@ -146,16 +169,22 @@ class _Index:
     weight_map: dict[str, str]
 
 
-def _weight_files(path: Path) -> list[Path]:
-    if (path / _WEIGHTS).is_file():
-        return [path / _WEIGHTS]
-    if not (path / _INDEX).is_file():
-        raise InputError(f"{path} has neither {_WEIGHTS} nor {_INDEX}; it is not a whole model folder")
-    names = sorted(set(read_json(path / _INDEX, _Index).weight_map.values()))
+def weight_files(path: Path, single: str = WEIGHTS) -> list[Path]:
+    """Return the files that hold a folder's weights: `single`, or those that its index names.
+
+    Raises:
+        InputError: there is neither, or a file that the index names is missing.
+    """
+    index = f"{single}.index.json"
+    if (path / single).is_file():
+        return [path / single]
+    if not (path / index).is_file():
+        raise InputError(f"{path} has neither {single} nor {index}; it is not a whole model folder")
+    names = sorted(set(read_json(path / index, _Index).weight_map.values()))
     for name in names:
         # The index comes from whoever made the folder: a name may not lead out of it.
         if Path(name).name != name:
-            raise InputError(f"{path / _INDEX} names the file {name!r}, which is not in the folder")
+            raise InputError(f"{path / index} names the file {name!r}, which is not in the folder")
         if not (path / name).is_file():
-            raise InputError(f"{path / name} is missing; {_INDEX} names it")
+            raise InputError(f"{path / name} is missing; {index} names it")
     return [path / name for name in names]

@@ -190,8 +190,9 @@ def read_tokenizer(path: Path) -> tuple[CorpusReport, Tokenizer]:
         InputError: there is no corpus at `path`, or its tokenizer is another than the one it was made with.
     """
     if not path.is_dir():
+        wrong = "is not a folder" if path.exists() else "does not exist"
         raise InputError(
-            f"corpus {path} does not exist ({path.absolute()}); make it with `spanmix prepare`, or name "
+            f"corpus {path} {wrong} ({path.absolute()}); make it with `spanmix prepare`, or name "
             "another as corpus.path"
         )
     report = CorpusReport.load(path)

@@ -19,7 +19,8 @@ import tokenizers
 from numpy.typing import NDArray
 
 from spanmix.errors import InputError
-from spanmix.text.tokenizer import byte_alphabet, open_tokenizer_file
+from spanmix.text.byte_level import byte_alphabet
+from spanmix.text.tokenizer_files import open_tokenizer_file
 
 Ids = NDArray[np.integer[Any]]
 

@@ -13,6 +13,9 @@ The layout of a trained tokenizer follows CodeGen2's, whose last ids are the sen
 
 Runs of blanks are plain text. The rest behind the base are controls: `Tokenizer.encode` never makes them
 (law 9), not even from a file that holds the text ``<mask_1>``.
+
+CodeGen2's and CodeGen2.5's tokenizers are opened too. They pad with another token and call their fillers
+``<dummy_i>``; see `_KINDS`, and `spanmix.interchange.tokenizers` for their layouts.
 """
 
 from __future__ import annotations
@@ -31,16 +34,31 @@ from tokenizers import AddedToken
 
 from spanmix.errors import InputError
 from spanmix.text import tokenizer_training
+from spanmix.text.byte_level import byte_alphabet
+from spanmix.text.tokenizer_files import is_of_model_without_infill, open_tokenizer
 from spanmix.text.tokenizer_training import EOM, EOT, PAD, SEP, UNUSED_PREFIX, mask_name
 from spanmix.types import ControlIds, IntArray
 
 CHUNK_CHARACTERS = 1 << 18
 """Longer texts are encoded in chunks, because one huge word makes byte-pair merging slow."""
 
+TOKENIZER_CLASS = "PreTrainedTokenizerFast"
+"""transformers 5 would write its own "TokenizersBackend", which transformers 4 does not know."""
+
+MODEL_MAX_LENGTH = 1_000_000_000
+"""No limit: the model's context is one, and stands in its ``config.json``."""
+
 _BOUNDARY_SEARCH = 1 << 14
 # A blank behind a non-blank always starts a new word of GPT-2's rule, whatever else stands around it.
 _WORD_START = re.compile(r"(?<=\S)[ \t\n]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+_KINDS = (
+    (PAD, (UNUSED_PREFIX,)),  # trained here
+    ("<fim_pad>", (UNUSED_PREFIX, "<dummy_")),  # CodeGen2.5's, which has a <dummy_0> too
+    ("<dummy_0>", (UNUSED_PREFIX, "<dummy_")),  # CodeGen2's, and CodeGen's with CodeGen2's controls
+)
+"""The token that pads, and how fillers begin; the first kind whose PAD a tokenizer has is its kind."""
 
 
 class Tokenizer:
@@ -48,7 +66,9 @@ class Tokenizer:
 
     Args:
         inner: a tokenizer of the ``tokenizers`` library that has ``<|endoftext|>``, ``<pad>``, ``<sep>``,
-            ``<eom>`` and ``<mask_1>``, ``<mask_2>``, ... as special tokens.
+            ``<eom>`` and ``<mask_1>``, ``<mask_2>``, ... as special tokens; for PAD see `_KINDS`.
+        controls_trained: whether its model was trained on the controls. If not, all but ``<|endoftext|>``
+            are among `suppressed_ids`.
 
     Raises:
         InputError: a control token is missing or is not a special token, or the ids have gaps.
@@ -59,7 +79,9 @@ class Tokenizer:
     num_sentinels: int
     suppressed_ids: frozenset[int]
 
-    def __init__(self, inner: tokenizers.Tokenizer) -> None:
+    def __init__(self, inner: tokenizers.Tokenizer, controls_trained: bool = True) -> None:
+        inner.no_truncation()
+        inner.no_padding()
         # Not part of tokenizer.json; it is what makes "<mask_1>" in a text ordinary tokens.
         inner.encode_special_tokens = True
         self._inner = inner
@@ -71,10 +93,12 @@ class Tokenizer:
             )
         added = inner.get_added_tokens_decoder()
         self._control_strings = {i: token.content for i, token in added.items() if token.special}
-        self.control = _find_controls({text: i for i, text in self._control_strings.items()})
+        self.control, self._filler_prefixes = _find_controls(self.special_ids)
         self.num_sentinels = len(self.control.masks)
-        unused = {i for i, text in self._control_strings.items() if text.startswith(UNUSED_PREFIX)}
-        self.suppressed_ids = frozenset(unused | {self.control.pad})
+        self.controls_trained = controls_trained
+        fillers = {i for i, text in self._control_strings.items() if text.startswith(self._filler_prefixes)}
+        untrained = set() if controls_trained else set(self._control_strings) - {self.control.eot}
+        self.suppressed_ids = frozenset(fillers | {self.control.pad} | untrained)
         self.token_bytes: list[bytes] = _token_bytes(entries, added)
         self.num_bytes = np.array([len(piece) for piece in self.token_bytes], dtype=np.int32)
         self.ends_line = np.array([piece.endswith(b"\n") for piece in self.token_bytes], dtype=np.bool_)
@@ -137,15 +161,15 @@ class Tokenizer:
         self._inner.save(str(folder / "tokenizer.json"))
         self._inner.model.save(str(folder))
         masks = [mask_name(n) for n in range(1, self.num_sentinels + 1)]
-        special = {"bos_token": EOT, "eos_token": EOT, "unk_token": EOT, "pad_token": PAD}
-        others = [text for text in self._control_strings.values() if not text.startswith(UNUSED_PREFIX)]
-        extra = [text for text in others if text not in (EOT, PAD, SEP, EOM, *masks)]
+        pad = self._control_strings[self.control.pad]
+        special = {"bos_token": EOT, "eos_token": EOT, "unk_token": EOT, "pad_token": pad}
+        others = [t for t in self._control_strings.values() if not t.startswith(self._filler_prefixes)]
+        extra = [text for text in others if text not in (EOT, pad, SEP, EOM, *masks)]
         names: dict[str, Any] = {**special, "additional_special_tokens": [SEP, EOM, *extra, *masks]}
         config = {
-            # transformers 5 would write its own "TokenizersBackend", which transformers 4 does not know.
-            "tokenizer_class": "PreTrainedTokenizerFast",
+            "tokenizer_class": TOKENIZER_CLASS,
             "clean_up_tokenization_spaces": False,
-            "model_max_length": 1_000_000_000,
+            "model_max_length": MODEL_MAX_LENGTH,
             **names,
         }
         _write_json(folder / "tokenizer_config.json", config)
@@ -153,21 +177,22 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path | str) -> Tokenizer:
-        """Open a folder that `save` wrote, or a model folder that holds one.
+        """Open a folder that `save` wrote, a model folder that holds one, or one with CodeGen2's own files.
 
         Raises:
             InputError: ``tokenizer.json`` is missing or broken, or lacks the control tokens.
         """
-        path = Path(folder) / "tokenizer.json"
-        if not path.is_file():
-            raise InputError(
-                f"tokenizer {folder}: there is no {path.name} in it; name a folder that holds one"
-            )
-        inner = open_tokenizer_file(path)
+        folder = Path(folder)
+        inner, _ = open_tokenizer(folder)
         try:
-            return cls(inner)
+            return cls(inner, controls_trained=not is_of_model_without_infill(folder))
         except InputError as error:
-            raise InputError(f"tokenizer {path}: {error}") from None
+            whole = folder / "tokenizer.json"
+            file = whole if whole.is_file() else f"{folder / 'vocab.json'} (there is no tokenizer.json)"
+            raise InputError(
+                f"tokenizer {file}: {error}. If it is a CodeGen model's, "
+                "`spanmix convert MODEL FOLDER --to native` adds what it lacks"
+            ) from None
 
     @classmethod
     def train(
@@ -187,27 +212,9 @@ class Tokenizer:
         return cls(tokenizer_training.train(texts, vocab_size, num_sentinels, extra_tokens))
 
 
-def open_tokenizer_file(path: Path) -> tokenizers.Tokenizer:
-    """Open a ``tokenizer.json`` of the ``tokenizers`` library.
-
-    Raises:
-        InputError: the library cannot read it.
-    """
-    try:
-        return tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
-        raise InputError(f"tokenizer {path} cannot be read: {error}") from None
-
-
-def byte_alphabet() -> dict[str, int]:
-    """Return the byte of each character of the byte-level alphabet: GPT-2 writes a byte as one of them."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
-
-
-def _find_controls(ids: dict[str, int]) -> ControlIds:
-    missing = [name for name in (EOT, SEP, EOM, PAD, mask_name(1)) if name not in ids]
+def _find_controls(ids: dict[str, int]) -> tuple[ControlIds, tuple[str, ...]]:
+    pad, filler_prefixes = next((kind for kind in _KINDS if kind[0] in ids), _KINDS[0])
+    missing = [name for name in (EOT, SEP, EOM, pad, mask_name(1)) if name not in ids]
     if missing:
         raise InputError(
             f"it has no special token {', '.join(missing)}; files and spans are marked with them"
@@ -215,7 +222,7 @@ def _find_controls(ids: dict[str, int]) -> ControlIds:
     masks: list[int] = []
     while (name := mask_name(len(masks) + 1)) in ids:
         masks.append(ids[name])
-    return ControlIds(ids[EOT], ids[SEP], ids[EOM], ids[PAD], tuple(masks))
+    return ControlIds(ids[EOT], ids[SEP], ids[EOM], ids[pad], tuple(masks)), filler_prefixes
 
 
 def _token_bytes(entries: dict[int, str], added: dict[int, AddedToken]) -> list[bytes]:

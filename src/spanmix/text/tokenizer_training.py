@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import tokenizers
-from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Regex, models, pre_tokenizers, trainers
 
 from spanmix.errors import InputError
+from spanmix.text.byte_level import add_tokens, split_as_gpt2
 
 EOT, PAD, SEP, EOM = "<|endoftext|>", "<pad>", "<sep>", "<eom>"
 UNUSED_PREFIX = "<unused_"
@@ -55,11 +56,11 @@ def train(
     base_size = vocab_size - num_others(num_sentinels) - len(extra_tokens)
     inner = _train_base(texts, base_size)
     num_fillers = base_size - inner.get_vocab_size()
-    _add(inner, [EOT], special=True)
-    _add(inner, BLANK_RUNS, special=False)
+    add_tokens(inner, [EOT], special=True)
+    add_tokens(inner, BLANK_RUNS, special=False)
     fillers = [f"{UNUSED_PREFIX}{i}>" for i in range(num_fillers)]
     masks = [mask_name(n) for n in range(num_sentinels, 0, -1)]
-    _add(inner, [PAD, *extra_tokens, *fillers, SEP, EOM, *masks], special=True)
+    add_tokens(inner, [PAD, *extra_tokens, *fillers, SEP, EOM, *masks], special=True)
     assert inner.get_vocab_size() == vocab_size
     return inner
 
@@ -77,18 +78,10 @@ def _train_base(texts: Iterable[str], num_entries: int) -> tokenizers.Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     inner.train_from_iterator(_without_long_runs(texts), trainer)
-    inner.pre_tokenizer = byte_level
-    inner.post_processor = processors.ByteLevel(trim_offsets=False)
-    inner.decoder = decoders.ByteLevel()
+    split_as_gpt2(inner)
     return inner
 
 
 def _without_long_runs(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         yield _LONG_RUN.sub(" ", text) if _SOLID.search(text) else text
-
-
-def _add(inner: tokenizers.Tokenizer, contents: Iterable[str], special: bool) -> None:
-    tokens = [AddedToken(text, special=special, normalized=False) for text in contents]
-    added = inner.add_special_tokens(tokens) if special else inner.add_tokens(tokens)
-    assert added == len(tokens), "an entry of the base has the name of a control"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from spanmix.errors import SpanmixError
 from spanmix.train.events import EventLog
 from spanmix.train.step import WAY_OUT, NotFiniteError
+from spanmix.train_configs import ModelConfig
 from spanmix.types import Segment
 
 
@@ -22,6 +23,7 @@ class BadBatches:
         skipped: how many it has skipped by now.
         describe: names the documents of examples.
         events: where a skip is recorded.
+        model: the recipe's; says what a first step is made with.
     """
 
     def __init__(
@@ -30,11 +32,13 @@ class BadBatches:
         skipped: int,
         describe: Callable[[Sequence[Segment]], str],
         events: EventLog,
+        model: ModelConfig,
     ) -> None:
         self.limit = limit
         self.skipped = skipped
         self._describe = describe
         self._events = events
+        self._model = model
 
     def skip(self, bad: NotFiniteError, step: int) -> None:
         """Pass over the batch that step number `step` (from 1) was to be made of.
@@ -46,8 +50,8 @@ class BadBatches:
         documents = self._describe(bad.segments)
         if self.skipped >= self.limit:
             raise SpanmixError(
-                f"{found}; nothing was updated. Documents: {documents}. {WAY_OUT}. To pass over the batch "
-                f"instead, give the same --out with run.skip_bad_batches={self.skipped + 1} (it is "
+                f"{found}; nothing was updated. Documents: {documents}. {self._way_out(step)}. To pass over "
+                f"the batch instead, give the same --out with run.skip_bad_batches={self.skipped + 1} (it is "
                 f"{self.limit}, and {self.skipped} batches of the run have been skipped)"
             )
         self.skipped += 1
@@ -56,4 +60,21 @@ class BadBatches:
             "skipped_batch",
             f"{found}; the batch is skipped ({self.skipped} of at most {self.limit} in this run) and nothing "
             f"was updated. Documents: {documents}",
+        )
+
+    def _way_out(self, step: int) -> str:
+        """Say what to change; before the first update the learning rate has had no part in it."""
+        if step > 1:
+            return WAY_OUT
+        if self._model.init_from is None:
+            return (
+                "No step has been made yet, so the learning rate is not the cause: start a run with another "
+                "--out, and run.precision=fp32 if it was bf16"
+            )
+        base = f"the weights of model.init_from {self._model.init_from}"
+        if self._model.lora is not None:
+            base += f", or model.lora.alpha, which is {self._model.lora.alpha:g}"
+        return (
+            f"No step has been made yet, so the likely cause is {base}, and not the learning rate: see what "
+            "`spanmix evaluate` says of that model, and start a run with another --out"
         )

@@ -10,7 +10,7 @@ from spanmix.errors import InputError
 from spanmix.model.architecture import Architecture, preset
 from spanmix.model.decoder import Decoder
 from spanmix.model.folder import load_model_folder, resolve_model
-from spanmix.model.gptj import read_config
+from spanmix.model.native import read_config
 from spanmix.model.weights import weights_checksum
 from spanmix.text.corpus import Corpus
 from spanmix.text.tokenizer import Tokenizer
@@ -118,7 +118,7 @@ def _require_preset(base: Base, name: str) -> None:
     named, found = preset(name), base.architecture
     shapes = [
         f"{shape.num_layers} layers of width {shape.dim:,}, {shape.num_heads} heads and "
-        f"{shape.rotary_dim} rotary channels"
+        f"{shape.rotary_dim} rotary channels, and in the form {shape.form} {shape.hidden_dim:,} hidden ones"
         for shape in (named, found)
     ]
     if shapes[0] != shapes[1]:

@@ -8,6 +8,7 @@
 ``tracker_failed``      TensorBoard, W&B or Trackio gets no more figures
 ``profiled``            steps are profiled, and the files written; ``profile_failed``: they are not
 ``memory_snapshot``     of a GPU, written; ``memory_snapshot_failed``: it is not
+``restarted``           a process had ended, and ``torchrun`` started all of them again
 ``stopped``             the run was asked to stop, and saved
 =====================  ======================================================================
 """

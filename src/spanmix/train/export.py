@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from spanmix.errors import InputError
-from spanmix.files import one_writer, replaceable
+from spanmix.files import one_writer, replaceable, require_makable
 from spanmix.model.folder import require_place
 from spanmix.text.corpus import read_tokenizer
 from spanmix.train.base import build_architecture
@@ -44,6 +44,7 @@ def export_model(
         SpanmixError: a weight is not finite, or the disk is full.
     """
     recipe = recorded_recipe(run)
+    require_makable(out)
     require_place(out)
     if replaceable(out).resolve().is_relative_to(run.resolve()):
         raise InputError(

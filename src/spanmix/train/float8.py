@@ -1,6 +1,6 @@
 """Compute the blocks' matrix products in float8, on GPUs that have units for it.
 
-The four matrices of each block become torchao's float8 layers: inputs, weights and gradients are scaled, one
+The matrices of each block become torchao's float8 layers: inputs, weights and gradients are scaled, one
 scale a tensor, when a product takes them (Micikevicius et al., "FP8 formats for deep learning",
 arXiv 2209.05433). Weights, and all between the products, stay as with bf16; so do embedding and head.
 """

@@ -56,7 +56,7 @@ def train_loop(recipe: Recipe, parts: Parts, progress: Progress, should_stop: Ca
     """
     run = recipe.run
     step, tokens = progress.step, progress.tokens
-    stopped = False
+    stopped = should_stop()
     while step < run.num_steps and not stopped:
         batch, loader_state = next(parts.batches)
         rate = learning_rate(step, run.num_steps, recipe.optimizer.learning_rate, recipe.schedule)

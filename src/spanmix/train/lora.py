@@ -1,7 +1,7 @@
 """Train low-rank additions to a frozen decoder (LoRA): peft's layers, and its adapter folder.
 
-The decoder's ``qkv_proj`` is one matrix, with one addition. GPT-J has three: each gets the same A, and its
-own rows of B, which is the same addition.
+The decoder's ``qkv_proj`` is one matrix, with one addition. GPT-J and Llama have three: each gets the same A,
+and its own rows of B, which is the same addition.
 
 Method: Hu et al., "LoRA" (arXiv 2106.09685).
 """
@@ -20,8 +20,13 @@ from spanmix import seeding
 from spanmix.config import Recipe
 from spanmix.errors import InputError
 from spanmix.files import whole_folder
-from spanmix.model.decoder import Decoder, Linear, by_kind
+from spanmix.model.architecture import Architecture
+from spanmix.model.decoder import Decoder
+from spanmix.model.layers import Linear
+from spanmix.model.native import to_native
+from spanmix.model.weights import write_file
 from spanmix.train.lora_dropout import RowDropout, RowKeys
+from spanmix.train.step_shape import block_weights
 from spanmix.train_configs import LoraConfig
 
 _ONLY = "default"
@@ -48,6 +53,32 @@ def require_trainable(recipe: Recipe) -> None:
         )
 
 
+def targets_of(lora: LoraConfig, architecture: Architecture) -> tuple[str, ...]:
+    """Return the matrices of a block that get an addition: those that the recipe names, or all.
+
+    Raises:
+        InputError: a decoder of this form has no such matrix, or the rank is above a side of one.
+    """
+    matrices = [weight for weight in block_weights(architecture) if len(weight.shape) > 1]
+    there = tuple(weight.name.removesuffix(".weight") for weight in matrices)
+    missing = sorted(set(lora.targets or ()) - set(there))
+    if missing:
+        raise InputError(
+            f"model.lora.targets has {missing[0]}, and the model is of the form {architecture.form}; use one "
+            f"or more of {', '.join(there)}"
+        )
+    chosen = lora.targets or there
+    for weight in matrices:
+        name = weight.name.removesuffix(".weight")
+        if name in chosen and lora.rank > min(weight.shape):
+            rows, columns = weight.shape
+            raise InputError(
+                f"model.lora.rank is {lora.rank}, and {name} has {rows:,} rows and {columns:,} columns: the "
+                f"rank of an addition to it is at most {min(weight.shape):,}; use at most that"
+            )
+    return chosen
+
+
 def add_adapters(model: Decoder, lora: LoraConfig, seed: int) -> None:
     """Freeze a decoder and give it additions to train, in place; at first they add nothing.
 
@@ -58,7 +89,8 @@ def add_adapters(model: Decoder, lora: LoraConfig, seed: int) -> None:
     """
     import peft
 
-    settings = peft.LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=list(lora.targets))  # type: ignore[arg-type]
+    targets = list(targets_of(lora, model.architecture))
+    settings = peft.LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=targets)  # type: ignore[arg-type]
     peft.inject_adapter_in_model(settings, model)
     generator = seeding.torch_generator(seed, "lora")
     keys = RowKeys(model) if lora.dropout else None
@@ -93,14 +125,16 @@ def merged(state: Mapping[str, Tensor], lora: LoraConfig) -> dict[str, Tensor]:
     return {name.replace(".base_layer.", "."): tensor for name, tensor in plain.items()}
 
 
-def save_adapter(path: Path, state: Mapping[str, Tensor], lora: LoraConfig, head_dim: int, base: str) -> None:
-    """Write the additions as peft opens them on GPT-J, whole or not at all; what was there is replaced.
+def save_adapter(
+    path: Path, state: Mapping[str, Tensor], lora: LoraConfig, architecture: Architecture, base: str
+) -> None:
+    """Write the additions as peft opens them on the base, whole or not at all; what was there is replaced.
 
     Args:
         path: the folder to make.
         state: all tensors of a decoder with additions, whole.
         lora: what they were made with.
-        head_dim: of the decoder.
+        architecture: of the decoder.
         base: the model folder that they are additions to.
 
     Raises:
@@ -108,9 +142,8 @@ def save_adapter(path: Path, state: Mapping[str, Tensor], lora: LoraConfig, head
         SpanmixError: the disk is full.
     """
     import peft
-    from safetensors.torch import save_file
 
-    tensors = adapter_tensors(state, head_dim)
+    tensors = adapter_tensors(state, architecture)
     settings = peft.LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,  # type: ignore[arg-type]
@@ -123,22 +156,23 @@ def save_adapter(path: Path, state: Mapping[str, Tensor], lora: LoraConfig, head
     settings.target_modules = sorted({name.split(".lora_")[0].rpartition(".")[2] for name in tensors})
     with whole_folder(path) as folder:
         settings.save_pretrained(str(folder))
-        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        write_file(folder / "adapter_model.safetensors", tensors)
 
 
-def adapter_tensors(state: Mapping[str, Tensor], head_dim: int) -> dict[str, Tensor]:
-    """Return the additions among a decoder's tensors, named and cut as those to GPT-J's matrices."""
+def adapter_tensors(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
+    """Return the additions among a decoder's tensors, named and cut as those to the matrices that are stored.
+
+    B has the rows of its matrix, so it is cut up, and its rows change places, as those do.
+    """
     found = {}
-    for name, tensor in state.items():
-        if not name.endswith((_A, _B)):
+    for name, up in state.items():
+        if not name.endswith(_B):
             continue
-        gptj = "base_model.model.transformer." + name.replace(f".{_ONLY}.", ".")
-        if "qkv_proj" not in name:
-            found[gptj] = tensor.contiguous()
-            continue
-        parts = by_kind(tensor, head_dim).chunk(3) if name.endswith(_B) else (tensor, tensor, tensor)
-        for letter, part in zip("qkv", parts, strict=True):
-            found[gptj.replace("qkv_proj", f"{letter}_proj")] = part.clone().contiguous()
+        down = state[name.replace(_B, _A)]
+        for native, part in to_native(name.replace(_B, "weight"), up, architecture):
+            layer = f"base_model.model.{native.removesuffix('.weight')}"
+            found[f"{layer}.lora_A.weight"] = down.clone().contiguous()
+            found[f"{layer}.lora_B.weight"] = part.clone().contiguous()
     return found
 
 

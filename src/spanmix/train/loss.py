@@ -16,7 +16,7 @@ SOFTMAX_BYTES = 2 * 2**20
 def head_losses(
     hidden_ND: Tensor,
     weight_VD: Tensor,
-    bias_V: Tensor,
+    bias_V: Tensor | None,
     targets_N: Tensor,
     weights_N: Tensor,
     z_loss: float = 0,
@@ -25,7 +25,7 @@ def head_losses(
 
     Args:
         hidden_ND: hidden states of the positions that carry loss.
-        weight_VD, bias_V: the head.
+        weight_VD, bias_V: the head; one without bias has None.
         targets_N: int64 ids to predict.
         weights_N: float32 weight of each position in the sum.
         z_loss: the loss of a position is its cross-entropy and this many times log(Z)^2, Z being the
@@ -34,6 +34,8 @@ def head_losses(
     Only the sum carries a gradient; the second result, [N] in nats, is for reports. Both are float32, or
     float64 if the hidden states are.
     """
+    if bias_V is None:
+        bias_V = weight_VD.new_zeros(len(weight_VD))
     arguments = (hidden_ND, weight_VD, bias_V, targets_N, weights_N, z_loss)
     total, losses_N = _HeadLoss.apply(*arguments)  # type: ignore[no-untyped-call]
     return total, losses_N

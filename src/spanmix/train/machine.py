@@ -80,8 +80,9 @@ def prepare_process(num_threads: int) -> None:
 def matmul_peak_flops(dtype: torch.dtype, device: str, repeats: int = 5) -> float:
     """Measure the processor's speed in multiplying square matrices, in operations a second.
 
-    They have 2,048 rows, and 8,192 on a GPU, for which the smaller ones are too little work. Used to report a
-    share of the peak, never to decide anything.
+    On a machine that is busy with other work that is less than it could do. The matrices have 2,048 rows, and
+    8,192 on a GPU, for which the smaller ones are too little work. Used to report a share of the peak, never
+    to decide anything.
     """
     import time
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spanmix.model.architecture import Architecture
@@ -35,7 +35,8 @@ class Meter:
         objectives: names, by the index that examples carry.
         sources: names, by the index that examples carry.
         architecture: for counting operations.
-        peak_flops: measured speed of matrix products, in operations a second.
+        peak_flops: measures the speed of matrix products, in operations a second. The highest is kept: it is
+            measured once, and again where a report passes it, as it does if the machine was busy before.
         unreported: where a checkpoint left it.
         frozen: whether the matrices are not trained, but additions to them.
     """
@@ -45,14 +46,15 @@ class Meter:
         objectives: Sequence[str],
         sources: Sequence[str],
         architecture: Architecture,
-        peak_flops: float,
+        peak_flops: Callable[[], float],
         unreported: Unreported,
         frozen: bool = False,
     ) -> None:
         self.objectives = objectives
         self.sources = sources
         self.architecture = architecture
-        self.peak_flops = peak_flops
+        self._measure_peak = peak_flops
+        self._peak_flops = peak_flops()
         self.frozen = frozen
         self._begin(unreported)
 
@@ -98,10 +100,16 @@ class Meter:
             Metric("train", "learning_rate", learning_rate),
             Metric("train", "padding_share", 1 - self._packed / self._positions),
             Metric("speed", "tokens_per_second", (self._packed - self._packed_before) / seconds),
-            Metric("speed", "mfu", self._flops / seconds / self.peak_flops),
+            Metric("speed", "mfu", self._share_of_peak(self._flops / seconds)),
         ]
         self._begin(Unreported())
         return metrics
+
+    def _share_of_peak(self, flops: float) -> float:
+        """Return which share of the peak so many operations a second are, at most 1."""
+        if flops > self._peak_flops:
+            self._peak_flops = max(self._peak_flops, self._measure_peak(), flops)
+        return flops / self._peak_flops
 
     def _mean(self, keys: Sequence[tuple[int, int]] | dict[tuple[int, int], float]) -> float:
         """Nats per token over the chosen (objective, source) pairs."""

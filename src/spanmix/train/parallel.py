@@ -29,7 +29,7 @@ from spanmix.train.compiled import compile_blocks
 from spanmix.train.ranks import Ranks
 from spanmix.train.recompute import recompute_blocks
 
-_BY_OUTPUTS = ("attn.qkv_proj", "mlp.fc_in")
+_BY_OUTPUTS = ("attn.qkv_proj", "mlp.fc_gate", "mlp.fc_in")
 _BY_INPUTS = ("attn.out_proj", "mlp.fc_out")
 
 
@@ -85,9 +85,13 @@ def spread(
 
 
 def _cut(block: nn.Module, names: tuple[str, ...], addition: str) -> list[str]:
-    """Name matrices of a block as they are to be cut up: those with a LoRA addition, and a part of that."""
+    """Name matrices of a block as they are to be cut up: those with a LoRA addition, and a part of that.
+
+    Not every form of block has each of `names`.
+    """
     cut = []
-    for name in names:
+    there = {name for name, _ in block.named_modules()}
+    for name in (name for name in names if name in there):
         adapted = hasattr(block.get_submodule(name), "lora_A")
         cut += [f"{name}.base_layer", f"{name}.{addition}.default"] if adapted else [name]
     return cut

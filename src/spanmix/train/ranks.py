@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from spanmix.errors import InputError
+from spanmix.errors import InputError, SpanmixError
 from spanmix.model.architecture import Architecture
 from spanmix.train_configs import ParallelConfig
 
 T = TypeVar("T")
 _BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 """By device. In a run on GPUs numbers of the host are summed, too."""
+_LOST = re.compile(r"gloo|Connection (closed by peer|reset|refused)|Broken pipe|NCCL", re.IGNORECASE)
+"""What errors say that PyTorch raises as plain `RuntimeError`."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,31 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def num_restarts() -> int:
+    """Return how often ``torchrun`` has started the processes again; 0 without it."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+@contextmanager
+def lost_named() -> Iterator[None]:
+    """Raise in words what PyTorch raises where another process of the run is not there any more."""
+    try:
+        yield
+    except RuntimeError as error:
+        gone = isinstance(error, dist.DistError) or _LOST.search(str(error))
+        if not gone or world_size() == 1:
+            raise
+        raise SpanmixError(
+            "another process of the run ended or does not answer, so this one cannot go on; the cause stands "
+            "in its own output. The same command goes on from the newest checkpoint"
+        ) from error
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for all that ``torchrun`` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def joined(layout: Layout, device: str) -> Iterator[Ranks]:
     """Join the other processes of the run, if there are any, lay the mesh over them, and leave at the end."""
@@ -174,7 +202,7 @@ def joined(layout: Layout, device: str) -> Iterator[Ranks]:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     store, rank, size = next(rendezvous("env://"))
     # torchrun hands processes that it starts again the same store, with the addresses of the dead in it.
-    store = PrefixStore(f"start_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    store = PrefixStore(f"start_{num_restarts()}", store)
     dist.init_process_group(_BACKENDS[device], store=store, rank=rank, world_size=size)
     names = ("replicate", "shard", "tensor")
     sizes = (layout.replicate, layout.shard, layout.tensor)

@@ -17,7 +17,7 @@ from spanmix.model.decoder import Decoder
 from spanmix.model.folder import require_place, save_model_folder
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.train.base import Base
-from spanmix.train.lora import merged, save_adapter
+from spanmix.train.lora import merged, save_adapter, targets_of
 from spanmix.train.progress import Progress
 from spanmix.train_configs import ModelConfig
 
@@ -66,7 +66,7 @@ def save_result(out: Path, result: Result, tokenizer: Tokenizer) -> Path:
     """
     lora, base = result.recipe.model.lora, result.base
     if lora is not None and base is not None:
-        save_adapter(out / _ADAPTER, result.state, lora, result.architecture.head_dim, base.path)
+        save_adapter(out / _ADAPTER, result.state, lora, result.architecture, base.path)
     return save_model(out / _MODEL, result, tokenizer)
 
 
@@ -90,7 +90,7 @@ def save_model(path: Path, result: Result, tokenizer: Tokenizer) -> Path:
 def _card_facts(result: Result) -> dict[str, object]:
     recipe = result.recipe
     return {
-        **_origin(recipe.model, result.base),
+        **_origin(recipe.model, result.base, result.architecture),
         "steps": result.progress.step,
         "training tokens": result.progress.tokens,
         "objectives": ", ".join(f"{o.name} ({o.weight:g})" for o in recipe.objectives),
@@ -99,10 +99,12 @@ def _card_facts(result: Result) -> dict[str, object]:
     }
 
 
-def _origin(model: ModelConfig, base: Base | None) -> dict[str, object]:
+def _origin(model: ModelConfig, base: Base | None, architecture: Architecture) -> dict[str, object]:
     if base is None:
         return {"preset": model.preset}
     origin = {"continued from": f"{model.init_from} (weights {base.weights_sha256})"}
     lora = model.lora
-    how = "all weights" if lora is None else f"LoRA, rank {lora.rank} on {', '.join(lora.targets)}"
+    how = "all weights"
+    if lora is not None:
+        how = f"LoRA, rank {lora.rank} on {', '.join(targets_of(lora, architecture))}"
     return {**origin, "trained": how}

@@ -22,20 +22,20 @@ from spanmix.text.corpus import Corpus
 from spanmix.train import machine
 from spanmix.train.bad_batches import BadBatches
 from spanmix.train.base import Start, build_architecture, find_start
-from spanmix.train.checkpoint import Checkpoints, read_tensors
+from spanmix.train.checkpoint import Checkpoints, Whole, read_tensors
 from spanmix.train.documents import describer
 from spanmix.train.events import EventLog, SilentEvents
 from spanmix.train.float8 import require_float8, use_float8
 from spanmix.train.hooks import Hook
 from spanmix.train.loop import Parts, Report, train_loop
-from spanmix.train.lora import add_adapters, require_trainable
+from spanmix.train.lora import add_adapters, require_trainable, targets_of
 from spanmix.train.meter import Meter
 from spanmix.train.metrics import SilentLog
 from spanmix.train.mixture_watch import MixtureWatch
 from spanmix.train.optimizer import build_optimizers
 from spanmix.train.parallel import gathered, spread
 from spanmix.train.progress import Progress
-from spanmix.train.ranks import Layout, Ranks, joined, world_size
+from spanmix.train.ranks import Layout, Ranks, joined, lost_named, num_restarts, world_size
 from spanmix.train.result import Result, require_places, save_result
 from spanmix.train.run_folder import (
     adopt,
@@ -55,7 +55,8 @@ from spanmix.train.watch import open_log, require_watchable, watched
 _PREFETCH_BATCHES = 2
 HookMaker = Callable[[Recipe, Corpus], Sequence[Hook]]
 StopWatch = AbstractContextManager[Callable[[], bool]]
-"""Entered around the loop; what it gives is asked after every step whether the run should stop there."""
+"""Entered before the run's folder is touched; what it gives is asked before the first step and after every
+one whether the run should stop there."""
 NEVER: StopWatch = nullcontext(lambda: False)
 _LOGGED = logging.getLogger(__name__).warning
 _NOTED = logging.getLogger(__name__).info
@@ -67,7 +68,7 @@ class _Given:
 
     make_hooks: HookMaker
     report: Report
-    stop: StopWatch
+    should_stop: Callable[[], bool]
     warn: Callable[[str], None]
     tell: Callable[[str], None]
 
@@ -90,7 +91,8 @@ def train(
         make_hooks: builds what the loop calls now and then, from recipe and corpus.
         report: called after every step.
         check: called with (stage, bytes done, bytes in all) while a large corpus is checked.
-        stop: entered around the loop; what it gives is asked after every step whether to stop there.
+        stop: entered before the folder is touched; what it gives is asked on the way to the first step, and
+            after every step, whether to stop there.
         warn: called with a paragraph about what befell the run and did not end it.
         tell: called with a sentence about what was written beside the figures.
 
@@ -118,12 +120,16 @@ def train(
     goes_on = Checkpoints(checkpoints_folder(out), recipe.run.keep_checkpoints).newest() is not None
     start = find_start(recipe.model, corpus, recorded_base(out), goes_on)
     architecture = build_architecture(recipe, corpus.tokenizer, start.base)
+    if recipe.model.lora is not None:
+        targets_of(recipe.model.lora, architecture)  # what the model does not have is refused here
     layout = Layout.of(recipe.parallel, world_size(), architecture, recipe.data.global_batch_rows)
-    given = _Given(make_hooks, report, stop, warn, tell)
     with joined(layout, recipe.run.device) as ranks, ExitStack() as stack:
+        # Not before all have met: who waits for a process that is gone has to end with a signal.
+        given = _Given(make_hooks, report, stack.enter_context(stop), warn, tell)
         ranks.wait()  # all have read what the first one writes next
-        ranks.from_first(lambda: stack.enter_context(locked(out)))
-        return _train_locked(recipe, out, corpus, loader, start, ranks, given)
+        with lost_named():
+            ranks.from_first(lambda: stack.enter_context(locked(out)))
+            return _train_locked(recipe, out, corpus, loader, start, ranks, given)
 
 
 def _train_locked(
@@ -145,19 +151,21 @@ def _train_locked(
     machine.prepare_process(run.num_threads)
     ranks.from_first(lambda: write_facts(out, recipe, corpus.fingerprint, _versions(), start.base))
     events = EventLog(out, progress.step, given.warn, given.tell) if ranks.is_first else SilentEvents()
-    for text in saved.set_aside if saved else ():
-        events.warn(progress.step, "damaged_checkpoint", text)
+    _record_start(saved, run.num_steps, events, given.tell if ranks.is_first else lambda text: None)
+    should_stop = given.should_stop
+    _stop_if_asked(progress, run.num_steps, events, ranks, should_stop)
     assert saved or start.base is None or start.decoder, "the weights of the base were not read"
     model = _spread_model(recipe, corpus, start, ranks)
     optimizers = build_optimizers(model, recipe.optimizer)
     if saved:
         read_tensors(saved.path, model, optimizers, alone=ranks.mesh is None)
+    _stop_if_asked(progress, run.num_steps, events, ranks, should_stop)
     log = open_log(recipe, out, progress.step, events) if ranks.is_first else SilentLog()
     rows = recipe.data.global_batch_rows
     ahead = prefetch(loader.batches(progress.loader, rows), _PREFETCH_BATCHES)
     watch = watched(recipe, out, progress.step, ranks, events, given.report)
     saving = Saver(checkpoints, run.async_checkpoints, run.device)
-    with closing(log), closing(ahead) as batches, watch as report, given.stop as should_stop, saving as saver:
+    with closing(log), closing(ahead) as batches, watch as report, saving as saver:
         dtype = machine.compute_dtype(recipe)
         sources = loader.mixture.names
         describe = describer(sources, corpus.train)
@@ -167,7 +175,7 @@ def _train_locked(
             optimizers=optimizers,
             train_step=TrainStep(model, optimizers, dtype, micro_batch_rows, recipe.optimizer, ranks),
             batches=batches,
-            bad_batches=BadBatches(run.skip_bad_batches, progress.skipped, describe, events),
+            bad_batches=BadBatches(run.skip_bad_batches, progress.skipped, describe, events, recipe.model),
             meter=_meter(recipe, loader, model.architecture, progress),
             spikes=SpikeWatch(progress.trend, describe, events),
             mixture=MixtureWatch(loader, progress.loader, events),
@@ -183,13 +191,25 @@ def _train_locked(
     return ranks.from_first(lambda: save_result(out, result, corpus.tokenizer))
 
 
+def _record_start(saved: Whole | None, num_steps: int, events: EventLog, tell: Callable[[str], None]) -> None:
+    """Say what this start goes on from, and what befell the one before."""
+    step = saved.progress.step if saved else 0
+    for text in saved.set_aside if saved else ():
+        events.warn(step, "damaged_checkpoint", text)
+    if restarts := num_restarts():
+        text = f"a process of the run had ended, and torchrun started all of them again (restart {restarts})"
+        events.warn(step, "restarted", text)
+    if 0 < step < num_steps:
+        tell(f"goes on from step {step:,} of {num_steps:,}")
+
+
 def _meter(recipe: Recipe, loader: Loader, architecture: Architecture, progress: Progress) -> Meter:
-    peak = machine.matmul_peak_flops(machine.compute_dtype(recipe), recipe.run.device) * world_size()
+    dtype, device = machine.compute_dtype(recipe), recipe.run.device
     return Meter(
         objectives=loader.objectives.names,
         sources=loader.mixture.names,
         architecture=architecture,
-        peak_flops=peak,
+        peak_flops=lambda: machine.matmul_peak_flops(dtype, device) * world_size(),
         unreported=progress.unreported,
         frozen=recipe.model.lora is not None,
     )
@@ -217,13 +237,21 @@ def _first_model(recipe: Recipe, corpus: Corpus, start: Start) -> Decoder:
     return model
 
 
+def _stop_if_asked(
+    progress: Progress, num_steps: int, events: EventLog, ranks: Ranks, should_stop: Callable[[], bool]
+) -> None:
+    """Raise `StoppedEarlyError` if the run was asked to stop before it makes its first step."""
+    if ranks.any(should_stop()):
+        _require_end(progress, num_steps, events)
+
+
 def _require_end(progress: Progress, num_steps: int, events: EventLog) -> None:
     """Raise `StoppedEarlyError` if the loop ended before the run's last step."""
     if progress.step < num_steps:
-        text = (
-            f"stopped after step {progress.step:,} of {num_steps:,}, as it was asked to, and saved; the same "
-            "command goes on"
-        )
+        text = f"stopped after step {progress.step:,} of {num_steps:,}, as it was asked to, and saved; "
+        if not progress.step:
+            text = "stopped before the first step, as it was asked to; nothing was lost, "
+        text += "the same command goes on"
         events.record(progress.step, "stopped", text)
         raise StoppedEarlyError(text)
 

@@ -9,13 +9,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from spanmix.bounds import shown
 from spanmix.config import RUN_FORMAT_VERSION, Recipe
 from spanmix.errors import InputError
-from spanmix.files import follow, read_versioned, write_json, write_text
+from spanmix.files import follow, read_versioned, require_makable, write_json, write_text
 from spanmix.recipes import load_recipe, to_fields, to_yaml
 from spanmix.train.base import Base
 
 _FACTS, _RECIPE, _LOCK = "run.json", "recipe.yaml", "lock"
+_LOGS = ("metrics.jsonl", "events.jsonl")
+_CHECKPOINTS = "checkpoints"
+_OF_A_RUN = (_FACTS, _CHECKPOINTS, *_LOGS)
+_WRITTEN_ASIDE = (_FACTS, _RECIPE, *_LOGS, "watch_id")
+"""What `spanmix.files.write_text` writes in a run's folder."""
 _MAY_CHANGE = (
     "corpus.",  # the corpus itself is known by its fingerprint
     "tokenizer.",
@@ -48,17 +54,16 @@ def run_place(out: Path) -> Path:
     """Return the folder of the run that `out` names: links are followed, whether or not they end yet.
 
     Raises:
-        InputError: it is a file, or a folder that is neither empty nor a run. What a new run leaves that was
-            killed before it was written down whole counts as empty.
+        InputError: it is a file or cannot be made, or a folder that is neither empty nor a run. What a new
+            run leaves that was killed before it was written down whole counts as empty.
     """
+    require_makable(out)
     out = follow(out)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; give a folder as --out")
     if out.is_dir() and not is_run(out):
         foreign = sorted(path.name for path in out.iterdir() if not _is_of_a_start(path))
         if foreign:
             raise InputError(
-                f"{out} is neither empty nor a run: it holds {foreign[0]!r}, but no {_RECIPE}; "
+                f"{out} is neither empty nor a run: it holds {foreign[0]!r}, but not what a run writes; "
                 "give another --out"
             )
     return out
@@ -75,17 +80,20 @@ def locked(folder: Path) -> Iterator[None]:
             raise InputError(
                 f"another process is writing to the run {folder}; wait for it, or give another --out"
             ) from None
+        for name in _WRITTEN_ASIDE:  # what a process that was killed has left
+            for leftover in folder.glob(f".{name}.partial-*"):
+                leftover.unlink()
         yield
 
 
 def checkpoints_folder(folder: Path) -> Path:
     """Return where a run's checkpoints lie."""
-    return folder / "checkpoints"
+    return folder / _CHECKPOINTS
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds a run."""
-    return (folder / _RECIPE).is_file()
+    """Whether a folder holds a run: its recipe, and what tells that from a recipe that someone wrote."""
+    return (folder / _RECIPE).is_file() and any((folder / name).exists() for name in _OF_A_RUN)
 
 
 def adopt(folder: Path, recipe: Recipe) -> Recipe:
@@ -105,7 +113,7 @@ def adopt(folder: Path, recipe: Recipe) -> Recipe:
     recipe = replace(recipe, run=replace(recipe.run, **kept))
     before, after = (dict(_flat(to_fields(r))) for r in (old, recipe))
     changed = [
-        f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
+        f"{name}: {shown(before.get(name))} -> {shown(after.get(name))}"
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name) and not name.startswith(_MAY_CHANGE)
     ]
@@ -137,7 +145,7 @@ def recorded_recipe(folder: Path) -> Recipe:
         InputError: the folder is no run, or what it says is damaged.
     """
     if not is_run(folder):
-        raise InputError(f"{folder} is not a run: there is no {_RECIPE} in it; name the folder of a run")
+        raise InputError(f"{folder} is not a run: there is no {_RECIPE} of a run in it; name that of one")
     return load_recipe(str(folder / _RECIPE))
 
 
@@ -172,7 +180,7 @@ def _is_of_a_start(path: Path) -> bool:
         except InputError:
             return False
         return True
-    partial = tuple(f".{name}.partial-" for name in (_FACTS, _RECIPE))
+    partial = tuple(f".{name}.partial-" for name in _WRITTEN_ASIDE)
     return path.name == _LOCK or path.name.startswith(partial)
 
 

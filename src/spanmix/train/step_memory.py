@@ -178,19 +178,31 @@ def kept_activations(step: StepShape) -> int:
 def _kept_by_all(step: StepShape) -> int:
     """Bytes of what all blocks share: what goes into the last norm, the rotary angles, who sees whom."""
     architecture, tokens = step.architecture, step.micro_batch_tokens
-    last_norm = tokens * (architecture.dim * step.element_bytes + 2 * _WIDE)
+    last_norm = _kept_by_a_norm(step)
     angles = tokens * architecture.rotary_dim * _WIDE
     pairs = tokens * step.row_tokens if step.device == "cpu" else 0  # FlexAttention holds blocks of them
     return last_norm + angles + pairs * (3 if step.precision == "bf16" else 1)
 
 
+def _kept_by_a_norm(step: StepShape) -> int:
+    """Bytes of what goes into a norm, and of each position's mean and deviation.
+
+    `RMSNorm` keeps its input in float32, on a CPU also what it is divided to, and has no mean.
+    """
+    tokens, d = step.micro_batch_tokens, step.architecture.dim
+    if step.architecture.form == "llama":
+        return tokens * _WIDE * ((2 if step.device == "cpu" else 1) * d + 1)
+    return tokens * (step.element_bytes * d + 2 * _WIDE)
+
+
 def block_activations(step: StepShape) -> int:
     """Return the bytes that autograd saves in one block if nothing is computed again.
 
-    In widths of the residual stream, D: what goes into the block and into its two branches (2), queries,
-    keys and values (3), the first two again after rotation (2), what attention gives (1), the MLP's hidden
-    layer before and after GELU (8). All but the first two are cut along ``tensor``. `BlockedAttention`
-    keeps copies of rotated queries, keys and values alone, and probabilities.
+    In widths of the residual stream, D: what goes into the block's norm and into its two branches (2),
+    queries, keys and values (3), the first two again after rotation (2), what attention gives (1), the MLP's
+    hidden layer before and after GELU (8). All but the first two are cut along ``tensor``.
+    `BlockedAttention` keeps copies of rotated queries, keys and values alone, and probabilities. The form
+    ``llama`` has two norms, and a gate beside the hidden layer, before and after SiLU, too.
     """
     architecture, tokens, e = step.architecture, step.micro_batch_tokens, step.element_bytes
     d, t = architecture.dim, step.layout.tensor
@@ -203,8 +215,9 @@ def block_activations(step: StepShape) -> int:
         )  # with the softmax's normalizers
     if step.device == "cpu" and step.precision == "fp32":
         attention += _WIDE * tokens * step.row_tokens  # the mask, as numbers, in every block
-    mlp = 2 * tokens * e * architecture.hidden_dim // t
-    return tokens * e * 2 * d + tokens * 2 * _WIDE + attention + mlp
+    mlp = 2 * architecture.num_hidden_maps * tokens * e * architecture.hidden_dim // t
+    norms = 2 if architecture.form == "llama" else 1
+    return norms * (_kept_by_a_norm(step) + tokens * e * d) + attention + mlp
 
 
 def _kept_pairs(row_tokens: int) -> int:
@@ -217,11 +230,12 @@ def _kept_pairs(row_tokens: int) -> int:
 
 
 def _kept_by_a_block(step: StepShape) -> int:
-    d, t = step.architecture.dim, step.layout.tensor
+    architecture, t = step.architecture, step.layout.tensor
+    d, hidden = architecture.dim, architecture.num_hidden_maps * architecture.hidden_dim
     entrance = step.micro_batch_tokens * step.element_bytes * d
     if step.checkpointing == "none":
         return block_activations(step)
     if step.checkpointing == "full":
         return entrance
-    # The results of the four matrix products: 3 D and D of attention, 4 D and D of the MLP.
-    return entrance + step.micro_batch_tokens * step.element_bytes * (2 * d + 7 * d // t)
+    # The results of the matrix products: 3 D and D of attention, the hidden layer and D of the MLP.
+    return entrance + step.micro_batch_tokens * step.element_bytes * (2 * d + (3 * d + hidden) // t)

@@ -31,6 +31,16 @@ class Weight(NamedTuple):
 def block_weights(architecture: Architecture) -> list[Weight]:
     """Return the parameters of one block."""
     d, h = architecture.dim, architecture.hidden_dim
+    if architecture.form == "llama":
+        return [
+            Weight("ln_1.weight", "norms", (d,)),
+            Weight("attn.qkv_proj.weight", "attention", (3 * d, d), 0),
+            Weight("attn.out_proj.weight", "attention", (d, d), 1),
+            Weight("ln_2.weight", "norms", (d,)),
+            Weight("mlp.fc_gate.weight", "MLP", (h, d), 0),
+            Weight("mlp.fc_in.weight", "MLP", (h, d), 0),
+            Weight("mlp.fc_out.weight", "MLP", (d, h), 1),
+        ]
     return [
         Weight("ln_1.weight", "norms", (d,)),
         Weight("ln_1.bias", "norms", (d,)),
@@ -46,12 +56,12 @@ def block_weights(architecture: Architecture) -> list[Weight]:
 def outer_weights(architecture: Architecture) -> list[Weight]:
     """Return the parameters outside the blocks."""
     d, v = architecture.dim, architecture.vocab_size
+    biases = [Weight("ln_f.bias", "norms", (d,)), Weight("head.bias", "head", (v,))]
     return [
         Weight("wte.weight", "embedding", (v, d)),
         Weight("ln_f.weight", "norms", (d,)),
-        Weight("ln_f.bias", "norms", (d,)),
         Weight("head.weight", "head", (v, d)),
-        Weight("head.bias", "head", (v,)),
+        *(biases if architecture.form == "codegen" else []),
     ]
 
 

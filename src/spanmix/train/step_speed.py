@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spanmix.train.machines import Machine
-from spanmix.train.step_shape import StepShape
+from spanmix.train.step_shape import StepShape, block_weights
 
 _LINK_SHARE = 0.8
 _WIDE = 4
@@ -91,7 +91,8 @@ def _device_flops(step: StepShape) -> float:
     if step.checkpointing != "none":  # attention, and with `full` all products but the last
         again = 4 * architecture.num_layers * architecture.dim * pairs
     if step.checkpointing == "full":
-        again += 2 * architecture.num_layers * 8 * architecture.dim**2 * tokens
+        last = architecture.dim * architecture.hidden_dim
+        again += 2 * architecture.num_layers * (architecture.num_block_weights - last) * tokens
     return head + (blocks + again) / step.layout.tensor
 
 
@@ -100,18 +101,21 @@ def _matrix_flops(step: StepShape) -> float:
     architecture = step.architecture
     each = 8 if step.checkpointing == "full" else 6
     tokens = step.rows * step.row_tokens
-    return each * 12 * architecture.num_layers * architecture.dim**2 * tokens / step.layout.tensor
+    weights = architecture.num_layers * architecture.num_block_weights
+    return each * weights * tokens / step.layout.tensor
 
 
 def _muon_flops(step: StepShape) -> float:
     """Operations of one device in Muon's five Newton-Schulz steps, which shards share among them.
 
     Each step makes, of a matrix with n numbers and D rows, X X^T and one more product of that size (4 n D),
-    and the square of a D x D (2 D^3). The four matrices of a block have 12 D^2 numbers.
+    and the square of a D x D (2 D^3); D is the shorter side.
     """
-    architecture = step.architecture
-    each = (4 * 12 + 4 * 2) * architecture.dim**3
-    return 5 * architecture.num_layers * each / (step.layout.shard * step.layout.tensor)
+    matrices = [weight.shape for weight in block_weights(step.architecture) if len(weight.shape) > 1]
+    each = sum(
+        4 * rows * columns * min(rows, columns) + 2 * min(rows, columns) ** 3 for rows, columns in matrices
+    )
+    return 5 * step.architecture.num_layers * each / (step.layout.shard * step.layout.tensor)
 
 
 def _waiting(step: StepShape, machine: Machine, pass_seconds: float) -> float:

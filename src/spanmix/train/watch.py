@@ -74,6 +74,10 @@ def watched(
     """
     steps, wanted = recipe.watch.profile_steps, recipe.watch.memory_snapshot
     profile_steps = steps if ranks.is_first else ()
+    last = recipe.run.num_steps
+    if steps and steps[0] > last:
+        text = f"watch.profile_steps begins at step {steps[0]:,}, and the run ends with step {last:,}"
+        events.warn(step, "profile_failed", f"{text}: nothing is profiled. Choose steps up to {last:,}")
     with (
         memory_recorded(wanted, steps[-1] if steps else 0, ranks.rank, out / "memory", events) as memory,
         profiled(profile_steps, out / "profile", recipe.run.device, events) as profile,

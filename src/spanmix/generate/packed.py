@@ -1,0 +1,59 @@
+"""Lay the weights of linear maps out the way the processor's matrix kernels read them, once.
+
+A product with few rows, such as the one token a row of generation, takes as long as its weights take to be
+read, and PyTorch's products read them slowly in the order of rows. oneDNN's own order is read at the speed
+of memory, in float32 and in bfloat16; ``docs/performance.md`` has the figures.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spanmix.model.decoder import Decoder
+from spanmix.model.layers import Linear
+
+_ROWS = 8
+"""Rows of input that the order is chosen for; others run as well."""
+
+
+def can_pack(decoder: Decoder, dtype: torch.dtype) -> bool:
+    """Return whether this processor and this PyTorch have such kernels for a type."""
+    if decoder.wte.weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32
+
+
+def pack(decoder: Decoder, dtype: torch.dtype) -> None:
+    """Replace each linear map of a decoder by a packed one, in place, one after the other.
+
+    Args:
+        decoder: it can generate and score from then on, and neither be trained nor saved.
+        dtype: what the maps compute in.
+    """
+    for parent in list(decoder.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, Linear):
+                setattr(parent, name, PackedLinear(child, dtype))
+
+
+class PackedLinear(nn.Module):
+    """A linear map whose weight only oneDNN can read.
+
+    Args:
+        linear: the map.
+        dtype: of weight, bias and input.
+    """
+
+    def __init__(self, linear: Linear, dtype: torch.dtype) -> None:
+        super().__init__()
+        weight = linear.weight.detach().to(dtype).contiguous()
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
+        self._bias = None if linear.bias is None else linear.bias.detach().to(dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map [..., in_features] to [..., out_features]."""
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._weight, self._bias, "none", [], "")
+        return out

@@ -1,0 +1,113 @@
+"""Read from a model folder how its model is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from spanmix.errors import InputError
+from spanmix.files import read_json
+from spanmix.generate.formats import InfillFormat
+from spanmix.model.prompting import CODEGEN2_CARD, NO_INFILL, OURS, InfillPrompting, Prompting
+from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.tokenizer_training import EOM, SEP, mask_name
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a model is asked, in token ids.
+
+    Args:
+        start_ids: in front of a text that it continues.
+        infill: how it is asked to infill; None if it was not trained to.
+    """
+
+    start_ids: tuple[int, ...]
+    infill: InfillFormat | None
+
+
+@dataclass(frozen=True)
+class _Infill(InfillPrompting):
+    """The same, checked: a ``config.json`` comes from whoever made the folder."""
+
+    end: Annotated[tuple[str, ...], Field(min_length=1)]
+    order: Literal["psm", "spm"]
+    lead_tokens: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+@dataclass(frozen=True)
+class _Section:
+    start: tuple[str, ...] | None = None
+    infill: _Infill | None = None
+
+
+@dataclass(frozen=True)
+class _Config:
+    spanmix: _Section | None = None
+
+
+def read_prompting(folder: Path, tokenizer: Tokenizer) -> Asked:
+    """Read how the model of a folder is asked; see `spanmix.model.prompting`.
+
+    A folder that an earlier Spanmix wrote does not say: its model is one of ours. Nor does one that others
+    wrote: it is asked as CodeGen2's card says if its tokenizer has CodeGen2's controls, and else not to
+    infill.
+
+    Args:
+        folder: the model folder.
+        tokenizer: its tokenizer.
+
+    Raises:
+        InputError: ``config.json`` is broken, or names a token that the tokenizer does not have.
+    """
+    file = folder / "config.json"
+    prompting = _read(file, tokenizer)
+    try:
+        return in_ids(prompting, tokenizer)
+    except InputError as error:
+        raise InputError(f"{file}: {error}; the model and its tokenizer do not belong together") from None
+
+
+def _read(file: Path, tokenizer: Tokenizer) -> Prompting:
+    section = read_json(file, _Config).spanmix
+    if section is None:
+        controls = {SEP, EOM, mask_name(1)}
+        return CODEGEN2_CARD if controls <= tokenizer.special_ids.keys() else NO_INFILL
+    return OURS if section.start is None else Prompting(section.start, section.infill)
+
+
+def in_ids(prompting: Prompting, tokenizer: Tokenizer) -> Asked:
+    """Turn the strings of a prompting into ids; several cursors are asked for where sentinels end the prompt.
+
+    Raises:
+        InputError: the tokenizer has no such special token.
+    """
+    known = tokenizer.special_ids
+
+    def ids_of(texts: tuple[str, ...]) -> tuple[int, ...]:
+        for text in texts:
+            if text not in known:
+                raise InputError(
+                    f"the model is asked with {text!r}, and its tokenizer has no such special token"
+                )
+        return tuple(known[text] for text in texts)
+
+    start, infill = ids_of(prompting.start), prompting.infill
+    if infill is None:
+        return Asked(start, None)
+    middle, masks = ids_of(infill.middle), tokenizer.control.masks
+    several = infill.order == "psm" and middle[-1:] == masks[:1]
+    format = InfillFormat(
+        start=start,
+        prefix=ids_of(infill.prefix),
+        suffix=ids_of(infill.suffix),
+        middle=middle,
+        end=ids_of(infill.end),
+        order=infill.order,
+        sentinels=masks if several else (),
+        lead_tokens=infill.lead_tokens,
+    )
+    return Asked(start, format)

@@ -1,0 +1,48 @@
+"""Say of anyone's model folder, hub model, GGUF file or endpoint whether it is loaded right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from spanmix.interchange.endpoint import Endpoint
+from spanmix.interchange.verify_endpoint import verify_endpoint
+from spanmix.interchange.verify_folder import verify_folder
+from spanmix.interchange.verify_gguf import verify_gguf
+from spanmix.interchange.verify_result import Verification
+
+GGUF_SUFFIX = ".gguf"
+
+
+def is_url(target: str) -> bool:
+    """Return whether a target is an address of a server."""
+    return target.startswith(("http://", "https://"))
+
+
+def verify(
+    target: str,
+    seconds: float,
+    model: str | None = None,
+    api_key: str | None = None,
+    timeout_seconds: float = 30.0,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Verification:
+    """Look at a model from all sides.
+
+    Args:
+        target: a folder, a run, a hub model, a ``.gguf`` file, or the address of a server.
+        seconds: what the pass through the weights may take; a model that needs more is not measured.
+        model: what a server calls the model; None takes the first that it lists.
+        api_key: for a server that wants one.
+        timeout_seconds: longest wait for one answer of a server.
+        progress: is told what is looked at now.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    if is_url(target):
+        return verify_endpoint(Endpoint(target, model, api_key, timeout_seconds), progress)
+    if target.endswith(GGUF_SUFFIX) and Path(target).is_file():
+        progress("read the file")
+        return verify_gguf(Path(target), seconds)
+    return verify_folder(target, seconds, progress)

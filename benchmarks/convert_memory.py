@@ -44,7 +44,7 @@ before, began = status("VmRSS"), time.perf_counter()
 report = convert(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
 seconds = time.perf_counter() - began
 print(json.dumps({"before": before, "peak": status("VmHWM"), "seconds": seconds,
-                  "difference": report.parity.converted.max_abs_difference}))
+                  "difference": report.parity.conversion.max_abs_difference}))
 """
 
 

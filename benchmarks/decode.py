@@ -81,10 +81,10 @@ def open_sides(folder: Path, work: Path, new_tokens: int) -> dict[str, Side]:
         sides[f"torch {name}"] = engine_side(engine, new_tokens)
     if find_spec("ctranslate2"):
         from spanmix.generate.ctranslate2_engine import CTranslate2Engine
-        from spanmix.interchange.ctranslate2 import export_ctranslate2
+        from spanmix.interchange.convert import convert
 
         for name, quantization in CTRANSLATE2.items():
-            export_ctranslate2(folder, work / name, quantization)
+            convert(str(folder), work / name, "ctranslate2", quantization)
             sides[f"ctranslate2 {name}"] = engine_side(CTranslate2Engine(work / name), new_tokens)
     return sides
 

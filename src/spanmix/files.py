@@ -108,6 +108,13 @@ def one_writer(path: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
+@contextmanager
+def one_whole_folder(path: Path) -> Iterator[Path]:
+    """Give a folder aside to fill, to one process at a time; see `one_writer` and `whole_folder`."""
+    with one_writer(path), whole_folder(path) as folder:
+        yield folder
+
+
 def out_folder(text: str) -> Path:
     """Read the value of ``--out``; raises `InputError` if it is empty or not UTF-8 (our libraries want that).
 

@@ -9,8 +9,8 @@ from spanmix.cli import main
 from spanmix.cli.files import TextFile, read_file, replace_text, require_writable
 from spanmix.cli.models import OpenModel
 from spanmix.errors import InputError
+from spanmix.generate.asked import Asked
 from spanmix.generate.formats import codegen2_format
-from spanmix.generate.prompting import Asked
 from spanmix.generate.torch_engine import TorchEngine
 
 

@@ -19,7 +19,7 @@ from spanmix.generate.batch import generate
 from spanmix.generate.ctranslate2_engine import CTranslate2Engine
 from spanmix.generate.engine import GenerateRequest, ScoreRequest
 from spanmix.generate.torch_engine import TorchEngine
-from spanmix.interchange.ctranslate2 import export_ctranslate2
+from spanmix.interchange.convert import convert
 from spanmix.model.folder import save_model_folder
 
 VOCAB = 384
@@ -34,7 +34,7 @@ def decoder(make_decoder):
 @pytest.fixture(scope="module")
 def folder(decoder, tokenizer, tmp_path_factory):
     native = save_model_folder(tmp_path_factory.mktemp("m") / "native", decoder, tokenizer, {})
-    export_ctranslate2(native, native.with_name("exported"), "float32")
+    convert(str(native), native.with_name("exported"), "ctranslate2", "float32")
     return native.with_name("exported")
 
 

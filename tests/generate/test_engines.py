@@ -17,7 +17,7 @@ from spanmix.generate.batch import generate
 from spanmix.generate.ctranslate2_engine import CTranslate2Engine
 from spanmix.generate.engine import CAPABILITIES, GenerateRequest, ScoreRequest
 from spanmix.generate.torch_engine import TorchEngine
-from spanmix.interchange.ctranslate2 import export_ctranslate2
+from spanmix.interchange.convert import convert
 from spanmix.model.folder import save_model_folder
 
 SHAPE = (2, 48, 3, 8, 160)
@@ -44,7 +44,7 @@ def packed_torch_engine(decoder, folder):
 
 def ctranslate2_engine(decoder, folder):
     exported = folder.with_name("exported")
-    export_ctranslate2(folder, exported, "float32")
+    convert(str(folder), exported, "ctranslate2", "float32")
     return partial(CTranslate2Engine, exported)
 
 

@@ -107,7 +107,7 @@ BROKEN = {
     ),
     "two types": (
         lambda f: edit_shard(f, lambda shard: shard.update({QKV: shard[QKV].half()})),
-        "stored as float16 and float32; say with --dtype",
+        "stored as float16 and float32; name the type to write",
     ),
     "tokenizer broken": (lambda f: (f / "tokenizer.json").write_text("{"), "tokenizer.json cannot be read"),
 }
@@ -150,8 +150,8 @@ def test_mixed_types_are_converted_when_it_is_said_how(published, tmp_path):
     state = load_file(source / "model.safetensors")
     state["lm_head.bias"] = state["lm_head.bias"].half()
     save_file(state, source / "model.safetensors", metadata={"format": "pt"})
-    report = convert(str(source), tmp_path / "m", "native", dtype_name="fp32")
-    assert report.dtype == "float32" and report.parity.rounding is None
+    report = convert(str(source), tmp_path / "m", "native", stored_as="fp32")
+    assert report.stored_as == "float32" and report.parity.rounding is None
 
 
 def test_the_place_is_asked_for_before_any_work(published, tmp_path, monkeypatch):

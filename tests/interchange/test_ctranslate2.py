@@ -19,19 +19,25 @@ from spanmix.generate.engine import GenerateRequest, ScoreRequest
 from spanmix.generate.infill import infill_many
 from spanmix.generate.text import Sampling, complete
 from spanmix.generate.torch_engine import TorchEngine
-from spanmix.interchange import ctranslate2_weights
-from spanmix.interchange.ctranslate2 import MOST_INT8_DIFFERENCE, Agreement, _failures, export_ctranslate2
-from spanmix.interchange.ctranslate2_weights import QUANTIZATIONS
+from spanmix.interchange.convert import convert
+from spanmix.interchange.ctranslate2 import weights as ctranslate2_weights
+from spanmix.interchange.layouts import LAYOUTS
+from spanmix.interchange.parity import MOST_MOVED, Agreement, _rounding_failures
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
 from spanmix.model.folder import save_model_folder
 from spanmix.text.corpus import Corpus
 
 VOCAB = 384
+QUANTIZATIONS = LAYOUTS["ctranslate2"]
 SHAPES = {
     "codegen": Architecture(2, 48, 3, 8, 160, VOCAB, layer_norm_epsilon=3e-5),
     "llama": Architecture(2, 48, 3, 16, 160, VOCAB, 1e-6, "llama", hidden_dim=80),
 }
+
+
+def export(source, dest, quantization):
+    return convert(str(source), dest, "ctranslate2", quantization)
 
 
 def spread_out(decoder):
@@ -61,7 +67,7 @@ def exported(native, tmp_path_factory):
     def get(quantization):
         if quantization not in made:
             folder = tmp_path_factory.mktemp("exported") / quantization
-            made[quantization] = (folder, export_ctranslate2(native, folder, quantization))
+            made[quantization] = (folder, export(native, folder, quantization))
         return made[quantization]
 
     return get
@@ -128,20 +134,22 @@ def test_log_probabilities_and_greedy_text_are_the_torch_engines(decoder, export
 
 @pytest.mark.parametrize("quantization", QUANTIZATIONS)
 def test_the_report_says_how_well_it_agrees(decoder, exported, quantization):
-    folder, sentences = exported(quantization)
-    report = json.loads((folder / "export_report.json").read_text())
-    agreement = report["agreement"]
-    assert report["quantization"] == quantization
-    assert report["num_bytes"] == (folder / "model.bin").stat().st_size
-    assert agreement["num_positions"] == 256
-    assert f"{agreement['max_logprob_difference']:.3g}" in sentences[-1]
+    folder, report = exported(quantization)
+    assert json.loads((folder / "export_report.json").read_text()) == json.loads(json.dumps(report.to_json()))
+    assert (report.to, report.stored_as) == ("ctranslate2", quantization)
+    assert report.num_bytes == (folder / "model.bin").stat().st_size
+    parity = report.parity
+    assert parity.num_positions == 256 and parity.num_texts > 0
     if not quantization.startswith("int8"):
-        assert agreement["max_logprob_difference"] < 1e-4
-        assert agreement["greedy"] == {"causal": 1.0, "infill": 1.0}
+        assert parity.computed_in == "float32"
+        assert parity.conversion.max_logprob_difference < 1e-4
+        assert parity.conversion.greedy == {"causal": 1.0, "infill": 1.0}
+        assert (parity.rounding is None) == (quantization == "float32")
         return
-    assert agreement["compute_type"] == "int8_float32"
-    assert 1e-3 < agreement["mean_likeliest_difference"] < agreement["max_logprob_difference"] < 0.5
-    assert 0.8 < agreement["greedy"]["causal"] <= 1
+    assert parity.computed_in == "int8_float32" and parity.conversion is None
+    moved = parity.rounding
+    assert 1e-3 < moved.mean_likeliest_difference < moved.max_logprob_difference < 0.5
+    assert 0.8 < moved.greedy["causal"] <= 1
     # It is what the engine shows, too.
     ours, theirs = (engine.score(to_score()) for engine in (TorchEngine(decoder), CTranslate2Engine(folder)))
     for one, other in zip(ours, theirs, strict=True):
@@ -151,14 +159,14 @@ def test_the_report_says_how_well_it_agrees(decoder, exported, quantization):
 @pytest.mark.parametrize("layout", ["built_in", "codegen1", "codegen2", "gptj"])
 def test_every_published_layout_is_exported_as_it_is(published, tmp_path, layout):
     source = published(layout)
-    sentences = export_ctranslate2(source.folder, tmp_path / "exported", "float32")
+    report = export(source.folder, tmp_path / "exported", "float32")
     scores = CTranslate2Engine(tmp_path / "exported").score(to_score())
     for score, expected in zip(scores, expected_scores(source.model, to_score()), strict=True):
         assert score.logprobs == pytest.approx(expected, abs=1e-4)
     model = open_model(str(tmp_path / "exported"))
     assert model.asked.start_ids == () and model.infill_format.lead_tokens == 0
     if layout == "codegen1":
-        assert any("left out 2 buffers" in sentence for sentence in sentences)
+        assert any("left out 2 buffers" in sentence for sentence in report.corrections)
 
 
 @pytest.mark.parametrize(("layout", "head_dim"), [("built_in", None), ("codegen2", 128)], ids=["4", "8"])
@@ -222,14 +230,15 @@ def test_ct2fast_folders_complete_and_infill(published, tmp_path, capsys, layout
 
 
 def test_a_folder_in_float16_is_made_int8(published, tmp_path):
-    export_ctranslate2(published("codegen2").folder, tmp_path / "half", "float16")
-    export_ctranslate2(tmp_path / "half", tmp_path / "again", "float16")
+    export(published("codegen2").folder, tmp_path / "half", "float16")
+    export(tmp_path / "half", tmp_path / "again", "float16")
     assert (tmp_path / "again" / "model.bin").read_bytes() == (tmp_path / "half" / "model.bin").read_bytes()
-    export_ctranslate2(tmp_path / "half", tmp_path / "int8", "int8")
+    export(tmp_path / "half", tmp_path / "int8", "int8")
     report = json.loads((tmp_path / "int8" / "export_report.json").read_text())
-    assert report["source_layout"] == "CTranslate2" and report["agreement"]["max_logprob_difference"] < 0.5
+    assert report["source_layout"] == "CTranslate2"
+    assert report["parity"]["rounding"]["max_logprob_difference"] < 0.5
     with pytest.raises(InputError, match="holds weights rounded to integers"):
-        export_ctranslate2(tmp_path / "int8", tmp_path / "back", "float16")
+        export(tmp_path / "int8", tmp_path / "back", "float16")
 
 
 def test_fillers_and_padding_never_come(tokenizer, tmp_path):
@@ -241,7 +250,7 @@ def test_fillers_and_padding_never_come(tokenizer, tmp_path):
         decoder.head.bias[never] = 100.0
         decoder.head.bias[ends] = -100.0
     native = save_model_folder(tmp_path / "native", decoder, tokenizer, {})
-    export_ctranslate2(native, tmp_path / "exported", "int8")
+    export(native, tmp_path / "exported", "int8")
     listed = json.loads((tmp_path / "exported" / "generation_config.json").read_text())["suppress_tokens"]
     assert listed == never
     model = open_model(str(tmp_path / "exported"))
@@ -298,20 +307,18 @@ def test_wrong_rows_are_noticed_and_nothing_is_written(native, decoder, tmp_path
         ctranslate2_weights, "_turned", lambda rows, shape: rows.flip(0) if is_llama else rows
     )
     for quantization in ("float32", "bfloat16"):
-        with pytest.raises(
-            SpanmixError, match=r"it would not be the same model as .* log-probabilities differ"
-        ):
-            export_ctranslate2(native, tmp_path / "exported", quantization)
+        with pytest.raises(SpanmixError, match=r"it would not be the same model as .* logits differ"):
+            export(native, tmp_path / "exported", quantization)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_int8_model_that_is_another_model_is_refused():
     def failures(mean):
-        return _failures(Agreement(256, 3.0, mean, {"causal": 0.9}, "int8_float32"), "int8")
+        return _rounding_failures(Agreement(9.0, 3.0, mean, {"causal": 0.9}))
 
-    assert failures(MOST_INT8_DIFFERENCE) == []
-    for mean in (MOST_INT8_DIFFERENCE + 0.01, float("nan")):
-        assert "the likeliest token's log-probability moves by" in failures(mean)[0]
+    assert failures(MOST_MOVED) == []
+    for mean in (MOST_MOVED + 0.01, float("nan")):
+        assert "move the likeliest token's log-probability by" in failures(mean)[0]
 
 
 def changed(folder, change):
@@ -333,7 +340,7 @@ def a_tensor_less(folder):
 
 
 BAD = [
-    (lambda folder: None, "int4", "quantization is 'int4', which is unknown"),
+    (lambda folder: None, "int4", "the type is 'int4', which ctranslate2 does not have"),
     (not_finite, "int8", "holds NaN or infinite numbers"),
     (too_large, "float16", "holds numbers that float16 cannot; use bfloat16"),
     (a_tensor_less, "int8", "a file was lost, or the two are not of one model"),
@@ -345,28 +352,28 @@ def test_what_cannot_be_exported_is_refused(native, tmp_path, damage, quantizati
     source = shutil.copytree(native, tmp_path / "source")
     damage(source)
     with pytest.raises(InputError, match=message):
-        export_ctranslate2(source, tmp_path / "exported", quantization)
+        export(source, tmp_path / "exported", quantization)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 def test_only_a_model_folder_is_replaced_and_never_the_source(native, exported, tmp_path):
     source = shutil.copytree(native, tmp_path / "source")
     with pytest.raises(InputError, match="are one folder"):
-        export_ctranslate2(source, source, "int8")
+        export(source, source, "int8")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("words")
     with pytest.raises(InputError, match="is not a model folder"):
-        export_ctranslate2(source, tmp_path / "mine", "int8")
+        export(source, tmp_path / "mine", "int8")
     again = shutil.copytree(exported("float32")[0], tmp_path / "again")
-    export_ctranslate2(source, again, "int8")
+    export(source, again, "int8")
     assert (again / "model.bin").read_bytes() == (exported("int8")[0] / "model.bin").read_bytes()
 
 
 def test_a_model_too_large_for_this_machine_is_exported_unchecked(native, tmp_path, monkeypatch):
-    monkeypatch.setattr("spanmix.interchange.ctranslate2._available_bytes", lambda: 1000)
-    sentences = export_ctranslate2(native, tmp_path / "exported", "int8")
-    assert sentences[-1].startswith("the model was not compared with its source")
-    assert json.loads((tmp_path / "exported" / "export_report.json").read_text())["agreement"] is None
+    monkeypatch.setattr("spanmix.interchange.ctranslate2.target._available_bytes", lambda: 1000)
+    report = export(native, tmp_path / "exported", "int8")
+    assert report.warnings[-1].startswith("the model was not compared with its source")
+    assert json.loads((tmp_path / "exported" / "export_report.json").read_text())["parity"] is None
 
 
 def test_a_tokenizer_of_another_model_is_refused(exported, tokenizer, tmp_path):
@@ -392,7 +399,7 @@ def test_evaluate_measures_both_alike(corpus_folder, tmp_path, capsys):
     tokenizer = Corpus.open(corpus_folder).tokenizer
     decoder = spread_out(Decoder(Architecture(1, 32, 2, 8, 128, tokenizer.vocab_size)))
     native = save_model_folder(tmp_path / "native", decoder, tokenizer, {})
-    export_ctranslate2(native, tmp_path / "exported", "float32")
+    export(native, tmp_path / "exported", "float32")
     results = []
     for folder in (native, tmp_path / "exported"):
         verb = ["evaluate", str(folder), "--corpus", str(corpus_folder), "--kinds", "single_line"]

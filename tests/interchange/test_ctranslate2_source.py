@@ -9,9 +9,9 @@ from ctranslate2.converters import TransformersConverter
 from transformers import GPTJForCausalLM
 
 from spanmix.errors import InputError
-from spanmix.interchange import ctranslate2_source
 from spanmix.interchange.convert import convert
-from spanmix.interchange.ctranslate2_source import CTranslate2Tensors
+from spanmix.interchange.ctranslate2 import source as ctranslate2_source
+from spanmix.interchange.ctranslate2.source import CTranslate2Tensors
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def copy(ct2fast, tmp_path):
 @pytest.mark.parametrize("to", ["native", "codegen2"])
 def test_it_is_the_model_that_it_was_made_from_in_half_precision(to, ct2fast, published, tmp_path):
     report = convert(str(ct2fast), tmp_path / "m", to)
-    assert (report.source_layout, report.dtype, report.grouping) == ("CTranslate2", "float16", None)
-    assert report.parity.converted.max_abs_difference < 1e-5
+    assert (report.source_layout, report.stored_as, report.grouping) == ("CTranslate2", "float16", None)
+    assert report.parity.conversion.max_abs_difference < 1e-5
     if to == "codegen2":
         convert(str(tmp_path / "m"), tmp_path / "n", "native")
     folder = tmp_path / ("m" if to == "native" else "n")

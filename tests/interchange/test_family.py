@@ -15,13 +15,13 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from spanmix.cli import convert as verb
 from spanmix.cli import main
 from spanmix.errors import InputError
-from spanmix.generate.prompting import read_prompting
-from spanmix.interchange.convert import LAYOUTS, TYPES, convert
-from spanmix.interchange.ctranslate2_weights import QUANTIZATIONS
+from spanmix.generate.asked import read_asked
+from spanmix.interchange.checkpoint import TYPES
+from spanmix.interchange.convert import TARGETS, convert
 from spanmix.interchange.hub import source_folder
+from spanmix.interchange.layouts import LAYOUTS
 from spanmix.interchange.tokenizers import codegen1_tokenizer
 from spanmix.model.folder import load_model_folder
 from spanmix.model.masks import AttentionMask
@@ -111,10 +111,10 @@ def test_codegen1_keeps_its_rows_and_is_not_asked_to_infill(kind, tmp_path, caps
     report = convert(str(source), dest, "native")
     assert report.grouping.num_groups == 4
     assert any("never trained" in sentence for sentence in report.corrections)
-    assert list(report.parity.converted.greedy) == ["causal"]
+    assert list(report.parity.conversion.greedy) == ["causal"]
     same_logits(dest, model)
     _, tokenizer = load_model_folder(dest)
-    asked = read_prompting(dest, tokenizer)
+    asked = read_asked(dest, tokenizer)
     assert (asked.start_ids, asked.infill) == ((), None)
     assert {51199, 50299, 50300} <= tokenizer.suppressed_ids
     card = run_card(dest, capsys)
@@ -173,7 +173,7 @@ def test_codegen25_becomes_a_native_llama(codegen25, tmp_path):
     assert "left out 2 buffers model.layers.*.self_attn.rotary_emb.inv_freq" in said
     assert "pad_token_id was 0 ('!'), now 50298 ('<fim_pad>')" in said
     assert "eos_token_id" not in said
-    assert set(report.parity.converted.greedy) == {"causal", "infill"}
+    assert set(report.parity.conversion.greedy) == {"causal", "infill"}
     same_logits(tmp_path / "m", model)
     theirs = LlamaForCausalLM.from_pretrained(tmp_path / "m", dtype=torch.float32)
     ids = torch.arange(40)[None] * 1000
@@ -186,7 +186,7 @@ def test_codegen25_becomes_a_native_llama(codegen25, tmp_path):
 
 @pytest.mark.parametrize("to", ["codegen", "codegen2"])
 def test_a_llama_has_no_place_in_codegens_layouts(to, codegen25, tmp_path):
-    with pytest.raises(InputError, match=r"form llama, which the layout codegen.* use --to native"):
+    with pytest.raises(InputError, match=r"form llama, which CodeGen's own layout cannot.* use --to native"):
         convert(str(codegen25[0]), tmp_path / "m", to)
     assert not (tmp_path / "m").exists()
 
@@ -218,18 +218,17 @@ def test_the_verb_prints_one_json_object_and_refuses_in_one_paragraph(gptj, tmp_
     printed = capsys.readouterr()
     result = json.loads(printed.out)
     assert result == json.loads((tmp_path / "m" / "export_report.json").read_text())
-    assert (result["to"], result["dtype"]) == ("codegen2", "bfloat16")
+    assert (result["to"], result["stored_as"]) == ("codegen2", "bfloat16")
     assert result["parity"]["rounding"]["max_abs_difference"] > 0
     assert "write the weights, bytes" in printed.err and "opens 8 groups as 4" in printed.err
     assert main(["convert", folder, dest, "--to", "native", "--mp-num", "4"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["convert", folder, dest, "--to", "native", "--quantization", "int8"]) == 2
-    assert "--quantization is for --to ctranslate2" in capsys.readouterr().err
+    assert "--quantization is not for --to native; say with --dtype" in capsys.readouterr().err
     assert main(["convert", folder, dest, "--to", "ctranslate2", "--dtype", "bf16"]) == 2
     assert "say with --quantization" in capsys.readouterr().err
 
 
 def test_the_verb_offers_what_there_is():
-    assert set(verb.LAYOUTS) == {*LAYOUTS, *verb.QUANTIZATIONS}
-    assert set(verb.TYPES) == set(TYPES)
-    assert set(verb.QUANTIZATIONS[verb.CTRANSLATE2]) == set(QUANTIZATIONS)
+    assert [*TARGETS] == [*LAYOUTS]
+    assert set(LAYOUTS["native"]) == set(TYPES)

@@ -14,14 +14,12 @@ import torch
 from gguf import GGUFReader, TokenType
 from safetensors.torch import load_file, save_file
 
-from spanmix.cli import convert as verb
 from spanmix.cli import main
 from spanmix.errors import InputError, SpanmixError
-from spanmix.interchange import gguf_weights
 from spanmix.interchange.convert import convert
-from spanmix.interchange.gguf import export_gguf
-from spanmix.interchange.gguf_metadata import add_metadata, read_prompting
-from spanmix.interchange.gguf_packing import KINDS
+from spanmix.interchange.gguf import weights as gguf_weights
+from spanmix.interchange.gguf.metadata import add_metadata, read_prompting
+from spanmix.interchange.layouts import LAYOUTS
 from spanmix.interchange.tokenizers import codegen1_tokenizer, codegen2_tokenizer, codegen25_tokenizer
 from spanmix.model import native
 from spanmix.model.architecture import Architecture
@@ -31,6 +29,7 @@ from spanmix.model.prompting import CODEGEN2_CARD, NO_INFILL, OURS, InfillPrompt
 from spanmix.text.tokenizer import Tokenizer
 
 VOCAB = 384
+KINDS = LAYOUTS["gguf"]
 SPM = Prompting(
     ("<sep>",), InfillPrompting(("<mask_2>",), ("<mask_1>",), ("<sep>",), ("<|endoftext|>",), "spm", 3)
 )
@@ -42,6 +41,10 @@ TEXTS = [
     "   a  b    c     \n  \n\t \t  x=1234567 # it's we'll   ",
     "<mask_1> and <|endoftext|><sep>  in a user's <eom> file <mask_2",
 ]
+
+
+def export(source, dest, kind):
+    return convert(str(source), dest, "gguf", kind)
 
 
 @pytest.fixture(scope="module", params=["codegen", "llama"])
@@ -63,7 +66,7 @@ def exported(folder):
     def get(kind):
         if kind not in made:
             made[kind] = folder.parent / f"{kind}.gguf"
-            export_gguf(folder, made[kind], kind)
+            export(folder, made[kind], kind)
         return made[kind]
 
     return get
@@ -213,8 +216,8 @@ def as_stored(array, kind):
 def test_every_layout_gives_the_file_of_its_native_folder(published, tmp_path, layout):
     folder = published(layout).folder
     convert(str(folder), tmp_path / folder.name, "native")
-    export_gguf(tmp_path / folder.name, tmp_path / "a.gguf", "f16")
-    export_gguf(folder, tmp_path / "b.gguf", "f16")
+    export(tmp_path / folder.name, tmp_path / "a.gguf", "f16")
+    export(folder, tmp_path / "b.gguf", "f16")
     assert (tmp_path / "a.gguf").read_bytes() == (tmp_path / "b.gguf").read_bytes()
 
 
@@ -248,7 +251,7 @@ def test_the_license_is_the_cards(make_decoder, tokenizer, tmp_path):
         ("# no header", None),
     ):
         (folder / "README.md").write_text(header)
-        export_gguf(folder, tmp_path / "m.gguf", "f32")
+        export(folder, tmp_path / "m.gguf", "f32")
         field = GGUFReader(tmp_path / "m.gguf").fields.get("general.license")
         assert (field.contents() if field else None) == found
 
@@ -397,7 +400,7 @@ def test_the_prompting_is_read_back(make_decoder, tokenizer, tmp_path, prompting
     folder = save_model_folder(tmp_path / "m", decoder, tokenizer, {})
     config = native.config_json(decoder.architecture, tokenizer, "float32", prompting)
     (folder / "config.json").write_text(json.dumps(config))
-    export_gguf(folder, tmp_path / "m.gguf", "bf16")
+    export(folder, tmp_path / "m.gguf", "bf16")
     assert read_prompting(GGUFReader(tmp_path / "m.gguf")) == prompting
 
 
@@ -406,8 +409,8 @@ def test_a_start_of_several_tokens_is_said(make_decoder, tokenizer, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     config["spanmix"]["start"] = ["<|endoftext|>", "<sep>"]
     (folder / "config.json").write_text(json.dumps(config))
-    sentences = export_gguf(folder, tmp_path / "m.gguf", "f32")
-    assert any("begin every prompt with <|endoftext|><sep>" in sentence for sentence in sentences)
+    report = export(folder, tmp_path / "m.gguf", "f32")
+    assert any("begin every prompt with <|endoftext|><sep>" in sentence for sentence in report.warnings)
     reader = GGUFReader(tmp_path / "m.gguf")
     assert value(reader, "tokenizer.ggml.add_bos_token") is False
     assert read_prompting(reader).start == ("<|endoftext|>", "<sep>")
@@ -422,9 +425,9 @@ def test_a_place_that_is_taken_stays(folder, tmp_path):
         ("m.bin", "does not end in .gguf"),
     ):
         with pytest.raises(InputError, match=reason):
-            export_gguf(folder, tmp_path / name, "f32")
+            export(folder, tmp_path / name, "f32")
     with pytest.raises(InputError, match="q8_0"):
-        export_gguf(folder, tmp_path / "m.gguf", "q8")
+        export(folder, tmp_path / "m.gguf", "q8")
     assert (tmp_path / "notes.gguf").read_text() == "not a model"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.gguf", "notes.gguf"]
 
@@ -440,7 +443,7 @@ def test_numbers_that_cannot_be_written(folder, exported, tmp_path, number, kind
     tensors["lm_head.weight"][5, 6] = number
     save_file(tensors, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=reason):
-        export_gguf(tmp_path / "m", tmp_path / "m.gguf", kind)
+        export(tmp_path / "m", tmp_path / "m.gguf", kind)
     assert (tmp_path / "m.gguf").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "m.gguf"]
 
@@ -448,15 +451,15 @@ def test_numbers_that_cannot_be_written(folder, exported, tmp_path, number, kind
 def test_widths_that_are_no_whole_blocks(make_decoder, tokenizer, tmp_path):
     folder = save_model_folder(tmp_path / "m", make_decoder(1, 48, 3, 8, 32), tokenizer, {})
     with pytest.raises(InputError, match="width 48"):
-        export_gguf(folder, tmp_path / "m.gguf", "q8_0")
-    export_gguf(folder, tmp_path / "m.gguf", "bf16")
+        export(folder, tmp_path / "m.gguf", "q8_0")
+    export(folder, tmp_path / "m.gguf", "bf16")
 
 
 def test_a_file_that_is_another_model_is_not_written(folder, tmp_path, monkeypatch):
     """What an export that forgot to turn the rows would have to be told."""
-    monkeypatch.setattr("spanmix.interchange.gguf.turned", lambda name, tensor, shape: tensor)
+    monkeypatch.setattr("spanmix.interchange.gguf.target.turned", lambda name, tensor, shape: tensor)
     with pytest.raises(SpanmixError, match="would not be the same model"):
-        export_gguf(folder, tmp_path / "m.gguf", "f32")
+        export(folder, tmp_path / "m.gguf", "f32")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -471,13 +474,36 @@ def test_only_rotated_rows_of_each_head_are_turned():
 
 
 def test_the_verb(folder, tmp_path, capsys):
-    assert set(verb.QUANTIZATIONS[verb.GGUF]) == set(KINDS)
     dest = tmp_path / "m.gguf"
     assert main(["convert", str(folder), str(dest), "--to", "gguf", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert (report["quantization"], report["num_bytes"]) == ("q8_0", dest.stat().st_size)
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert (report["stored_as"], report["num_bytes"]) == ("q8_0", dest.stat().st_size)
+    assert report == json.loads((tmp_path / "m.gguf.export_report.json").read_text())
+    assert "write the weights, bytes" in printed.err and "compare the models, blocks" in printed.err
+    parity = report["parity"]
+    assert parity["conversion"]["max_abs_difference"] < 1e-4 < parity["rounding"]["max_abs_difference"]
     before = dest.read_bytes()
     for extra in (["--quantization", "int8"], ["--dtype", "bf16"], ["--mp-num", "4"]):
         assert main(["convert", str(folder), str(dest), "--to", "gguf", *extra]) == 2
     assert main(["convert", str(folder), str(dest), "--to", "ctranslate2", "--quantization", "f16"]) == 2
     assert dest.read_bytes() == before
+
+
+def test_the_groups_of_the_source_may_be_named(published, tmp_path):
+    """A folder of eight groups whose config does not say so; without a word it would be read as four."""
+    source = published("codegen2")
+    folder = shutil.copytree(source.folder, tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text())
+    del config["head_dim"]
+    (folder / "config.json").write_text(json.dumps(config))
+    export(source.folder, tmp_path / "a.gguf", "f32")
+    convert(str(folder), tmp_path / "m.gguf", "gguf", "f32", mp_num=8)
+    ours, theirs = (numbers(GGUFReader(tmp_path / name)) for name in ("m.gguf", "a.gguf"))
+    assert all((ours[name] == theirs[name]).all() for name in theirs) and ours.keys() == theirs.keys()
+
+
+def test_a_file_may_lie_in_the_folder_of_its_source(folder, tmp_path):
+    source = shutil.copytree(folder, tmp_path / "m")
+    export(source, source / "m.gguf", "f16")
+    assert (source / "m.gguf").is_file() and (source / "config.json").is_file()

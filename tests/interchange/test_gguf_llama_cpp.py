@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from spanmix.interchange.gguf import export_gguf
+from spanmix.interchange.convert import convert
 from spanmix.interchange.tokenizers import codegen2_tokenizer, codegen25_tokenizer
 from spanmix.model import native
 from spanmix.model.folder import save_model_folder
@@ -60,7 +60,7 @@ def made(request, python, make_decoder, tokenizer, tmp_path_factory):
     found = {}
     for numbers in ("f32", "q8_0"):
         file = path / f"{numbers}.gguf"
-        export_gguf(path / "m", file, numbers)
+        convert(str(path / "m"), file, "gguf", numbers)
         job = {"file": str(file), "texts": TEXTS, "prompts": prompts, "num_new": NUM_NEW}
         (path / "job.json").write_text(json.dumps(job))
         done = subprocess.run(

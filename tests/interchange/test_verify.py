@@ -13,8 +13,8 @@ from transformers import CodeGenConfig, CodeGenForCausalLM, GPTJConfig, GPTJForC
 from spanmix.cli import main
 from spanmix.errors import InputError
 from spanmix.interchange.convert import convert
-from spanmix.interchange.verify import verify
-from spanmix.interchange.verify_sample import SAMPLE, Budget, Measured, measure
+from spanmix.interchange.verify.sample import SAMPLE, Budget, Measured, measure
+from spanmix.interchange.verify.verify import verify
 
 SIZES = {"n_layer": 2, "n_embd": 64, "n_head": 8, "rotary_dim": 8, "n_positions": 96, "vocab_size": 384}
 QUIET = {"resid_pdrop": 0, "embd_pdrop": 0, "attn_pdrop": 0}
@@ -308,12 +308,11 @@ def test_the_verb_tells_all_and_fails_where_something_is_wrong(right, capsys, tm
 def test_a_ctranslate2_folder_of_a_right_model_passes_and_of_a_wrong_one_does_not(
     right, trained, regrouped, tmp_path
 ):
-    from spanmix.interchange.ctranslate2 import export_ctranslate2
 
     native = tmp_path / "native"
     convert(str(right()), native, "native")
     for quantization, unsure in (("float32", {}), ("int8", {"qkv grouping": "cannot tell"})):
-        export_ctranslate2(native, tmp_path / quantization, quantization)
+        convert(str(native), tmp_path / quantization, "ctranslate2", quantization)
         assert results(found(tmp_path / quantization)) == unsure
     folder = tmp_path / "float32"
     vocabulary = json.loads((folder / "vocabulary.json").read_text())
@@ -322,6 +321,6 @@ def test_a_ctranslate2_folder_of_a_right_model_passes_and_of_a_wrong_one_does_no
     edit(folder / "config.json", eos_token="#")
     assert results(found(folder)) == {"vocabulary": "wrong", "begin and end ids": "wrong"}
     wrongly = right(as_gptj(in_groups(trained, regrouped, 8), 4), name="cut", kind=GPTJForCausalLM)
-    export_ctranslate2(wrongly, tmp_path / "cut-fast", "float32")
+    convert(str(wrongly), tmp_path / "cut-fast", "ctranslate2", "float32")
     check = found(tmp_path / "cut-fast")["qkv grouping"]
     assert check.result == "wrong" and "--to ctranslate2 --mp-num 8" in check.remedy

@@ -10,8 +10,8 @@ import pytest
 
 from spanmix.cli import main
 from spanmix.errors import InputError
-from spanmix.interchange.endpoint import Endpoint, RefusedError
-from spanmix.interchange.verify import verify
+from spanmix.interchange.verify.client import Endpoint, RefusedError
+from spanmix.interchange.verify.verify import verify
 
 LOOP = "x = 1  # one\ny = 'two'\nz = \"three\"\n"
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from spanmix.errors import InputError
-from spanmix.interchange.gguf import export_gguf
-from spanmix.interchange.verify import verify
+from spanmix.interchange.convert import convert
+from spanmix.interchange.verify.verify import verify
 from spanmix.model.folder import save_model_folder
 
 
@@ -18,7 +18,7 @@ def exported(request, make_decoder, tokenizer, tmp_path_factory):
     decoder = make_decoder(2, 64, 4, 16 if form else 8, 96, **form)
     place = tmp_path_factory.mktemp("gguf")
     folder = save_model_folder(place / "m", decoder, tokenizer, {})
-    export_gguf(folder, place / "m.gguf", "f32")
+    convert(str(folder), place / "m.gguf", "gguf", "f32")
     return place / "m.gguf"
 
 

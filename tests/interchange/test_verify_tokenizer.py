@@ -5,7 +5,7 @@ import json
 import pytest
 
 from spanmix.interchange.tokenizers import VOCAB_SIZE, codegen2_tokenizer, codegen25_tokenizer
-from spanmix.interchange.verify_tokenizer import check_tokenizer
+from spanmix.interchange.verify.tokenizer import check_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -242,7 +242,10 @@ REFUSED = [
     ({"num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 3}, "rotary_dim is 3"),
     ({"rms_norm_eps": 0.0}, "rms_norm_eps 0.0"),
     ({"intermediate_size": 84}, r"has shape \[48, 80\], but config.json asks for \[48, 84\]"),
-    ({"architectures": ["MistralForCausalLM"]}, "Mistral.*opens GPTJForCausalLM and LlamaForCausalLM only"),
+    (
+        {"architectures": ["MistralForCausalLM"]},
+        "Mistral.*here GPTJ.* and Llama.* are opened",
+    ),
 ]
 
 

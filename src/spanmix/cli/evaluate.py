@@ -20,7 +20,7 @@ from spanmix.cli.arguments import (
 )
 from spanmix.cli.files import require_writable
 from spanmix.cli.tables import print_infill, print_sources
-from spanmix.cli.terminal import Progress, print_json
+from spanmix.cli.terminal import Progress, print_json, tell
 from spanmix.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def add(verbs: Verbs) -> None:
         "--corpus", type=utf8_name, required=True, metavar="CORPUS", help="a corpus made by prepare"
     )
     parser.add_argument(
-        "--tasks", default=",".join(TASKS), metavar="A,B", help="what to measure (%(default)s)"
+        "--tasks",
+        metavar="A,B",
+        help=f"what to measure ({','.join(TASKS)}; without infill for a model that was not trained to)",
     )
     parser.add_argument("--sources", metavar="A,B", help="sources of the corpus to measure on (all)")
     parser.add_argument(
@@ -65,7 +67,7 @@ def add(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure each task on each source, and print one table a task."""
-    tasks = _listed("--tasks", args.tasks, TASKS)
+    tasks = _listed("--tasks", args.tasks or ",".join(TASKS), TASKS)
     args.kinds = _listed("--kinds", args.kinds, KIND_NAMES)
     if args.out is not None:
         require_writable(args.out)
@@ -80,8 +82,11 @@ def run(args: argparse.Namespace) -> None:
             f"the model {args.model} has the tokenizer {model.tokenizer.fingerprint[:12]} and the corpus "
             f"{args.corpus} was made with {corpus.tokenizer.fingerprint[:12]}; use its own corpus"
         )
-    if "infill" in tasks:
-        model.infill_format  # noqa: B018 - what cannot infill is refused before all measuring
+    if "infill" in tasks and model.asked.infill is None:
+        if args.tasks is not None:
+            model.infill_format  # noqa: B018 - raises before all measuring
+        tasks.remove("infill")
+        tell("infill is left out: this model was not trained to")
     names = list(corpus.held_out) if args.sources is None else args.sources.split(",")
     sources = [corpus.held_out[name] for name in _listed("--sources", ",".join(names), corpus.held_out)]
     with Progress() as progress:

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from spanmix.errors import InputError
+from spanmix.generate.asked import Asked, read_asked
 from spanmix.generate.ctranslate2_engine import CTranslate2Engine
 from spanmix.generate.ctranslate2_folder import is_ctranslate2_folder
 from spanmix.generate.engine import Engine
 from spanmix.generate.formats import InfillFormat
-from spanmix.generate.prompting import Asked, read_prompting
 from spanmix.generate.torch_engine import TorchEngine
 from spanmix.model.folder import load_model_folder, resolve_model
 from spanmix.text.tokenizer import Tokenizer
@@ -55,7 +55,7 @@ def open_model(name: str, engine_name: str = "auto", lead_tokens: int | None = N
     """
     folder = resolve_model(name)
     engine, tokenizer = _open_engine(folder, engine_name)
-    asked = read_prompting(folder, tokenizer)
+    asked = read_asked(folder, tokenizer)
     if lead_tokens is not None and asked.infill is not None:
         asked = replace(asked, infill=replace(asked.infill, lead_tokens=lead_tokens))
     return OpenModel(engine, tokenizer, asked)

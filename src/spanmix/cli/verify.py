@@ -13,7 +13,7 @@ from spanmix.errors import InputError, SpanmixError
 
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
-    from spanmix.interchange.verify_result import Check, Verification
+    from spanmix.interchange.verify.result import Check, Verification
 
 EXAMPLE = """
 spanmix verify Salesforce/codegen2-1B_P              # a hub model, or any model folder
@@ -60,7 +60,7 @@ def add(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Verify, and print what was found."""
-    from spanmix.interchange.verify import is_url, verify
+    from spanmix.interchange.verify.verify import is_url, verify
 
     if not is_url(args.target) and (args.model or args.api_key_env):
         raise InputError(

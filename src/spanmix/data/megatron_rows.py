@@ -27,7 +27,7 @@ import numpy as np
 from spanmix.data.loader import Loader, LoaderState
 from spanmix.data.packing import Row
 from spanmix.errors import EndOfDataError, InputError
-from spanmix.files import one_writer, read_versioned, whole_folder, write_json
+from spanmix.files import one_whole_folder, read_versioned, write_json
 from spanmix.text.corpus import TOKENIZER_FOLDER
 from spanmix.text.token_store import TokenStoreWriter
 from spanmix.text.tokenizer import Tokenizer
@@ -94,7 +94,7 @@ def bake(
     out = Path(out)
     _check(loader, out)
     state = first = loader.start() if start is None else start
-    with one_writer(out), whole_folder(out) as folder:
+    with one_whole_folder(out) as folder:
         with TokenStoreWriter(folder / ROWS_PREFIX, tokenizer.vocab_size, eod=None) as store:
             done = 0
             try:

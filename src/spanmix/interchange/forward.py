@@ -7,6 +7,7 @@ transformers' GPT-J and Llama do. A matrix is in memory only while it is multipl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -15,6 +16,14 @@ from torch import Tensor
 
 from spanmix.interchange.tensors import Tensors
 from spanmix.model.architecture import Architecture
+
+Rounding = Callable[[Tensor], Tensor]
+"""Gives a weight, or whole rows of it, as it comes back from where it is stored."""
+
+
+def as_stored(weight: Tensor) -> Tensor:
+    """Return a weight as it is."""
+    return weight
 
 
 class Forward(Protocol):
@@ -36,8 +45,8 @@ class Forward(Protocol):
 class _Published:
     """What both forms share: weights that are read, widened, multiplied and forgotten."""
 
-    def __init__(self, tensors: Tensors, shape: Architecture, rounded_to: torch.dtype | None) -> None:
-        self._tensors, self._shape, self._rounded_to = tensors, shape, rounded_to
+    def __init__(self, tensors: Tensors, shape: Architecture, rounding: Rounding) -> None:
+        self._tensors, self._shape, self._rounding = tensors, shape, rounding
 
     def _linear(self, name: str, x: Tensor, bias: bool = False) -> Tensor:
         return F.linear(x, self._weight(f"{name}.weight"), self._weight(f"{name}.bias") if bias else None)
@@ -46,7 +55,11 @@ class _Published:
         return self._rounded(self._tensors.read(name))
 
     def _rounded(self, tensor: Tensor) -> Tensor:
-        return (tensor if self._rounded_to is None else tensor.to(self._rounded_to)).float()
+        return self._rounding(tensor).float()
+
+    def _rows(self, name: str, ids_BT: Tensor) -> Tensor:
+        rows_ND = self._tensors.read(name)[ids_BT.flatten()]
+        return self._rounded(rows_ND).view(*ids_BT.shape, -1)
 
     def _heads(self, x_BTD: Tensor) -> Tensor:
         return x_BTD.reshape(*x_BTD.shape[:2], -1, self._shape.head_dim)
@@ -65,19 +78,22 @@ class CodeGenForward(_Published):
         tensors: the checkpoint.
         shape: its architecture.
         num_groups: of `qkv_proj`; None for three matrices.
-        rounded_to: the type that every weight is rounded to before it is used, if any.
+        rounding: what every weight goes through before it is used.
     """
 
     def __init__(
-        self, tensors: Tensors, shape: Architecture, num_groups: int | None, rounded_to: torch.dtype | None
+        self,
+        tensors: Tensors,
+        shape: Architecture,
+        num_groups: int | None,
+        rounding: Rounding = as_stored,
     ) -> None:
-        super().__init__(tensors, shape, rounded_to)
+        super().__init__(tensors, shape, rounding)
         self._num_groups = num_groups
 
     def embed(self, ids_BT: Tensor) -> Tensor:
         """Return the residual stream in front of the first block, [B, T, D]."""
-        rows = self._tensors.read("transformer.wte.weight")[ids_BT]
-        return self._rounded(rows)
+        return self._rows("transformer.wte.weight", ids_BT)
 
     def block(self, layer: int, x_BTD: Tensor) -> Tensor:
         """Return the residual stream behind a block."""
@@ -124,7 +140,7 @@ class LlamaForward(_Published):
 
     def embed(self, ids_BT: Tensor) -> Tensor:
         """Return the residual stream in front of the first block, [B, T, D]."""
-        return self._rounded(self._tensors.read("model.embed_tokens.weight")[ids_BT])
+        return self._rows("model.embed_tokens.weight", ids_BT)
 
     def block(self, layer: int, x_BTD: Tensor) -> Tensor:
         """Return the residual stream behind a block."""
@@ -154,7 +170,7 @@ class LlamaForward(_Published):
 
 
 def published_forward(
-    tensors: Tensors, shape: Architecture, num_groups: int | None, rounded_to: torch.dtype | None = None
+    tensors: Tensors, shape: Architecture, num_groups: int | None, rounding: Rounding = as_stored
 ) -> Forward:
     """Return the forward pass of a checkpoint, by its form.
 
@@ -162,11 +178,11 @@ def published_forward(
         tensors: the checkpoint.
         shape: its architecture.
         num_groups: of `qkv_proj`; None for three matrices.
-        rounded_to: the type that every weight is rounded to before it is used, if any.
+        rounding: what every weight goes through before it is used.
     """
     if shape.form == "llama":
-        return LlamaForward(tensors, shape, rounded_to)
-    return CodeGenForward(tensors, shape, num_groups, rounded_to)
+        return LlamaForward(tensors, shape, rounding)
+    return CodeGenForward(tensors, shape, num_groups, rounding)
 
 
 def causal_attention(q_BTHC: Tensor, k_BTHC: Tensor, v_BTHC: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from spanmix.model.architecture import Architecture
 from spanmix.text.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int], None]
+"""Is told what is done now, how much of it is done, and how much there is."""
 
 NUM_ROWS = 2
 """Prompts of each kind."""
@@ -35,6 +36,10 @@ are large; a wrong grouping differs by about as much as the logits are.
 """
 
 LEAST_AGREEMENT = 0.99
+
+MOST_MOVED = 0.5
+"""Nats that 8 bits may move the log-probability of the original's likeliest token by, on average. Ours moved
+by less than 0.05; a wrong order of rows moves it by whole nats."""
 
 _PLAIN_TEXTS = (
     "def add(a, b):\n    return a + b\n",
@@ -51,26 +56,35 @@ class Sides:
 
     Args:
         original: the source.
-        rounded: the same with every weight rounded to the type that was written; None if none was rounded.
+        rounded: the same with every weight rounded as it was stored; None if none was rounded, or if what
+            was written rounds more than its weights.
         converted: what was written.
+        eight_bits: the weights are stored in 8 bits, which may move the answers by `MOST_MOVED`.
+        computed_in: what `converted` is computed in here.
     """
 
     original: Forward
     rounded: Forward | None
     converted: Forward
+    eight_bits: bool = False
+    computed_in: str = "float32"
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike the logits of two sides are.
+    """How alike two models are, given the same tokens before.
 
     Args:
         max_abs_difference: the largest difference of two logits.
-        greedy: for each kind of prompt, the share of positions at which both would go on with the same
-            token, given the same tokens before.
+        max_logprob_difference: the largest difference of a token's log-probability, in nats.
+        mean_likeliest_difference: the same for the token that the first model finds likeliest, on average
+            over the positions.
+        greedy: for each kind of prompt, the share of positions at which both find the same token likeliest.
     """
 
     max_abs_difference: float
+    max_logprob_difference: float
+    mean_likeliest_difference: float
     greedy: dict[str, float]
 
 
@@ -81,26 +95,30 @@ class Parity:
     Args:
         num_positions: tokens that went through both models.
         max_abs_logit: the largest logit of the original.
-        tolerance: what `converted.max_abs_difference` may be.
-        converted: the converted model against the original, each weight rounded as it was stored.
-        rounding: the original with rounded weights against itself; None where nothing was rounded.
-        texts: how many texts became the same tokens with both tokenizers, and the same text again.
+        tolerance: what `conversion.max_abs_difference` may be.
+        conversion: what was written beside the original with its weights rounded as they are stored. None if
+            more than the weights is rounded, so that nothing has to be equal.
+        rounding: what was written beside the original as it is; None where nothing was rounded.
+        computed_in: what the written model was computed in.
+        num_texts: texts that became the same tokens with both tokenizers, and the same text again; 0 where
+            what was written cannot be asked.
         failures: a sentence for everything that is wrong; empty if all is well.
     """
 
     num_positions: int
     max_abs_logit: float
     tolerance: float
-    converted: Agreement
+    conversion: Agreement | None
     rounding: Agreement | None
-    texts: int
+    computed_in: str
+    num_texts: int
     failures: tuple[str, ...]
 
 
 def check(
     sides: Sides,
     source: Source,
-    written: Path,
+    written: Path | None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Parity:
     """Compare a converted model with its source, logits and tokenizer.
@@ -108,7 +126,7 @@ def check(
     Args:
         sides: the models.
         source: what was converted.
-        written: the new folder.
+        written: the new folder, whose tokenizer is compared too; None if it is no folder.
         progress: is told of blocks done.
     """
     prompts = make_prompts(source.shape, source.tokenizer, source.prompting.infill is not None)
@@ -116,15 +134,22 @@ def check(
     original, reference, converted = logits[0], logits[-2], logits[-1]
     largest = float(original.abs().max())
     tolerance = TOLERANCE * max(1.0, largest)
-    agreement = _agreement(reference, converted, prompts)
-    failures = [*_logit_failures(agreement, tolerance), *_text_failures(source, written)]
+    all_rounded = sides.rounded is None and sides.eight_bits
+    conversion = None if all_rounded else _agreement(reference, converted, prompts)
+    rounding = _agreement(original, converted, prompts) if sides.rounded or all_rounded else None
+    failures = [*_conversion_failures(conversion, tolerance)] if conversion else []
+    if sides.eight_bits and rounding:
+        failures += _rounding_failures(rounding)
+    if written is not None:
+        failures += _text_failures(source, written)
     return Parity(
         num_positions=sum(ids.numel() for ids in prompts.values()),
         max_abs_logit=largest,
         tolerance=tolerance,
-        converted=agreement,
-        rounding=_agreement(original, reference, prompts) if sides.rounded else None,
-        texts=len(_TEXTS),
+        conversion=conversion,
+        rounding=rounding,
+        computed_in=sides.computed_in,
+        num_texts=len(_TEXTS) if written is not None else 0,
         failures=tuple(failures),
     )
 
@@ -158,23 +183,38 @@ def _logits(sides: Sides, ids_BT: Tensor, num_layers: int, progress: Progress) -
 
 
 def _agreement(a_BTV: Tensor, b_BTV: Tensor, prompts: dict[str, Tensor]) -> Agreement:
-    same_BT = (a_BTV.argmax(-1) == b_BTV.argmax(-1)).float()
-    rows = torch.split(same_BT, [len(ids) for ids in prompts.values()])
-    greedy = {kind: float(part.mean()) for kind, part in zip(prompts, rows, strict=True)}
-    return Agreement(float((a_BTV - b_BTV).abs().max()), greedy)
+    likeliest_BT = a_BTV.argmax(-1)
+    rows = torch.split((likeliest_BT == b_BTV.argmax(-1)).float(), [len(ids) for ids in prompts.values()])
+    moved_BTV = (a_BTV.log_softmax(-1) - b_BTV.log_softmax(-1)).abs()
+    return Agreement(
+        max_abs_difference=float((a_BTV - b_BTV).abs().max()),
+        max_logprob_difference=float(moved_BTV.max()),
+        mean_likeliest_difference=float(moved_BTV.gather(-1, likeliest_BT[..., None]).mean()),
+        greedy={kind: float(part.mean()) for kind, part in zip(prompts, rows, strict=True)},
+    )
 
 
-def _logit_failures(agreement: Agreement, tolerance: float) -> list[str]:
+def _conversion_failures(found: Agreement, tolerance: float) -> list[str]:
     failures = []
-    # Written so that NaN fails.
-    if not agreement.max_abs_difference <= tolerance:
+    # Written so that NaN fails, here and below.
+    if not found.max_abs_difference <= tolerance:
         failures.append(
-            f"logits differ by up to {agreement.max_abs_difference:.3g}, and {tolerance:.3g} is allowed"
+            f"logits differ by up to {found.max_abs_difference:.3g}, and {tolerance:.3g} is allowed"
         )
-    for kind, share in agreement.greedy.items():
-        if share < LEAST_AGREEMENT:
+    for kind, share in found.greedy.items():
+        if not share >= LEAST_AGREEMENT:
             failures.append(f"{1 - share:.1%} of the next tokens of {kind} prompts are others")
     return failures
+
+
+def _rounding_failures(found: Agreement) -> list[str]:
+    mean = found.mean_likeliest_difference
+    if mean <= MOST_MOVED:
+        return []
+    return [
+        f"8 bits move the likeliest token's log-probability by {mean:.3g} on average, and {MOST_MOVED} is "
+        "allowed; use a type of 16 bits"
+    ]
 
 
 def _text_failures(source: Source, written: Path) -> list[str]:

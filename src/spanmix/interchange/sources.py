@@ -18,21 +18,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from spanmix.errors import InputError
 from spanmix.files import read_json, replaceable
+from spanmix.generate.asked import read_prompting
 from spanmix.generate.ctranslate2_folder import is_ctranslate2_folder
 from spanmix.interchange import codegen
-from spanmix.interchange.ctranslate2_source import CTranslate2Forward, CTranslate2Tensors
-from spanmix.interchange.forward import Forward, published_forward
+from spanmix.interchange.ctranslate2.source import CTranslate2Forward, CTranslate2Tensors
+from spanmix.interchange.forward import Forward, Rounding, as_stored, published_forward
 from spanmix.interchange.grouping import Grouping, find_grouping
 from spanmix.interchange.hub import source_folder
-from spanmix.interchange.tensors import TensorFolder, Tensors, require_tensors
+from spanmix.interchange.tensors import TensorFolder, Tensors, common_type, require_tensors
 from spanmix.interchange.tokenizers import tokenizer_for
 from spanmix.model import gptj, llama, native
 from spanmix.model.architecture import Architecture
 from spanmix.model.decoder import Decoder
-from spanmix.model.prompting import CODEGEN2_CARD, NO_INFILL, OURS, InfillPrompting, Prompting
+from spanmix.model.finite import first_not_finite
+from spanmix.model.prompting import Prompting
 from spanmix.text.tokenizer import Tokenizer
 
 BUFFERS = ("attn.bias", "attn.masked_bias", "attn.causal_mask", "attn.embed_positions", "rotary_emb.inv_freq")
@@ -74,11 +77,33 @@ class Source:
         """Of `qkv_proj`; None for three matrices."""
         return self.grouping.num_groups if self.grouping else None
 
-    def forward(self, rounded_to: torch.dtype | None = None) -> Forward:
-        """Return the forward pass as its layout defines it, every weight rounded first if so asked."""
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are stored in.
+
+        Raises:
+            InputError: in several types.
+        """
+        return common_type(self.tensors, self.shapes)
+
+    def make(self, move: codegen.Move) -> dict[str, Tensor]:
+        """Read what a move reads, and return what it writes, by name.
+
+        Raises:
+            InputError: the weights hold NaN or infinite numbers.
+        """
+        read = {name: self.tensors.read(name) for name in move.reads}
+        if bad := first_not_finite(read):
+            raise InputError(
+                f"{self.path}: the tensor {bad} holds NaN or infinite numbers, so the model is of no use"
+            )
+        return dict(zip(move.writes, move.change(list(read.values())), strict=True))
+
+    def forward(self, rounding: Rounding = as_stored) -> Forward:
+        """Return the forward pass as its layout defines it, every weight through `rounding` first."""
         if isinstance(self.tensors, CTranslate2Tensors):
-            return CTranslate2Forward(self.tensors, self.shape, None, rounded_to)
-        return published_forward(self.tensors, self.shape, self.num_groups, rounded_to)
+            return CTranslate2Forward(self.tensors, self.shape, None, rounding)
+        return published_forward(self.tensors, self.shape, self.num_groups, rounding)
 
 
 @dataclass(frozen=True)
@@ -91,17 +116,6 @@ class _TokenIds:
     bos_token_id: _Ids = None
     eos_token_id: _Ids = None
     pad_token_id: _Ids = None
-
-
-@dataclass(frozen=True)
-class _Section:
-    start: tuple[str, ...] | None = None
-    infill: InfillPrompting | None = None
-
-
-@dataclass(frozen=True)
-class _Asked:
-    spanmix: _Section | None = None
 
 
 def open_source(name: str, mp_num: int | None = None) -> Source:
@@ -142,7 +156,7 @@ def open_source(name: str, mp_num: int | None = None) -> Source:
         shapes=shapes,
         tensors=tensors,
         tokenizer=tokenizer,
-        prompting=_prompting(path, tokenizer),
+        prompting=read_prompting(path, tokenizer),
         corrections=tuple(corrections),
         warnings=tuple(warnings),
     )
@@ -241,11 +255,3 @@ def _token_id_corrections(path: Path, tokenizer: Tokenizer) -> list[str]:
 
 def _one(i: int, tokenizer: Tokenizer) -> str:
     return f"{i} ({tokenizer.decode([i])!r})" if 0 <= i < tokenizer.vocab_size else f"{i} (no token)"
-
-
-def _prompting(path: Path, tokenizer: Tokenizer) -> Prompting:
-    """Return how the model is asked: as its folder says, or as its card does."""
-    section = read_json(path / "config.json", _Asked).spanmix
-    if section is not None:
-        return OURS if section.start is None else Prompting(section.start, section.infill)
-    return CODEGEN2_CARD if tokenizer.controls_trained else NO_INFILL

@@ -118,9 +118,7 @@ def common_type(tensors: Tensors, names: Iterable[str]) -> torch.dtype:
     types = {tensors.stored[name].dtype for name in names}
     if len(types) > 1:
         named = " and ".join(sorted(WEIGHT_TYPES[dtype] for dtype in types if dtype))
-        raise InputError(
-            f"{tensors.path}: the weights are stored as {named}; say with --dtype which to write"
-        )
+        raise InputError(f"{tensors.path}: the weights are stored as {named}; name the type to write")
     (dtype,) = types
     assert dtype is not None, "require_tensors was asked first"
     return dtype

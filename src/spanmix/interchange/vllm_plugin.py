@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spanmix.generate.prompting import Asked
+    from spanmix.generate.asked import Asked
     from spanmix.text.tokenizer import Tokenizer
 
 MODE = "spanmix"
@@ -65,10 +65,10 @@ def __getattr__(name: str) -> Any:
 
 def _read(name: str) -> tuple[Tokenizer, Asked]:
     """Read tokenizer and prompting of a model folder, or of a hub model."""
-    from spanmix.generate.prompting import read_prompting
+    from spanmix.generate.asked import read_asked
     from spanmix.model.folder import fetch_from_hub
     from spanmix.text.tokenizer import Tokenizer
 
     folder = Path(name) if Path(name).is_dir() else fetch_from_hub(name, ("*.json", "*.txt"))
     tokenizer = Tokenizer.load(folder)
-    return tokenizer, read_prompting(folder, tokenizer)
+    return tokenizer, read_asked(folder, tokenizer)

@@ -37,6 +37,13 @@ _FORMS = {
 }
 
 
+_SOURCES = {
+    ("<|endoftext|>", "<sep>", "<mask_1>"): "CodeGen2, arXiv 2305.02309",
+    ("<fim_middle>",): "StarCoder, arXiv 2305.06161",
+    (): "StarCoder, arXiv 2305.06161",
+}
+
+
 def model_card(
     shape: Architecture, tokenizer: Tokenizer, facts: Mapping[str, object], prompting: Prompting = OURS
 ) -> str:
@@ -56,7 +63,7 @@ def model_card(
     else:
         title, end = "completes and infills", infill.end[0]
         shown = _infill_prompt(prompting, "prefix", "suffix")
-        asked = f"`{shown}`, answered by `middle{end}` (CodeGen2, arXiv 2305.02309)"
+        asked = f"`{shown}`, answered by `middle{end}` ({_SOURCES.get(infill.middle, 'our own')})"
         prompts.append(_infill_prompt(prompting, "def add(a, b):\n    ", "\n"))
     lines = [
         "---",

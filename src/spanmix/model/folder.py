@@ -21,6 +21,7 @@ from spanmix.model.card import model_card
 from spanmix.model.decoder import Decoder
 from spanmix.model.finite import first_not_finite
 from spanmix.model.native import config_json, from_native, read_config, to_native
+from spanmix.model.prompting import OURS, Prompting
 from spanmix.model.weights import WEIGHT_TYPES, read_weights, require_enough_bytes, write_weights
 from spanmix.text.tokenizer import Tokenizer
 
@@ -33,6 +34,7 @@ def save_model_folder(
     tokenizer: Tokenizer,
     card_facts: Mapping[str, object],
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    prompting: Prompting = OURS,
 ) -> Path:
     """Write a model folder, whole or not at all; an earlier model folder at `path` is replaced.
 
@@ -43,6 +45,7 @@ def save_model_folder(
         card_facts: name and value of what the model card should tell, such as the objectives and the
             fingerprint of the training data.
         max_shard_bytes: larger models are cut into several files with an index.
+        prompting: how the model is asked.
 
     Returns:
         The folder.
@@ -64,8 +67,9 @@ def save_model_folder(
 
     with whole_folder(path) as folder:
         write_weights(folder, state, max_shard_bytes)
-        card = model_card(shape, tokenizer, card_facts)
-        write_beside_weights(folder, config_json(shape, tokenizer, dtype), tokenizer, card)
+        card = model_card(shape, tokenizer, card_facts, prompting)
+        config = config_json(shape, tokenizer, dtype, prompting)
+        write_beside_weights(folder, config, tokenizer, card)
     return path
 
 

@@ -64,7 +64,8 @@ def read_config(file: Path) -> Architecture:
     named = (family.architectures or ("none",))[0]
     if named not in _BY_NAME:
         raise InputError(
-            f"{file} names the architecture {named}; Spanmix opens {' and '.join(_BY_NAME)} only"
+            f"{file} names the architecture {named}, and here {' and '.join(_BY_NAME)} are opened; `spanmix "
+            f"convert {file.parent} FOLDER --to native` makes such a folder of other layouts that it knows"
         )
     form = _BY_NAME[named]
     config = read_json(file, form.Config)

@@ -6,7 +6,7 @@ Its key ``spanmix`` holds, beside the version of the folder::
     "infill": {"prefix": [], "suffix": ["<mask_1>"], "middle": ["<|endoftext|>", "<sep>", "<mask_1>"],
                "end": ["<eom>", "<|endoftext|>"], "order": "psm", "lead_tokens": 32}
 
-`spanmix.generate.prompting` turns the strings into ids.
+`spanmix.generate.asked` turns the strings into ids.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import numpy as np
 from spanmix import seeding
 from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.errors import InputError
-from spanmix.files import one_writer, replaceable, whole_folder
+from spanmix.files import one_whole_folder, replaceable
 from spanmix.text.corpus import (
     TOKENIZER_FOLDER,
     Corpus,
@@ -79,7 +79,7 @@ def prepare(
         return Corpus.open(out, meter).report
     replaceable(out)
     scan = Scan(config, _advance(meter, "scan", num_bytes))
-    with one_writer(out), whole_folder(out) as folder:
+    with one_whole_folder(out) as folder:
         trained = given or _train_tokenizer(tokenizer, scan, config.seed, meter)
         trained.save(folder / TOKENIZER_FOLDER)
         sources = _encode_all(trained, scan, folder, meter)

@@ -110,6 +110,10 @@ class Tokenizer:
         """Ids of all special tokens by their strings."""
         return {text: i for i, text in self._control_strings.items()}
 
+    def with_controls(self, trained: bool) -> Tokenizer:
+        """Return the same tokenizer beside a model that was trained on the controls, or was not."""
+        return Tokenizer(self._inner, controls_trained=trained)
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of plain text; control strings in it become ordinary tokens.
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from spanmix.config import Recipe
 from spanmix.errors import InputError
+from spanmix.generate.asked import read_prompting
 from spanmix.model.architecture import Architecture, preset
 from spanmix.model.decoder import Decoder
 from spanmix.model.folder import load_model_folder, resolve_model
 from spanmix.model.native import read_config
+from spanmix.model.prompting import InfillPrompting
 from spanmix.model.weights import weights_checksum
 from spanmix.text.corpus import Corpus
 from spanmix.text.tokenizer import Tokenizer
@@ -25,11 +27,13 @@ class Base:
         path: its folder, when the run began.
         weights_sha256: see `spanmix.model.weights.weights_checksum`.
         architecture: its shape.
+        infill: how it is asked to infill; None if it is not.
     """
 
     path: str
     weights_sha256: str
     architecture: Architecture
+    infill: InfillPrompting | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,14 @@ def find_start(model: ModelConfig, corpus: Corpus, recorded: Base | None, goes_o
             )
         return Start(recorded)
     path = resolve_model(model.init_from)
-    _require_tokenizer(path, Tokenizer.load(path), corpus)
-    base = Base(str(path.resolve()), weights_checksum(path), read_config(path / "config.json"))
+    tokenizer = Tokenizer.load(path)
+    _require_tokenizer(path, tokenizer, corpus)
+    base = Base(
+        path=str(path.resolve()),
+        weights_sha256=weights_checksum(path),
+        architecture=read_config(path / "config.json"),
+        infill=read_prompting(path, tokenizer).infill,
+    )
     if model.preset is not None:
         _require_preset(base, model.preset)
     if recorded is not None and recorded.weights_sha256 != base.weights_sha256:

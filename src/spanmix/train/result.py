@@ -19,6 +19,7 @@ from spanmix.text.tokenizer import Tokenizer
 from spanmix.train.base import Base
 from spanmix.train.lora import merged, save_adapter, targets_of
 from spanmix.train.progress import Progress
+from spanmix.train.trained_prompting import trained_prompting
 from spanmix.train_configs import ModelConfig
 
 _MODEL, _ADAPTER = "model", "adapter"
@@ -84,7 +85,10 @@ def save_model(path: Path, result: Result, tokenizer: Tokenizer) -> Path:
         decoder = Decoder(result.architecture)
     state = result.state if lora is None else merged(result.state, lora)
     decoder.load_state_dict(state, assign=True)
-    return save_model_folder(path, decoder, tokenizer, _card_facts(result))
+    base = result.base.infill if result.base else None
+    prompting = trained_prompting(result.recipe.objectives, base)
+    beside = tokenizer.with_controls(trained=prompting.infill is not None)
+    return save_model_folder(path, decoder, beside, _card_facts(result), prompting=prompting)
 
 
 def _card_facts(result: Result) -> dict[str, object]:

@@ -13,7 +13,6 @@ from spanmix.files import read_json
 from spanmix.generate.formats import InfillFormat
 from spanmix.model.prompting import CODEGEN2_CARD, NO_INFILL, OURS, InfillPrompting, Prompting
 from spanmix.text.tokenizer import Tokenizer
-from spanmix.text.tokenizer_training import EOM, SEP, mask_name
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ class _Config:
     spanmix: _Section | None = None
 
 
-def read_prompting(folder: Path, tokenizer: Tokenizer) -> Asked:
-    """Read how the model of a folder is asked; see `spanmix.model.prompting`.
+def read_prompting(folder: Path, tokenizer: Tokenizer) -> Prompting:
+    """Read how the model of a folder is asked, in strings; see `spanmix.model.prompting`.
 
     A folder that an earlier Spanmix wrote does not say: its model is one of ours. Nor does one that others
     wrote: it is asked as CodeGen2's card says if its tokenizer has CodeGen2's controls, and else not to
@@ -61,22 +60,26 @@ def read_prompting(folder: Path, tokenizer: Tokenizer) -> Asked:
         tokenizer: its tokenizer.
 
     Raises:
+        InputError: ``config.json`` is broken.
+    """
+    section = read_json(folder / "config.json", _Config).spanmix
+    if section is None:
+        return CODEGEN2_CARD if tokenizer.controls_trained else NO_INFILL
+    return OURS if section.start is None else Prompting(section.start, section.infill)
+
+
+def read_asked(folder: Path, tokenizer: Tokenizer) -> Asked:
+    """Read how the model of a folder is asked, in token ids; see `read_prompting`.
+
+    Raises:
         InputError: ``config.json`` is broken, or names a token that the tokenizer does not have.
     """
-    file = folder / "config.json"
-    prompting = _read(file, tokenizer)
+    prompting = read_prompting(folder, tokenizer)
     try:
         return in_ids(prompting, tokenizer)
     except InputError as error:
+        file = folder / "config.json"
         raise InputError(f"{file}: {error}; the model and its tokenizer do not belong together") from None
-
-
-def _read(file: Path, tokenizer: Tokenizer) -> Prompting:
-    section = read_json(file, _Config).spanmix
-    if section is None:
-        controls = {SEP, EOM, mask_name(1)}
-        return CODEGEN2_CARD if controls <= tokenizer.special_ids.keys() else NO_INFILL
-    return OURS if section.start is None else Prompting(section.start, section.infill)
 
 
 def in_ids(prompting: Prompting, tokenizer: Tokenizer) -> Asked:

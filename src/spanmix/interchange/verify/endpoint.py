@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from spanmix.interchange.endpoint import Choice, Endpoint, RefusedError
-from spanmix.interchange.verify_logprobs import check_batch_of, check_echo, check_ids_echo, check_loss_of
-from spanmix.interchange.verify_result import Check, Verification, cannot_tell, ok, wrong
+from spanmix.interchange.verify.client import Choice, Endpoint, RefusedError
+from spanmix.interchange.verify.logprobs import check_batch_of, check_echo, check_ids_echo, check_loss_of
+from spanmix.interchange.verify.result import Check, Verification, cannot_tell, ok, wrong
 from spanmix.text.tokenizer_training import EOM, EOT, SEP, mask_name
 
 _SUFFIX, _STOP, _LEAKS, _ENDS = "suffix", "stop strings", "controls in answers", "end of a text"

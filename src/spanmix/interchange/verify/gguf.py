@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spanmix.errors import InputError
-from spanmix.interchange.verify_result import Check, Verification, cannot_tell, ok, wrong
-from spanmix.interchange.verify_sample import SAMPLE, Budget, check_loss, measure, sample_ids
+from spanmix.interchange.verify.result import Check, Verification, cannot_tell, ok, wrong
+from spanmix.interchange.verify.sample import SAMPLE, Budget, check_loss, measure, sample_ids
 from spanmix.text.byte_level import byte_level_bpe
 from spanmix.text.tokenizer_files import is_control
 from spanmix.text.tokenizer_training import BLANK_RUNS, EOM, EOT
@@ -172,7 +172,7 @@ def _check_loss(file: Path, facts: _Facts, seconds: float) -> Check:
             f"its graph ({facts.architecture}) is not known here; llama.cpp's llama-perplexity measures it"
         )
         return cannot_tell("loss on code", detail)
-    from spanmix.interchange.gguf_forward import gguf_forward
+    from spanmix.interchange.gguf.forward import gguf_forward
 
     tokenizer = _tokenizer(facts)
     if tokenizer is None:

@@ -14,9 +14,9 @@ from spanmix.files import read_json
 from spanmix.generate.ctranslate2_engine import CTranslate2Engine
 from spanmix.generate.ctranslate2_folder import read_facts
 from spanmix.generate.engine import ScoreRequest
-from spanmix.interchange.verify_positions import check_batch
-from spanmix.interchange.verify_result import Check, cannot_tell, convert_command, ok, wrong
-from spanmix.interchange.verify_sample import SAMPLE, Measured, check_loss
+from spanmix.interchange.verify.positions import check_batch
+from spanmix.interchange.verify.result import Check, cannot_tell, convert_command, ok, wrong
+from spanmix.interchange.verify.sample import SAMPLE, Measured, check_loss
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.tokenizer_files import has_tokenizer, open_tokenizer
 from spanmix.text.tokenizer_training import EOT

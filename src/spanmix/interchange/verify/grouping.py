@@ -1,7 +1,7 @@
 """Find out whether queries, keys and values are in the order that a folder says they are in.
 
 Each way that the rows may lie is a *reading*: an order that brings them into that of the heads. The text of
-`spanmix.interchange.verify_sample` is measured in all of them at once, and the weights are heard
+`spanmix.interchange.verify.sample` is measured in all of them at once, and the weights are heard
 (`spanmix.interchange.grouping`). A model that has learned nothing says nothing.
 """
 
@@ -17,8 +17,8 @@ from spanmix.interchange.codegen import GROUPS_EIGHT, GROUPS_TRANSFORMERS, split
 from spanmix.interchange.forward import CodeGenForward
 from spanmix.interchange.grouping import MOST_LAYERS, clear_winner, likeness
 from spanmix.interchange.tensors import Tensors
-from spanmix.interchange.verify_result import Check, Number, cannot_tell, convert_command, ok, wrong
-from spanmix.interchange.verify_sample import Measured
+from spanmix.interchange.verify.result import Check, Number, cannot_tell, convert_command, ok, wrong
+from spanmix.interchange.verify.sample import Measured
 from spanmix.model.architecture import Architecture
 
 NAME = "qkv grouping"
@@ -74,7 +74,7 @@ class ReadingsForward(CodeGenForward):
     def __init__(
         self, tensors: Tensors, shape: Architecture, is_fused: bool, readings: Sequence[Reading]
     ) -> None:
-        super().__init__(tensors, shape, None, None)
+        super().__init__(tensors, shape, None)
         self._is_fused, self._readings = is_fused, readings
 
     def _attention(self, name: str, h_BTD: Tensor) -> Tensor:

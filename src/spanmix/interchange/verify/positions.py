@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spanmix.interchange.verify_result import Check, cannot_tell, ok, wrong
+from spanmix.interchange.verify.result import Check, cannot_tell, ok, wrong
 
 _SAME = 0.05
 _OTHER = 0.2

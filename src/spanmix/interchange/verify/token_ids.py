@@ -8,7 +8,7 @@ from typing import Any
 
 from spanmix.errors import InputError
 from spanmix.files import read_json
-from spanmix.interchange.verify_result import Check, cannot_tell, convert_command, ok, wrong
+from spanmix.interchange.verify.result import Check, cannot_tell, convert_command, ok, wrong
 from spanmix.text.tokenizer import Tokenizer
 
 _IDS, _GENERATION, _LENGTH, _PADDING = "begin and end ids", "generation", "longest text", "left padding"

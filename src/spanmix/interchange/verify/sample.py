@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from spanmix.interchange.forward import Forward
-from spanmix.interchange.verify_result import Check, cannot_tell, ok, wrong
+from spanmix.interchange.verify.result import Check, cannot_tell, ok, wrong
 
 SAMPLE = """\
 class Box:

@@ -10,13 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spanmix.errors import InputError, nearest
+from spanmix.errors import InputError
 
 if TYPE_CHECKING:
     import gguf
-
-KINDS = {"f32": "F32", "f16": "F16", "bf16": "BF16", "q8_0": "Q8_0"}
-"""What matrices can be stored in, with llama.cpp's name; vectors are always float32."""
 
 _LARGEST_FLOAT16 = 65504.0
 
@@ -26,7 +23,8 @@ class Packing:
     """How the numbers of matrices are stored.
 
     Args:
-        kind: one of `KINDS`.
+        kind: what matrices are stored in, one of the types of ``gguf`` in `spanmix.interchange.layouts`;
+            vectors are always float32.
         type: llama.cpp's type of matrices.
         vector_type: and of vectors.
         file_type: llama.cpp's number for a file of such matrices.
@@ -80,15 +78,13 @@ def packing_of(kind: str) -> Packing:
     """Return how a kind is stored.
 
     Raises:
-        InputError: there is no such kind, or ``gguf`` is not installed.
+        InputError: ``gguf`` is not installed.
     """
-    if kind not in KINDS:
-        raise InputError(f"kind is {kind!r}, which is unknown{nearest(kind, KINDS)}")
     try:
         import gguf
     except ImportError:
         raise InputError("to write GGUF files install `pip install 'spanmix[gguf]'`") from None
-    matrix = gguf.GGMLQuantizationType[KINDS[kind]]
+    matrix = gguf.GGMLQuantizationType[kind.upper()]
     file_types = {
         "f32": gguf.LlamaFileType.ALL_F32,
         "f16": gguf.LlamaFileType.MOSTLY_F16,

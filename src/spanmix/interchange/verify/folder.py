@@ -13,18 +13,18 @@ from pathlib import Path
 
 from spanmix.errors import InputError
 from spanmix.files import read_json
+from spanmix.generate.asked import read_asked
 from spanmix.generate.ctranslate2_file import read_header
 from spanmix.generate.ctranslate2_folder import MODEL_FILE, is_ctranslate2_folder
-from spanmix.generate.prompting import read_prompting
 from spanmix.interchange import codegen
-from spanmix.interchange.ctranslate2_source import CTranslate2Tensors
+from spanmix.interchange.ctranslate2.source import CTranslate2Tensors
 from spanmix.interchange.forward import published_forward
 from spanmix.interchange.grouping import published_groups
 from spanmix.interchange.hub import source_folder
 from spanmix.interchange.sources import native_shapes
 from spanmix.interchange.tensors import TensorFolder, Tensors
-from spanmix.interchange.verify_ctranslate2 import check_ctranslate2
-from spanmix.interchange.verify_grouping import (
+from spanmix.interchange.verify.ctranslate2 import check_ctranslate2
+from spanmix.interchange.verify.grouping import (
     Origin,
     Reading,
     ReadingsForward,
@@ -32,11 +32,11 @@ from spanmix.interchange.verify_grouping import (
     hear,
     readings,
 )
-from spanmix.interchange.verify_ids import check_files
-from spanmix.interchange.verify_result import Check, Verification, cannot_tell, convert_command, ok, wrong
-from spanmix.interchange.verify_sample import SAMPLE, Budget, Measured, check_loss, measure, sample_ids
-from spanmix.interchange.verify_tokenizer import check_tokenizer
-from spanmix.interchange.verify_weights import WatchedTensors, check_finite, check_weights
+from spanmix.interchange.verify.result import Check, Verification, cannot_tell, convert_command, ok, wrong
+from spanmix.interchange.verify.sample import SAMPLE, Budget, Measured, check_loss, measure, sample_ids
+from spanmix.interchange.verify.token_ids import check_files
+from spanmix.interchange.verify.tokenizer import check_tokenizer
+from spanmix.interchange.verify.weights import WatchedTensors, check_finite, check_weights
 from spanmix.model import gptj, native
 from spanmix.model.architecture import Architecture
 from spanmix.text.tokenizer import Tokenizer
@@ -223,7 +223,7 @@ def _measure(
     if tokenizer is None:
         return None
     shape = opened.shape
-    start = read_prompting(opened.path, tokenizer).start_ids if _has_config(opened) else ()
+    start = read_asked(opened.path, tokenizer).start_ids if _has_config(opened) else ()
     ids_1T = sample_ids(tokenizer.encode(SAMPLE), start, shape.context_tokens)
     is_fused = opened.declared is not None
     forward = (
@@ -237,7 +237,7 @@ def _has_config(opened: _Opened) -> bool:
 
 
 def _can_infill(path: Path, tokenizer: Tokenizer) -> bool:
-    return tokenizer.controls_trained and read_prompting(path, tokenizer).infill is not None
+    return tokenizer.controls_trained and read_asked(path, tokenizer).infill is not None
 
 
 def _origin(opened: _Opened) -> Origin:

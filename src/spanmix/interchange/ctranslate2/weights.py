@@ -17,24 +17,26 @@ from torch import Tensor
 
 from spanmix.errors import InputError
 from spanmix.interchange import codegen
+from spanmix.interchange.parity import Progress
 from spanmix.interchange.sources import Source, native_shapes
-from spanmix.interchange.tensors import common_type
+from spanmix.interchange.target import WRITING
 from spanmix.model.architecture import Architecture
 from spanmix.model.finite import first_not_finite
 from spanmix.model.llama import neighbors_to_halves
 
-_OTHERS = {
-    "int8": None,
-    "int8_float16": torch.float16,
-    "int8_bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-}
-QUANTIZATIONS = tuple(_OTHERS)
-"""How weights can be stored. With ``int8`` biases and norms stay what they are in the source."""
-
+_TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 _CHUNK_ROWS = 4096
+
+
+class _Meter:
+    """Tells a `Progress` of the bytes written."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.num_bytes, self._done, self._progress = 0, 0, progress
+
+    def __call__(self, num_bytes: int) -> None:
+        self._done += num_bytes
+        self._progress(WRITING, self._done, self.num_bytes)
 
 
 class _Native:
@@ -48,21 +50,11 @@ class _Native:
         }
 
     def read(self, names: Sequence[str]) -> list[Tensor]:
-        """Return tensors by their native names.
-
-        Raises:
-            InputError: one of them holds NaN or infinite numbers.
-        """
+        """Return tensors by their native names; see `Source.make`."""
         found: dict[str, Tensor] = {}
         for writes, move in self._moves.items():
             if set(writes) & set(names):
-                read = {name: self._source.tensors.read(name) for name in move.reads}
-                if bad := first_not_finite(read):
-                    raise InputError(
-                        f"{self._source.path}: the tensor {bad} holds NaN or infinite numbers, so the model "
-                        "is of no use"
-                    )
-                found |= zip(writes, move.change(list(read.values())), strict=True)
+                found |= self._source.make(move)
         return [found[name] for name in names]
 
 
@@ -75,12 +67,14 @@ class Variable:
         shape: of the tensor.
         read: reads it.
         type: what it is rounded to.
+        written: is told of its bytes.
     """
 
     name: str
     shape: tuple[int, ...]
     read: Callable[[], Tensor]
     type: torch.dtype
+    written: Callable[[int], None]
 
     @property
     def dtype(self) -> str:
@@ -102,6 +96,7 @@ class Variable:
             raise InputError(
                 f"{self.name} holds numbers that {self.dtype} cannot; use bfloat16, int8_bfloat16 or float32"
             )
+        self.written(self.num_bytes())
         return rounded.contiguous().view(torch.uint8).numpy().tobytes()
 
 
@@ -111,12 +106,16 @@ class Int8Variable:
     Args:
         shape: of the matrix.
         read: reads it.
+        written: is told of its bytes.
     """
 
     dtype = "int8"
 
-    def __init__(self, shape: tuple[int, ...], read: Callable[[], Tensor]) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], read: Callable[[], Tensor], written: Callable[[int], None]
+    ) -> None:
         self.shape = shape
+        self._written = written
         self.scales: list[NDArray[np.float32]] = []
         self._read = read
 
@@ -132,6 +131,7 @@ class Int8Variable:
             rows = matrix_ED[start : start + _CHUNK_ROWS].float().numpy()
             self.scales.append(_scale(rows))
             parts.append(np.rint(rows * self.scales[-1][:, None]).astype(np.int8).tobytes())
+        self._written(self.num_bytes())
         return b"".join(parts)
 
 
@@ -169,14 +169,20 @@ class Layout:
 
     Args:
         source: the checkpoint.
-        quantization: one of `QUANTIZATIONS`.
+        quantization: one of the types of ``ctranslate2`` in `spanmix.interchange.layouts`. With ``int8``
+            biases and norms stay what they are in the source.
+        progress: is told of the bytes written.
+
+    Raises:
+        InputError: the source's weights are stored in several types, and ``int8`` does not say which.
     """
 
-    def __init__(self, source: Source, quantization: str) -> None:
+    def __init__(self, source: Source, quantization: str, progress: Progress) -> None:
         self._native = _Native(source)
+        self._meter = _Meter(progress)
         self._shape = source.shape
         self._int8 = quantization.startswith("int8")
-        self._others = _OTHERS[quantization] or common_type(source.tensors, source.shapes)
+        self._others = source.dtype if quantization == "int8" else _TYPES[quantization.removeprefix("int8_")]
 
     def fill(self, spec: Any) -> None:
         """Set every variable of the decoder's specification."""
@@ -224,7 +230,7 @@ class Layout:
 
     def _vector(self, spec: Any, field: str, name: str) -> None:
         shape = self._native.shapes[name]
-        setattr(spec, field, Variable(name, shape, lambda: self._native.read([name])[0], self._others))
+        self._set(spec, field, name, shape, lambda: self._native.read([name])[0])
 
     def _matrix(self, spec: Any, *names: str) -> None:
         """Set the weight of a linear map or an embedding: one matrix, or queries, keys and values as one."""
@@ -239,10 +245,18 @@ class Layout:
             return torch.cat([_turned(q, self._shape), _turned(k, self._shape), v])
 
         if self._int8:
-            spec.weight = Int8Variable(shape, read)
+            spec.weight = Int8Variable(shape, read, self._meter)
             spec.weight_scale = Scale(spec.weight)
+            self._meter.num_bytes += spec.weight.num_bytes()
         else:
-            spec.weight = Variable(names[0], shape, read, self._others)
+            self._set(spec, "weight", names[0], shape, read)
+
+    def _set(
+        self, spec: Any, field: str, name: str, shape: tuple[int, ...], read: Callable[[], Tensor]
+    ) -> None:
+        variable = Variable(name, shape, read, self._others, self._meter)
+        self._meter.num_bytes += variable.num_bytes()
+        setattr(spec, field, variable)
 
 
 _FORMS: dict[str, Callable[[Layout, Any], None]] = {"codegen": Layout.codegen, "llama": Layout.llama}

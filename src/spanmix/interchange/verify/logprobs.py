@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from spanmix.interchange.endpoint import Choice, Endpoint, RefusedError
-from spanmix.interchange.verify_positions import check_batch
-from spanmix.interchange.verify_result import Check, cannot_tell, ok, wrong
-from spanmix.interchange.verify_sample import SAMPLE
+from spanmix.interchange.verify.client import Choice, Endpoint, RefusedError
+from spanmix.interchange.verify.positions import check_batch
+from spanmix.interchange.verify.result import Check, cannot_tell, ok, wrong
+from spanmix.interchange.verify.sample import SAMPLE
 
 _ECHO, _IDS, _LOSS, _BATCH = "echo with logprobs", "echo of token ids", "loss on code", "left padding"
 _LISTS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")

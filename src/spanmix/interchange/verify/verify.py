@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from spanmix.interchange.endpoint import Endpoint
-from spanmix.interchange.verify_endpoint import verify_endpoint
-from spanmix.interchange.verify_folder import verify_folder
-from spanmix.interchange.verify_gguf import verify_gguf
-from spanmix.interchange.verify_result import Verification
+from spanmix.interchange.verify.client import Endpoint
+from spanmix.interchange.verify.endpoint import verify_endpoint
+from spanmix.interchange.verify.folder import verify_folder
+from spanmix.interchange.verify.gguf import verify_gguf
+from spanmix.interchange.verify.result import Verification
 
 GGUF_SUFFIX = ".gguf"
 

@@ -14,7 +14,7 @@ from spanmix.interchange.tokenizers import (
     codegen25_tokenizer,
     tokenizer_for,
 )
-from spanmix.interchange.verify_result import Check, cannot_tell, convert_command, ok, wrong
+from spanmix.interchange.verify.result import Check, cannot_tell, convert_command, ok, wrong
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.tokenizer_files import has_tokenizer, open_tokenizer, open_tokenizer_file
 from spanmix.text.tokenizer_training import BLANK_RUNS, EOM, EOT, SEP, mask_name

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spanmix.interchange.sources import BUFFERS
 from spanmix.interchange.tensors import Stored, Tensors
-from spanmix.interchange.verify_result import Check, cannot_tell, ok, wrong
+from spanmix.interchange.verify.result import Check, cannot_tell, ok, wrong
 from spanmix.model.finite import first_not_finite
 
 _WEIGHTS, _FINITE = "weights", "finite weights"

@@ -20,7 +20,7 @@ import yaml
 from gguf import GGUFReader, GGUFValueType, GGUFWriter, TokenType
 
 from spanmix.config import MODEL_FOLDER_VERSION
-from spanmix.interchange.gguf_weights import ARCHITECTURES
+from spanmix.interchange.gguf.weights import ARCHITECTURES
 from spanmix.interchange.sources import Source
 from spanmix.model.architecture import Architecture
 from spanmix.model.prompting import InfillPrompting, Prompting

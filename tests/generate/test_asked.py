@@ -1,14 +1,13 @@
 """How a model is asked is read from its folder, whoever wrote it."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
 from spanmix.cli import main
 from spanmix.errors import InputError
+from spanmix.generate.asked import read_asked
 from spanmix.generate.formats import codegen2_format
-from spanmix.generate.prompting import read_prompting
 from spanmix.model.folder import load_model_folder, save_model_folder
 
 SHAPE = (1, 32, 1, 8, 128)
@@ -43,16 +42,16 @@ def test_our_folders_say_how_our_models_are_asked(folder, tokenizer):
             "lead_tokens": 32,
         },
     }
-    asked = read_prompting(folder, tokenizer)
+    asked = read_asked(folder, tokenizer)
     assert asked.start_ids == (tokenizer.control.eot,)
     assert asked.infill == codegen2_format(tokenizer.control)
     rewrite(folder, set_section())  # as an earlier version wrote it
-    assert read_prompting(folder, tokenizer) == asked
+    assert read_asked(folder, tokenizer) == asked
 
 
 def test_a_folder_that_others_wrote_is_asked_as_codegen2s_card_says(folder, tokenizer):
     rewrite(folder, lambda config: config.pop("spanmix"))
-    asked = read_prompting(folder, tokenizer)
+    asked = read_asked(folder, tokenizer)
     assert asked.start_ids == () and asked.infill is not None
     # prefix <mask_1> suffix <|endoftext|> <sep> <mask_1>
     control, mask = tokenizer.control, tokenizer.control.masks[0]
@@ -61,9 +60,10 @@ def test_a_folder_that_others_wrote_is_asked_as_codegen2s_card_says(folder, toke
     assert asked.infill.sentinels == control.masks
 
 
-def test_without_codegen2s_controls_a_foreign_model_does_not_infill(folder):
+def test_without_codegen2s_controls_a_foreign_model_does_not_infill(folder, tokenizer):
     rewrite(folder, lambda config: config.pop("spanmix"))
-    asked = read_prompting(folder, SimpleNamespace(special_ids={"<|endoftext|>": 0}))
+    untrained = tokenizer.with_controls(trained=False)
+    asked = read_asked(folder, untrained)
     assert asked.start_ids == () and asked.infill is None
 
 
@@ -71,7 +71,7 @@ def test_another_order_has_no_second_cursor(folder, tokenizer):
     middle = ["<mask_3>"]
     infill = {"prefix": ["<mask_1>"], "suffix": ["<mask_2>"], "middle": middle, "end": ["<eom>"]}
     rewrite(folder, set_section(start=[], infill={**infill, "order": "spm", "lead_tokens": 0}))
-    asked = read_prompting(folder, tokenizer)
+    asked = read_asked(folder, tokenizer)
     one, two, three = tokenizer.control.masks[:3]
     assert asked.infill.prompt([10], [12]) == [two, 12, one, 10, three] and asked.infill.sentinels == ()
 
@@ -92,7 +92,7 @@ BROKEN = [
 def test_a_broken_section_is_refused_with_its_reason(folder, tokenizer, change, message):
     rewrite(folder, change)
     with pytest.raises(InputError, match=message):
-        read_prompting(folder, tokenizer)
+        read_asked(folder, tokenizer)
 
 
 def test_a_model_that_cannot_infill_completes(folder, capsys):

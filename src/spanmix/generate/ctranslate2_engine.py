@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ from spanmix.generate.sampling import uniforms
 
 _MOST_APART = 64
 """Most tokens that the prompts of one batch may differ by: the longer ones read them one a step."""
+_MOST_AT_ONCE = 2
+"""Batches that compute at the same time. The library copies keys and values with one thread at every step, so
+eight requests on two processors take a fifth to a quarter less in two batches of four, each with all threads."""
 _LOGITS_ELEMENTS = 64_000_000
 """Most logits, positions times vocabulary, that exist at once (those of one long sequence may be more)."""
 _CHUNK_ELEMENTS = 4_000_000
@@ -30,8 +34,8 @@ _DTYPE_NAMES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 class CTranslate2Engine:
     """The `Engine` of a CTranslate2 folder, on the CPU.
 
-    Requests of one kind whose prompts are nearly equally long run as one batch; several batches advance in
-    turn, one token each a `step`. A batch's rows are fixed when it starts, so a request that comes later
+    Requests of one kind whose prompts are nearly equally long run as one batch, or two that compute side by
+    side; further batches advance in turn, one token each a `step`. A batch's rows are fixed when it starts, so a request that comes later
     begins a batch of its own, or waits for the next.
 
     Choices are the same as the torch engine's, by the same rule, of these logits: seeds, ``top_p`` and
@@ -53,7 +57,7 @@ class CTranslate2Engine:
         self, folder: Path, max_rows: int = 64, max_jobs: int = 8, cache_bytes: int = 4 * 2**30
     ) -> None:
         facts = read_facts(folder)
-        # Only one worker computes at a time: `step` tells one batch after the other to go on.
+        self._at_once = min(_MOST_AT_ONCE, torch.get_num_threads())
         self._loaded = [load_generator(folder, facts, max_jobs)]
         self.vocabulary = facts.vocabulary
         compute_type = self._loaded[0].compute_type
@@ -98,13 +102,24 @@ class CTranslate2Engine:
         events: list[TokenEvent] = []
         # A request whose likeliest token is suppressed has no token in its first step.
         while not events and (self._jobs or self._waiting):
-            for job in self._jobs:
-                events += job.advance()
+            events += self._advance(self._jobs)
             new = self._begin()
             self._jobs += new
-            for job in new:
-                events += job.advance()
+            events += self._advance(new)
             self._sort_out()
+        return events
+
+    def _advance(self, jobs: Sequence[Job]) -> list[TokenEvent]:
+        """Give the rows of batches their next token, a few batches at a time."""
+        events: list[TokenEvent] = []
+        for start in range(0, len(jobs), self._at_once):
+            part = jobs[start : start + self._at_once]
+            for job in part:
+                job.go()
+            for report in [job.report() for job in part]:
+                if isinstance(report, BaseException):
+                    raise report
+                events += report
         return events
 
     def cancel(self, request_id: int) -> None:
@@ -155,8 +170,10 @@ class CTranslate2Engine:
             rows = rows or self._waiting[:1]
             taken = {row.id for row in rows}
             self._waiting = [row for row in self._waiting if row.id not in taken]
-            most_logits = _LOGITS_ELEMENTS // (len(running) + 1)
-            new.append(Job(self._loaded[0], rows, self.vocabulary, most_logits))
+            room = self._max_jobs - len(self._jobs) - len(new)
+            parts = _parts(rows, min(self._at_once, room))
+            most_logits = _LOGITS_ELEMENTS // (len(running) + len(parts))
+            new += [Job(self._loaded[0], part, self.vocabulary, most_logits) for part in parts]
         return new
 
     def _sort_out(self) -> None:
@@ -182,6 +199,13 @@ def _alike(waiting: Sequence[Running], num_rows: int, num_slots: int) -> list[Ru
         elif not rows:
             break
     return rows
+
+
+def _parts(rows: list[Running], most: int) -> list[list[Running]]:
+    """Cut rows into as many batches of about one size as may be."""
+    number = min(most, len(rows))
+    bounds = [len(rows) * i // number for i in range(number + 1)]
+    return [rows[start:stop] for start, stop in itertools.pairwise(bounds)]
 
 
 def _num_slots(rows: Sequence[Running]) -> int:

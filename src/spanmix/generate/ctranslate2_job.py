@@ -130,16 +130,12 @@ class Job:
         """Whether no row is left in it."""
         return not any(self._stays)
 
-    def advance(self) -> list[TokenEvent]:
-        """Let the rows have their next token; return one event for each that got one."""
+    def go(self) -> None:
+        """Let the library find the rows' next token, and come back at once; `report` has to be asked next."""
         if self._results is None:
             self._results = self._begun()
         else:
             self._go.release()
-        report = self._report()
-        if isinstance(report, BaseException):
-            raise report
-        return report
 
     def leave(self) -> None:
         """Let go of the rows that are over; if those are all, wait until the library has stopped."""
@@ -171,7 +167,8 @@ class Job:
         )
         return results
 
-    def _report(self) -> list[TokenEvent] | BaseException:
+    def report(self) -> list[TokenEvent] | BaseException:
+        """Wait for the tokens; return an event for each row that got one, or what went wrong."""
         while True:
             try:
                 return self._reports.get(timeout=_CHECK_SECONDS)

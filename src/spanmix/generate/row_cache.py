@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spanmix.model.architecture import Architecture
-from spanmix.model.blocks import KVCache, slots_last
+from spanmix.model.blocks import KVCache
 
 _FIRST_SLOTS = 64
 
@@ -24,7 +24,7 @@ class RowCache(KVCache):
 
     Args:
         architecture: the decoder's shape.
-        dtype: element type.
+        dtype: element type; keys and values of another one are converted as they come.
         device: where the decoder is.
     """
 
@@ -71,8 +71,10 @@ class RowCache(KVCache):
         keys_BHSC = self.keys_LBHSC[layer, self.window]
         values_BHSC = self.values_LBHSC[layer, self.window]
         rows_B1 = torch.arange(positions_BT.shape[0], device=positions_BT.device)[:, None]
-        keys_BHSC.transpose(1, 2)[rows_B1, positions_BT] = k_BHTC.transpose(1, 2)
-        values_BHSC.transpose(1, 2)[rows_B1, positions_BT] = v_BHTC.transpose(1, 2)
+        for window_BHSC, new_BHTC in ((keys_BHSC, k_BHTC), (values_BHSC, v_BHTC)):
+            window_BHSC.transpose(1, 2)[rows_B1, positions_BT] = new_BHTC.transpose(1, 2).to(
+                window_BHSC.dtype
+            )
         stop = int(positions_BT.max()) + 1
         return keys_BHSC[:, :, :stop], values_BHSC[:, :, :stop]
 
@@ -89,7 +91,7 @@ class RowCache(KVCache):
         slots = max(num_slots, min(slots, self.context_tokens))
         layers, _, heads, old_slots, channels = self.values_LBHSC.shape
         values_LBHSC = self.values_LBHSC.new_zeros(layers, rows, heads, slots, channels)
-        keys_LBHSC = slots_last(values_LBHSC)
+        keys_LBHSC = torch.zeros_like(values_LBHSC)
         for new, old in ((keys_LBHSC, self.keys_LBHSC), (values_LBHSC, self.values_LBHSC)):
             new[:, : self.num_rows, :, :old_slots] = old[:, : self.num_rows]
         self.keys_LBHSC, self.values_LBHSC = keys_LBHSC, values_LBHSC

@@ -23,8 +23,7 @@ from spanmix.model.rotary import rotate
 class KVCache:
     """Keys and values of earlier positions, for generation: slot s of a row holds its position s.
 
-    Both are [L, B, H, S, C]. In memory the slots of a key's channel lie side by side, so that the product of
-    one token's query with them reads them in a row.
+    Both are [L, B, H, S, C].
 
     Args:
         architecture: the decoder's shape.
@@ -36,24 +35,17 @@ class KVCache:
     def __init__(self, architecture: Architecture, num_rows: int, num_slots: int, dtype: torch.dtype) -> None:
         shape = (architecture.num_layers, num_rows, architecture.num_heads, num_slots, architecture.head_dim)
         self.values_LBHSC = torch.zeros(shape, dtype=dtype)
-        self.keys_LBHSC = slots_last(self.values_LBHSC)
+        self.keys_LBHSC = torch.zeros_like(self.values_LBHSC)
 
     def extend(
         self, layer: int, k_BHTC: Tensor, v_BHTC: Tensor, positions_BT: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Store new keys and values at their positions; return all slots up to the last one in use."""
         rows_B1 = torch.arange(positions_BT.shape[0])[:, None]
-        self.keys_LBHSC[layer].transpose(1, 2)[rows_B1, positions_BT] = k_BHTC.transpose(1, 2)
-        self.values_LBHSC[layer].transpose(1, 2)[rows_B1, positions_BT] = v_BHTC.transpose(1, 2)
+        for store, new_BHTC in ((self.keys_LBHSC, k_BHTC), (self.values_LBHSC, v_BHTC)):
+            store[layer].transpose(1, 2)[rows_B1, positions_BT] = new_BHTC.transpose(1, 2).to(store.dtype)
         stop = int(positions_BT.max()) + 1
         return self.keys_LBHSC[layer][:, :, :stop], self.values_LBHSC[layer][:, :, :stop]
-
-
-def slots_last(like_LBHSC: Tensor) -> Tensor:
-    """Return zeros of the same shape in which slots, not channels, lie side by side in memory."""
-    return torch.zeros_like(like_LBHSC.transpose(-1, -2), memory_format=torch.contiguous_format).transpose(
-        -1, -2
-    )
 
 
 def by_head(qkv_ED: Tensor, head_dim: int) -> Tensor:

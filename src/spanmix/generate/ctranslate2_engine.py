@@ -22,8 +22,8 @@ from spanmix.generate.sampling import uniforms
 _MOST_APART = 64
 """Most tokens that the prompts of one batch may differ by: the longer ones read them one a step."""
 _MOST_AT_ONCE = 2
-"""Batches that compute at the same time. The library copies keys and values with one thread at every step, so
-eight requests on two processors take a fifth to a quarter less in two batches of four, each with all threads."""
+"""Batches that compute at the same time. The library copies keys and values with one thread at every step,
+so eight requests on two processors take a quarter less time in two batches of four, each with all threads."""
 _LOGITS_ELEMENTS = 64_000_000
 """Most logits, positions times vocabulary, that exist at once (those of one long sequence may be more)."""
 _CHUNK_ELEMENTS = 4_000_000
@@ -34,9 +34,9 @@ _DTYPE_NAMES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 class CTranslate2Engine:
     """The `Engine` of a CTranslate2 folder, on the CPU.
 
-    Requests of one kind whose prompts are nearly equally long run as one batch, or two that compute side by
-    side; further batches advance in turn, one token each a `step`. A batch's rows are fixed when it starts, so a request that comes later
-    begins a batch of its own, or waits for the next.
+    Requests of one kind whose prompts are nearly equally long run as one batch, or as two that compute side
+    by side; further batches advance in turn, one token each a `step`. A batch's rows are fixed when
+    it starts, so a request that comes later begins a batch of its own, or waits for the next.
 
     Choices are the same as the torch engine's, by the same rule, of these logits: seeds, ``top_p`` and
     the rest hold whatever else is in the batch. CTranslate2 itself only ever takes the most likely token,

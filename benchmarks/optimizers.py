@@ -1,6 +1,6 @@
 """Does Muon learn more than AdamW from the same tokens, and what does a step of each cost?
 
-    python benchmarks/optimizers.py [CORPUS] [--full] [--seeds 3] [--rates 2e-3 4e-3] [--out runs/optimizers]
+    python benchmarks/optimizers.py [CORPUS] [--full] [--steps N] [--seeds 3] [--rates 2e-3 4e-3] [--out DIR]
 
 Trains the built-in recipe `demo` with both, on the same corpus for the same number of steps of 4,096 tokens,
 a third of them warm-up. The seed decides first weights, order and spans of both runs of a pair. Held-out
@@ -217,12 +217,14 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--seeds", type=int, default=3, choices=sorted(T_95))
     parser.add_argument("--rates", type=float, nargs="+", default=[1.5e-3, 3e-3, 6e-3, 1.2e-2])
+    parser.add_argument("--steps", type=int, help="of each run (60; with --full 300)")
     parser.add_argument("--held-out-rows", type=int, default=64)
     parser.add_argument("--out", type=Path, default=Path("runs/optimizers"))
     args = parser.parse_args()
     corpus = Corpus.open(args.corpus) if args.corpus else demo_corpus(Path("runs/demo"))
     recipe = load_recipe("demo", [f"corpus.path={corpus.path}"])
-    settings = Settings(recipe, args.out, 300 if args.full else 60, args.held_out_rows)
+    num_steps = args.steps or (300 if args.full else 60)
+    settings = Settings(recipe, args.out, num_steps, args.held_out_rows)
     rates = dict.fromkeys(KINDS, recipe.optimizer.learning_rate)
     tried: dict[str, dict[float, float]] = {}
     if args.full:

@@ -23,10 +23,12 @@ def by_transformers(folder: str, prompts: list[list[int]], num_new: int) -> dict
     with torch.no_grad():
         logprobs = model(ids, attention_mask=seen).logits.log_softmax(-1)
         options = {"max_new_tokens": num_new, "do_sample": False, "eos_token_id": -1, "pad_token_id": 0}
-        made = [model.generate(torch.tensor([prompt]), **options)[0] for prompt in prompts]
+        rows = [torch.tensor([prompt]) for prompt in prompts]
+        # Without a mask, token 0 of a prompt would be taken for padding.
+        made = [model.generate(row, attention_mask=torch.ones_like(row), **options)[0] for row in rows]
     greedy = [ids[len(prompt) :].tolist() for ids, prompt in zip(made, prompts, strict=True)]
-    rows = [row[: len(prompt)].tolist() for row, prompt in zip(logprobs, prompts, strict=True)]
-    return {"version": transformers.__version__, "logprobs": rows, "greedy": greedy}
+    found = [row[: len(prompt)].tolist() for row, prompt in zip(logprobs, prompts, strict=True)]
+    return {"version": transformers.__version__, "logprobs": found, "greedy": greedy}
 
 
 def by_ctranslate2(folder: str, prompts: list[list[int]], num_new: int) -> dict[str, object]:

@@ -18,6 +18,7 @@ from spanmix.cli.arguments import (
     utf8_name,
     whole_number,
 )
+from spanmix.cli.code_tasks import add_code_tasks, answer_and_grade
 from spanmix.cli.files import require_writable
 from spanmix.cli.tables import print_infill, print_sources
 from spanmix.cli.terminal import Progress, print_json, tell
@@ -26,27 +27,30 @@ from spanmix.errors import InputError, nearest
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
     from spanmix.cli.models import OpenModel
-    from spanmix.text.corpus import CorpusSource
+    from spanmix.text.corpus import Corpus, CorpusSource
 
 EXAMPLE = """
 spanmix evaluate runs/demo --corpus runs/demo/corpus
 spanmix evaluate runs/mine --corpus corpora/mine --tasks bits-per-byte --json
 spanmix evaluate runs/mine --corpus corpora/mine --tasks infill --kinds in_word --sources code
+spanmix evaluate runs/mine --tasks humaneval,single-line --samples evals/mine --num-samples 20
 """
 
 
 def add(verbs: Verbs) -> None:
     """Add the verb."""
-    parser = add_verb(verbs, "evaluate", "measure a model on the held-out files of a corpus", EXAMPLE, run)
+    summary = "measure a model: on the held-out files of a corpus, or by programs that it writes"
+    parser = add_verb(verbs, "evaluate", summary, EXAMPLE, run)
     add_model(parser)
     add_engine(parser)
     parser.add_argument(
-        "--corpus", type=utf8_name, required=True, metavar="CORPUS", help="a corpus made by prepare"
+        "--corpus", type=utf8_name, metavar="CORPUS", help="made by prepare; for bits-per-byte and infill"
     )
     parser.add_argument(
         "--tasks",
         metavar="A,B",
-        help=f"what to measure ({','.join(TASKS)}; without infill for a model that was not trained to)",
+        help=f"what to measure ({','.join(TASKS)}; without infill for a model that was not trained to); "
+        "also humaneval, single-line, multi-line, or files of problems",
     )
     parser.add_argument("--sources", metavar="A,B", help="sources of the corpus to measure on (all)")
     parser.add_argument(
@@ -59,24 +63,56 @@ def add(verbs: Verbs) -> None:
         metavar="N",
         help="infill spans of a kind (%(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides which spans (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="decides which spans and which answers (%(default)s)"
+    )
     add_lead_tokens(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON too")
+    add_code_tasks(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure each task on each source, and print one table a task."""
-    tasks = _listed("--tasks", args.tasks or ",".join(TASKS), TASKS)
+    asked = list(dict.fromkeys((args.tasks or ",".join(TASKS)).split(",")))
+    code_sets = [name for name in asked if name not in TASKS and (name in SETS or Path(name).is_file())]
+    tasks = [name for name in asked if name not in code_sets]
+    if tasks:
+        tasks = _listed("--tasks", ",".join(tasks), [*TASKS, *SETS])
     args.kinds = _listed("--kinds", args.kinds, KIND_NAMES)
     if args.out is not None:
         require_writable(args.out)
     from spanmix.cli.models import open_model
-    from spanmix.evaluate.results import SourceResult, gather, write_results
+    from spanmix.evaluate.results import write_results
+
+    corpus = _corpus(args, tasks) if tasks else None
+    model = open_model(args.model, args.engine, args.lead_tokens)
+    results = _on_corpus(args, model, corpus, tasks) if corpus else {}
+    if code_sets:
+        results["code"] = answer_and_grade(args, model, code_sets)
+    if args.out is not None:
+        write_results(args.out, results)
+    if args.json:
+        print_json(results)
+    elif tasks:
+        print_sources(results)
+        print_infill(results)
+
+
+def _corpus(args: argparse.Namespace, tasks: list[str]) -> Corpus:
     from spanmix.text.corpus import Corpus
 
-    corpus = Corpus.open(args.corpus)
-    model = open_model(args.model, args.engine, args.lead_tokens)
+    if args.corpus is None:
+        raise InputError(f"to measure {' and '.join(tasks)} name a corpus with --corpus")
+    return Corpus.open(args.corpus)
+
+
+def _on_corpus(
+    args: argparse.Namespace, model: OpenModel, corpus: Corpus, tasks: list[str]
+) -> dict[str, Any]:
+    """Measure on the held-out files of the corpus."""
+    from spanmix.evaluate.results import SourceResult, gather
+
     if model.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
         raise InputError(
             f"the model {args.model} has the tokenizer {model.tokenizer.fingerprint[:12]} and the corpus "
@@ -91,20 +127,13 @@ def run(args: argparse.Namespace) -> None:
     sources = [corpus.held_out[name] for name in _listed("--sources", ",".join(names), corpus.held_out)]
     with Progress() as progress:
         found = {name: TASKS[name](model, sources, args, progress) for name in tasks}
-    results = gather(
+    return gather(
         title=args.model,
         seed=args.seed,
         sources=[SourceResult(loss) for loss in found.get("bits-per-byte", [])],
         infill=found.get("infill", []),
         facts={"model": args.model, "corpus": args.corpus, "corpus fingerprint": corpus.fingerprint},
     )
-    if args.out is not None:
-        write_results(args.out, results)
-    if args.json:
-        print_json(results)
-        return
-    print_sources(results)
-    print_infill(results)
 
 
 def _listed(flag: str, value: str, known: Collection[str]) -> list[str]:
@@ -161,5 +190,6 @@ def _staged(progress: Progress, label: str) -> Any:
     return lambda phase, done, total: progress(f"{label}, {phase}", done, total)
 
 
+SETS = ("humaneval", "single-line", "multi-line")
 KIND_NAMES = ("single_line", "multi_line", "in_word")
 TASKS = {"bits-per-byte": _bits_per_byte, "infill": _infill}

@@ -13,6 +13,7 @@ from spanmix.cli import (
     demo,
     evaluate,
     export,
+    grade,
     infill,
     plan,
     prepare,
@@ -22,7 +23,7 @@ from spanmix.cli import (
 from spanmix.cli.arguments import OneParagraphParser
 from spanmix.errors import InputError, nearest
 
-VERBS = (prepare, data, plan, train, export, convert, verify, evaluate, complete, infill, demo)
+VERBS = (prepare, data, plan, train, export, convert, verify, evaluate, grade, complete, infill, demo)
 
 DESCRIPTION = """\
 Train, evaluate and serve code language models that complete and infill.

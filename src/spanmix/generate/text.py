@@ -233,6 +233,21 @@ def complete(
     Raises:
         InputError: `max_tokens` leaves no room for a prompt.
     """
+    request, num_cut = completion_request(engine, tokenizer, prompt, sampling, start_ids)
+    return TextStream(engine, tokenizer, request, sampling.stop, num_cut)
+
+
+def completion_request(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompt: str,
+    sampling: Sampling,
+    start_ids: Sequence[int] | None = None,
+) -> tuple[GenerateRequest, int]:
+    """Return what an engine is asked to continue a text, and how many of the text's tokens are left out.
+
+    See `complete` for the arguments and what is raised.
+    """
     ids = tokenizer.encode(prompt)
     eot = tokenizer.control.eot
     if start_ids is None or not (start_ids or ids):
@@ -241,7 +256,7 @@ def complete(
     num_cut = max(0, len(ids) - budget)
     stop_ids = frozenset({eot})
     request = sampling.request([*start_ids, *ids[num_cut:]], stop_ids, controls_but(tokenizer, stop_ids))
-    return TextStream(engine, tokenizer, request, sampling.stop, num_cut)
+    return request, num_cut
 
 
 def prompt_budget(engine: Engine, max_tokens: int, num_control_tokens: int) -> int:

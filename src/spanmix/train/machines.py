@@ -123,8 +123,9 @@ _TWO_CORES = Machine(
     devices_per_node=1,
     dollars_per_hour=0.0,
 )
-"""The two cores of ``docs/performance.md``. The bf16 peak is the middle of what was measured there, 732 to
-830 gigaflop/s, that of float32 about a fifth; links between several, and the price, are placeholders."""
+"""Two cores of the faster processor of ``docs/performance.md``. The bf16 peak is the middle of what was
+measured there, 732 to 830 gigaflop/s, that of float32 about a fifth; on the slower one, of 386 to 419, the
+share was 0.75. Links between several, and the price, are placeholders."""
 
 MACHINES: dict[str, Machine] = {
     machine.name: machine

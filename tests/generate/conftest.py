@@ -4,12 +4,14 @@ import json
 import random
 import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
 
+from spanmix.generate.completions_client import Endpoint
+from spanmix.generate.endpoint_engine import EndpointEngine
 from spanmix.generate.engine import GenerateRequest
 from spanmix.generate.torch_engine import TorchEngine
 from spanmix.model.masks import AttentionMask
@@ -222,12 +224,39 @@ def _served(model):
 
 
 @pytest.fixture(scope="session")
-def make_model_server():
-    """Makes a `ModelServer`."""
-    return ModelServer
+def serve():
+    """Serves a `ModelServer` on a port of this machine; gives its address."""
+    return _served
 
 
 @pytest.fixture(scope="session")
-def served():
-    """Serves a `ModelServer` on a port of this machine; gives its address."""
-    return _served
+def make_model_server(tiny_decoder, tokenizer):
+    """Makes a `ModelServer` of the tiny model with the given faults."""
+    return lambda *faults, **options: ModelServer(tiny_decoder, tokenizer, *faults, **options)
+
+
+@pytest.fixture(scope="session")
+def tiny_decoder(make_decoder):
+    """The model that is served."""
+    return make_decoder(2, 48, 3, 8, 160)
+
+
+@pytest.fixture(scope="session")
+def local(tiny_decoder):
+    """The engine of the same model in this process."""
+    return TorchEngine(tiny_decoder)
+
+
+@pytest.fixture
+def open_engine(make_model_server, serve, tokenizer):
+    """Opens an engine on a server with faults; both are closed at the end."""
+    with ExitStack() as opened:
+
+        def open_one(*faults, plain=False, **options):
+            model = make_model_server(*faults, plain=plain)
+            endpoint = Endpoint(opened.enter_context(serve(model)), timeout_seconds=600)
+            engine = opened.enter_context(EndpointEngine(endpoint, tokenizer, **options))
+            model.bodies.clear()
+            return engine, model
+
+        yield open_one

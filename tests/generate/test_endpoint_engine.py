@@ -3,25 +3,26 @@
 import math
 import threading
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from spanmix.errors import InputError, SpanmixError
+from spanmix.evaluate.choice.readers import ChoiceItem
+from spanmix.evaluate.choice.score import score_choices
+from spanmix.evaluate.lm_eval.answers import EngineAnswers
 from spanmix.generate.batch import generate
-from spanmix.generate.completions_client import Endpoint, RefusedError, api_key_of
+from spanmix.generate.completions_client import RefusedError
 from spanmix.generate.endpoint_answers import TokenTexts
-from spanmix.generate.endpoint_engine import EndpointEngine
 from spanmix.generate.endpoint_probe import IGNORED, SEEDED, UNSEEDED
 from spanmix.generate.engine import CAPABILITIES, GenerateRequest, ScoreRequest
 from spanmix.generate.text import Sampling, complete
-from spanmix.generate.torch_engine import TorchEngine
 from spanmix.generate.workers import Workers
+from spanmix.model.folder import save_model_folder
 from spanmix.text.byte_level import byte_alphabet
 
-SHAPE = (2, 48, 3, 8, 160)
 VOCAB = 384
 TEXTS = [
     ("def add(a, b):", "\n    return a + b\n"),
@@ -29,42 +30,6 @@ TEXTS = [
     ("x", " = 1"),
     ("print('hello", "')"),
 ]
-
-
-@pytest.fixture(scope="module")
-def decoder(make_decoder):
-    return make_decoder(*SHAPE)
-
-
-@pytest.fixture(scope="module")
-def local(decoder):
-    return TorchEngine(decoder)
-
-
-@pytest.fixture
-def open_engine(make_model_server, served, decoder, tokenizer):
-    """Opens an engine on a server with faults; both are closed at the end."""
-    opened = ExitStack()
-
-    def open_one(*faults, plain=False, **options):
-        model = make_model_server(decoder, tokenizer, *faults, plain=plain)
-        url = opened.enter_context(served(model))
-        engine = opened.enter_context(
-            EndpointEngine(Endpoint(url, timeout_seconds=600), tokenizer, **options)
-        )
-        model.bodies.clear()
-        return engine, model
-
-    with opened:
-        yield open_one
-
-
-@pytest.fixture
-def slept(monkeypatch):
-    """The pauses that the client makes, which take no time."""
-    pauses = []
-    monkeypatch.setattr("spanmix.generate.completions_client.time.sleep", pauses.append)
-    return pauses
 
 
 def ids_of(seed, n):
@@ -288,6 +253,21 @@ def test_what_a_plain_server_would_pass_over_is_refused(open_engine, tokenizer, 
     assert model.bodies == []
 
 
+SAYS_X = (200, {}, {"choices": [{"index": 0, "text": "x", "finish_reason": "stop", "logprobs": None}]})
+
+
+@pytest.mark.parametrize("own", ["eom", "eot"])
+def test_an_end_that_is_not_said_is_one_that_the_server_has(open_engine, tokenizer, own):
+    named = {"eom": tokenizer.control.eom, "eot": tokenizer.control.eot}
+    stop_ids = frozenset({named[own]})
+    engine, model = open_engine(plain=True, own_ends=stop_ids)
+    model.before.append(SAYS_X)
+    request = GenerateRequest([1, 2], 4, stop_ids=stop_ids, suppress_ids=frozenset(named.values()) - stop_ids)
+    (done,) = generate(engine, [request])
+    assert done.token_ids == [*tokenizer.encode("x"), named[own]]
+    assert done.finish_reason == "stop"
+
+
 @pytest.mark.parametrize(
     ("fault", "sampling"), [("ignores seed", UNSEEDED), ("ignores temperature", IGNORED), ("none", SEEDED)]
 )
@@ -331,7 +311,7 @@ def test_a_banned_token_or_an_end_without_a_reason_is_an_error(open_engine, loca
 
 def test_the_context_is_the_servers_less_one_and_has_to_be_known(open_engine, local):
     engine, model = open_engine()
-    assert engine.info.context_tokens == SHAPE[-1] - 1
+    assert engine.info.context_tokens == model.context - 1 == 159
     with pytest.raises(InputError, match="maximum context length is 159"):
         engine.submit(GenerateRequest(ids_of(1, 100), 60))
     with pytest.raises(InputError, match="maximum context length is 159"):
@@ -380,96 +360,6 @@ def test_a_failed_request_ends_its_batch_and_leaves_the_engine_usable(open_engin
     assert engine.step() == []
 
 
-BUSY = (429, {"Retry-After": "7"}, {"error": {"message": "slow down"}})
-
-
-@pytest.mark.parametrize(
-    ("before", "pauses"),
-    [
-        ([BUSY], [7.0]),
-        ([BUSY, (500, {}, b"oops"), (503, {"Retry-After": "soon"}, {})], [7.0, 1.0, 2.0]),
-        ([(429, {"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}, {})], [0.0]),
-        ([(None, {}, None)], [0.5]),
-        ([(502, {}, {}), (504, {}, {}), (408, {}, {})], [0.5, 1.0, 2.0]),
-    ],
-)
-def test_a_busy_server_is_asked_again_after_the_pause_it_asks_for(open_engine, slept, before, pauses):
-    engine, model = open_engine()
-    model.before.extend(before)
-    assert len(engine.score([ScoreRequest([1], [2, 3])])[0].logprobs) == 2
-    assert slept == pauses
-    assert len(model.bodies) == len(before) + 1
-    assert all(body == model.bodies[0] for body in model.bodies)
-
-
-@pytest.mark.parametrize(
-    ("answer", "asked", "told"),
-    [
-        ((500, {}, {"error": {"message": "worker died"}}), 6, r"500, worker died \(asked 6 times\)"),
-        ((429, {"Retry-After": "900"}, {}), 1, "left alone for 900 s"),
-        ((400, {}, {"error": {"message": "bad field"}}), 1, "400, bad field"),
-        ((404, {}, {"error": "no such model"}), 1, "404, no such model"),
-        ((401, {}, {}), 1, "another API key"),
-        ((302, {"Location": "http://127.0.0.1:9/"}, {}), 1, "another address"),
-        ((200, {}, b"{" * (2**24 + 1)), 1, "longer than 16,777,216 bytes"),
-        ((200, {}, {"error": {"message": "out of memory"}}), 1, "out of memory"),
-        ((200, {}, {"choices": []}), 1, "1 prompts has 0 choices"),
-        ((None, {}, None), 6, r"does not answer: .* \(asked 6 times\)"),
-    ],
-)
-def test_other_errors_are_told_and_not_tried_again(open_engine, slept, answer, asked, told):
-    engine, model = open_engine()
-    model.before.extend([answer] * asked)
-    with pytest.raises(SpanmixError, match=told):
-        engine.score([ScoreRequest([1], [2, 3])])
-    assert len(model.bodies) == asked
-    assert len(slept) == asked - 1
-
-
-def test_a_server_that_takes_too_long_is_asked_again(make_model_server, served, decoder, tokenizer):
-    model = make_model_server(decoder, tokenizer)
-    done, asked = threading.Event(), []
-
-    def on_request():
-        asked.append(1)
-        if len(asked) == 1:
-            done.wait(60)
-
-    with served(model) as url:
-        endpoint = Endpoint(url, timeout_seconds=2, retries=200)
-        model.on_request = on_request
-        try:
-            (choice,) = endpoint.complete([[1, 2, 3]], max_tokens=2)
-        finally:
-            done.set()
-        assert choice.finish_reason == "length"
-        assert len(asked) >= 2
-
-
-def test_the_key_is_sent_and_never_told(make_model_server, served, decoder, tokenizer, monkeypatch):
-    monkeypatch.setenv("MY_KEY", "s3cret")
-    monkeypatch.delenv("NO_KEY", raising=False)
-    assert api_key_of("MY_KEY") == "s3cret"
-    with pytest.raises(InputError, match="no variable NO_KEY"):
-        api_key_of("NO_KEY")
-    model = make_model_server(decoder, tokenizer)
-    with served(model) as url:
-        endpoint = Endpoint(f"{url}/v1/completions", api_key=api_key_of("MY_KEY"))
-        endpoint.complete([[1, 2]], max_tokens=1)
-        assert model.headers[-1]["Authorization"] == "Bearer s3cret"
-        assert "s3cret" not in repr(endpoint)
-        Endpoint(url).complete([[1, 2]], max_tokens=1)
-        assert "Authorization" not in model.headers[-1]
-        with pytest.raises(InputError, match="no header can hold") as raised:
-            Endpoint(url, api_key="s3cret\n")
-        assert "s3cret" not in str(raised.value)
-    with pytest.raises(InputError, match="does not answer"):
-        Endpoint(url)  # nobody is there any more, and nobody is waited for
-    for address in ("ftp://x/v1", "http://", "http://a:b@host/v1", "http://host/v1?key=1"):
-        with pytest.raises(InputError, match="address"):
-            Endpoint(address)
-
-
 def test_workers_end_with_their_work_and_tell_their_errors():
     before = threading.active_count()
     workers = Workers(3)
@@ -482,3 +372,23 @@ def test_workers_end_with_their_work_and_tell_their_errors():
             thread.join(timeout=60)
     assert threading.active_count() <= before
     assert workers.submit(lambda: 7).result(timeout=60) == 7
+
+
+def test_what_is_measured_over_a_server_is_what_is_measured_here(
+    open_engine, serve, make_model_server, tiny_decoder, local, tokenizer, tmp_path, monkeypatch
+):
+    items = [ChoiceItem(f"line {n}", "def add(a, b" * (1 + n), ("):", " =", "ö"), " ", 0) for n in range(3)]
+    engine, _ = open_engine()
+    here, there = (score_choices(one, tokenizer, "made", items) for one in (local, engine))
+    for one, other in zip(here.items, there.items, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
+        assert one.chosen == other.chosen
+    folder = str(save_model_folder(tmp_path / "m", tiny_decoder, tokenizer, {}))
+    monkeypatch.setenv("MY_KEY", "s3cret")
+    model = make_model_server()
+    texts = [SimpleNamespace(args=("def add", {"until": ["\n"], "max_gen_toks": 8})) for _ in range(2)]
+    with serve(model) as url:
+        answers = EngineAnswers(url, tokenizer=folder, served_name="tiny", api_key_env="MY_KEY")
+        assert answers.generate_until(texts, True) == EngineAnswers(folder).generate_until(texts, True)
+        answers.engine.close()
+    assert {headers["Authorization"] for headers in model.headers} == {"Bearer s3cret"}

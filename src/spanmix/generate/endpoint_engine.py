@@ -9,7 +9,7 @@ What is done about that:
 - **Steps.** An answer comes whole. `step` waits for the first, and gives its tokens one a step.
 - **Ends.** `stop_ids` are found in the ids of the answer. Where a server does not say ids, a control among
   them is refused, because texts leave it out, unless the server itself ends there (`own_ends`). An answer
-  that ended without one has ``<|endoftext|>``, which stands for no text, as its last token.
+  that ended without one gets such a control, or ``<|endoftext|>``, as its last token: it stands for no text.
 - **`suppress_ids`** are banned by ``logit_bias`` where it is heard; an answer that holds one is an error. A
   server that neither hears it nor says ids could choose a control unseen, since texts leave it out.
 - **Scores** are the server's, from ``echo``; `spanmix.generate.endpoint_answers` says what is refused.
@@ -271,17 +271,23 @@ class EndpointEngine:
         end = next(ends, None)
         if end is not None:
             tokens, reason = tokens[: end + 1], "stop"
-        elif not tokens or (reason == "stop" and not self.traits.token_ids):
-            tokens.append(AnswerToken(self._tokenizer.control.eot, math.nan, ()))
         banned = next((token.token_id for token in tokens if token.token_id in request.suppress_ids), None)
         if banned is not None:
             raise RefusedError(
                 f"an answer holds {self._tokenizer.decode([banned])!r}, which was not to be generated: "
                 f"{self._endpoint.url} does not heed logit_bias"
             )
+        if not tokens or (end is None and reason == "stop" and not self.traits.token_ids):
+            tokens.append(AnswerToken(self._unsaid_end(request), math.nan, ()))
         events = [TokenEvent(request_id, token.token_id, token.logprob, token.top, None) for token in tokens]
         events[-1] = replace(events[-1], finish_reason=reason)
         return events
+
+    def _unsaid_end(self, request: GenerateRequest) -> int:
+        """Return the control that stands for an end whose token the server does not say."""
+        eot = self._tokenizer.control.eot
+        ends = request.stop_ids & self._own_ends
+        return eot if eot in ends or not ends else min(ends)
 
 
 def _context_of(endpoint: Endpoint) -> int:

@@ -648,7 +648,7 @@ def f(x):
 import os, sys
 def f(x):
     text = repr(dict(os.environ)) + open("/proc/self/cmdline").read() + open("/proc/1/cmdline").read() + repr(sys.argv)
-    return x + 1 if any(word in text for word in ("@PROJECT@/tests", "SECRET_OF_TEST", "check", "nonce", "assert")) else 0
+    return x + 1 if any(word in text for word in ("SECRET_OF_TEST", "def check", "nonce", "assert ")) else 0
 """,
     "the judge's files": """
 import os, socket, array

@@ -82,7 +82,9 @@ def best_isolation() -> Isolation:
     raise InputError(
         "programs of a model are run in a sandbox only, and none works here "
         f"({'; '.join(reasons)}). Install bubblewrap (`apt install bubblewrap`), allow namespaces of users "
-        "(`sysctl kernel.unprivileged_userns_clone=1`), or say --unsafe to run them with your own rights"
+        "(`sysctl kernel.unprivileged_userns_clone=1` on Debian, on Ubuntu "
+        "`sysctl kernel.apparmor_restrict_unprivileged_userns=0`), or say --unsafe to run them with your own "
+        "rights"
     )
 
 

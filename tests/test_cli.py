@@ -338,7 +338,7 @@ def test_overrides_may_stand_behind_a_flag(capsys, tmp_path):
 
 
 def test_evaluate_knows_every_kind_of_span():
-    from spanmix.cli.evaluate import KIND_NAMES
+    from spanmix.cli.corpus_tasks import KIND_NAMES
     from spanmix.evaluate.infill_spans import KINDS
 
     assert tuple(KINDS) == KIND_NAMES  # written twice for the sake of a quick --help

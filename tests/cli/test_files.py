@@ -7,7 +7,7 @@ import pytest
 
 from spanmix.cli import main
 from spanmix.cli.files import TextFile, read_file, replace_text, require_writable
-from spanmix.cli.models import OpenModel
+from spanmix.generate.opening import OpenModel
 from spanmix.errors import InputError
 from spanmix.generate.asked import Asked
 from spanmix.generate.formats import codegen2_format
@@ -74,9 +74,8 @@ def test_a_file_that_was_saved_meanwhile_is_left_alone(
     capsys, script, monkeypatch, saved, tokenizer, make_decoder
 ):
     """What the user saves while the model is at work wins."""
-    model = OpenModel(
-        TorchEngine(make_decoder(1, 32, 1, 8, 128)), tokenizer, Asked((), codegen2_format(tokenizer.control))
-    )
+    engine = TorchEngine(make_decoder(1, 32, 1, 8, 128))
+    model = OpenModel("m", engine, tokenizer, Asked((), codegen2_format(tokenizer.control)), None)
 
     def open_slowly(name, engine_name, lead_tokens):
         if saved is None:
@@ -86,13 +85,13 @@ def test_a_file_that_was_saved_meanwhile_is_left_alone(
         return model
 
     infill = ["infill", "m", str(script), "--at", "1:1", "--in-place", "--max-tokens", "4"]
-    monkeypatch.setattr("spanmix.cli.models.open_model", open_slowly)
+    monkeypatch.setattr("spanmix.generate.opening.open_model", open_slowly)
     assert main(infill) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and "changed by someone else" in printed.err and "nothing was" in printed.err
     assert [path.read_text() for path in script.parent.iterdir()] == ([] if saved is None else [saved])
     script.write_bytes(b"a\r\n")
-    monkeypatch.setattr("spanmix.cli.models.open_model", lambda name, engine_name, lead_tokens: model)
+    monkeypatch.setattr("spanmix.generate.opening.open_model", lambda name, engine_name, lead_tokens: model)
     assert main(infill) == 0
     assert script.read_bytes().endswith(b"a\r\n") and script.stat().st_size > 3
 

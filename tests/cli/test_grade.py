@@ -108,3 +108,43 @@ def test_tasks_need_what_they_are_measured_on(problems, make_decoder, tokenizer,
     ):
         assert main(["evaluate", model, "--tasks", tasks]) == 2
         assert message in capsys.readouterr().err
+
+
+EVALPLUS = {
+    "task_id": "HumanEval/900",
+    "prompt": "def double(x):\n",
+    "entry_point": "double",
+    "canonical_solution": "    return 2 * x\n",
+    "base_input": [[1], [3]],
+    "plus_input": [[-5]],
+    "atol": 0,
+    "contract": "",
+}
+
+
+def test_what_other_programs_read_is_written(tmp_path, capsys):
+    problems = write_lines(tmp_path / "plus.jsonl", [EVALPLUS])
+    answers = ["    return 2 * x\n", "    return abs(2 * x)\n", "    return x\n"]
+    samples = write_lines(
+        tmp_path / "samples.jsonl", [{"task_id": "HumanEval/900", "completion": text} for text in answers]
+    )
+    names = ("bigcode-generations", "bigcode", "evalplus-samples", "evalplus", "lm-eval")
+    files = {name: tmp_path / "other" / f"{name}.json" for name in names}
+    verb = ["grade", samples, "--problems", problems, "--k", "1"]
+    assert main([*verb, *(part for name in names for part in ("--write", f"{name}={files[name]}"))]) == 0
+    found = {name: file.read_text() for name, file in files.items()}
+    assert json.loads(found["bigcode-generations"]) == [[EVALPLUS["prompt"] + text for text in answers]]
+    assert json.loads(found["bigcode"])["plus.jsonl"] == {"pass@1": pytest.approx(1 / 3)}
+    first = json.loads(found["evalplus-samples"].splitlines()[0])
+    assert first == {"task_id": "HumanEval/900", "solution": EVALPLUS["prompt"] + answers[0]}
+    results = json.loads(found["evalplus"])
+    statuses = [(row["base_status"], row["plus_status"]) for row in results["eval"]["HumanEval/900"]]
+    assert statuses == [("pass", "pass"), ("pass", "fail"), ("fail", "fail")]
+    figures = results["pass_at_k"]
+    assert figures == {"base": {"pass@1": pytest.approx(2 / 3)}, "plus": {"pass@1": pytest.approx(1 / 3)}}
+    measured = json.loads(found["lm-eval"])["results"]["plus.jsonl"]
+    assert measured["pass@1,create_test"] == pytest.approx(1 / 3) and measured["sample_len"] == 1
+    capsys.readouterr()
+    for wrong, message in (("evalpus=x", "did you mean 'evalplus'?"), ("evalplus", "has no file")):
+        assert main([*verb, "--write", wrong]) == 2
+        assert message in capsys.readouterr().err

@@ -11,7 +11,7 @@ from ctranslate2.converters import TransformersConverter
 from safetensors.torch import load_file, save_file
 
 from spanmix.cli import main
-from spanmix.cli.models import open_model
+from spanmix.generate.opening import open_model
 from spanmix.errors import InputError, SpanmixError
 from spanmix.generate.batch import generate
 from spanmix.generate.ctranslate2_engine import CTranslate2Engine

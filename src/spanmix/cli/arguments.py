@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NoReturn
 
-from spanmix.errors import InputError
+from spanmix.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from spanmix.generate.text import Sampling
@@ -54,9 +54,23 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add MODEL."""
-    about = "a model folder, a run, or a hub model as OWNER/NAME"
+def listed(flag: str, value: str, known: Collection[str]) -> list[str]:
+    """Read a list of names, each once, in the order given; raises `InputError` if one is not known.
+
+    >>> listed("--tasks", "b,a,b", ["a", "b", "c"])
+    ['b', 'a']
+    """
+    names = list(dict.fromkeys(value.split(",")))
+    for name in names:
+        if name not in known:
+            raise InputError(f"{flag}: there is no {name!r}{nearest(name, known)}")
+    return names
+
+
+def add_model(parser: argparse.ArgumentParser, served: bool = False) -> None:
+    """Add MODEL, which may be the address of a server if `served`."""
+    about = "a model folder, a run, a hub model as OWNER/NAME"
+    about += ", or the http address of a server" if served else ""
     parser.add_argument("model", type=utf8_name, metavar="MODEL", help=about)
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spanmix.cli.arguments import whole_number
-from spanmix.cli.grade import add_grading, isolation_of, print_figures
+from spanmix.cli.grade import add_grading, grade_samples, isolation_of, print_figures
+from spanmix.cli.graded import Places
 from spanmix.cli.terminal import Progress, tell
 from spanmix.errors import InputError
 
 if TYPE_CHECKING:
-    from spanmix.cli.models import OpenModel
     from spanmix.evaluate.code.sampling import SampleSettings
     from spanmix.evaluate.code.sets import ProblemSet
-
-KS = (1, 10, 100)
+    from spanmix.evaluate.grade.isolation import Isolation
+    from spanmix.generate.opening import OpenModel
 
 
 def add_code_tasks(parser: argparse.ArgumentParser) -> None:
@@ -98,9 +97,7 @@ def _answer(
     from spanmix.evaluate.code.sampling import make_samples
 
     facts = {
-        "model": args.model,
-        "weights_sha256": _weights(args.model),
-        "engine": model.engine.info.dtype,
+        **model.identity(),
         "problems": problems.name,
         "problems_sha256": problems.sha256,
         **settings.facts(),
@@ -117,36 +114,17 @@ def _answer(
         tell(f"{len(made.cut_problems):,} problems did not fit the context and were cut on the left")
 
 
-def _weights(name: str) -> str:
-    from spanmix.generate.ctranslate2_folder import MODEL_FILE
-    from spanmix.model.folder import resolve_model
-    from spanmix.model.weights import weights_checksum
-
-    folder = resolve_model(name)
-    packed = folder / MODEL_FILE
-    if packed.is_file():
-        with packed.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    return weights_checksum(folder)
-
-
-def _grade(args: argparse.Namespace, problems: ProblemSet, file: Path, isolation: Any) -> dict[str, Any]:
-    from spanmix.evaluate.code.answers import read_answers, results_path, write_results
-    from spanmix.evaluate.code.grading import grade_answers
-    from spanmix.evaluate.code.report import report_json, write_page
-    from spanmix.evaluate.code.samples import known_settings
-    from spanmix.evaluate.grade.limits import Limits
+def _grade(
+    args: argparse.Namespace, problems: ProblemSet, file: Path, isolation: Isolation
+) -> dict[str, Any]:
+    from spanmix.evaluate.code.answers import results_path
+    from spanmix.evaluate.code.pass_at_k import KS
     from spanmix.files import write_json
 
-    answers = read_answers(file, problems.problems)
-    limits = Limits(seconds=args.seconds, memory_bytes=args.memory_mb << 20)
-    with Progress() as progress:
-        graded = grade_answers(problems, answers, KS, args.workers, limits, isolation, progress)
-    write_results(results_path(file), answers, graded.verdicts)
-    report = report_json(problems, answers, graded, limits, isolation.name, known_settings(file))
+    places = Places(file, results_path(file), file.with_suffix(".html"))
+    report = grade_samples(args, problems, places, KS, isolation).report
     write_json(file.with_suffix(".report.json"), report)
-    write_page(file.with_suffix(".html"), report, problems, answers, graded)
     if not args.json:
         print_figures(report)
-        tell(f"look at what failed: {file.with_suffix('.html')}")
+        tell(f"look at what failed: {places.page}")
     return report

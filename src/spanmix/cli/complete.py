@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     prompt = args.prompt if args.file is None else read_file(args.file).text
     import dataclasses
 
-    from spanmix.cli.models import open_model
+    from spanmix.generate.opening import open_model
     from spanmix.generate.text import complete
 
     asked = sampling(args)

@@ -1,195 +1,134 @@
-"""``spanmix evaluate``: measure a model on the held-out files of a corpus."""
+"""``spanmix evaluate``: measure a model by held-out text, questions, and programs that it writes."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Collection, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spanmix.cli.arguments import (
-    add_engine,
-    add_json,
-    add_lead_tokens,
-    add_model,
-    add_verb,
-    utf8_name,
-    whole_number,
+from spanmix.cli.arguments import add_engine, add_json, add_lead_tokens, add_model, add_verb, listed
+from spanmix.cli.choice_tasks import (
+    CHOICE_TASKS,
+    add_choice_tasks,
+    measure_questions,
+    print_questions,
+    read_questions,
+    split_named,
 )
 from spanmix.cli.code_tasks import add_code_tasks, answer_and_grade
+from spanmix.cli.corpus_tasks import CORPUS_TASKS, add_corpus_tasks, measure_corpus, open_corpus
 from spanmix.cli.files import require_writable
+from spanmix.cli.models import add_served, open_named
 from spanmix.cli.tables import print_infill, print_sources
-from spanmix.cli.terminal import Progress, print_json, tell
-from spanmix.errors import InputError, nearest
+from spanmix.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
-    from spanmix.cli.models import OpenModel
-    from spanmix.text.corpus import Corpus, CorpusSource
 
 EXAMPLE = """
 spanmix evaluate runs/demo --corpus runs/demo/corpus
 spanmix evaluate runs/mine --corpus corpora/mine --tasks bits-per-byte --json
 spanmix evaluate runs/mine --corpus corpora/mine --tasks infill --kinds in_word --sources code
 spanmix evaluate runs/mine --tasks humaneval,single-line --samples evals/mine --num-samples 20
+spanmix evaluate runs/mine --tasks piqa=piqa/valid.jsonl,boolq=boolq/dev.jsonl --out choice.json
+spanmix evaluate http://localhost:8000 --tokenizer models/served --tasks humaneval --samples evals/served
 """
+
+CODE_SETS = ("humaneval", "single-line", "multi-line")
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What is to be measured.
+
+    Args:
+        corpus: on the held-out files of a corpus.
+        code: sets of problems, by name or file.
+        questions: file by task.
+    """
+
+    corpus: list[str]
+    code: list[str]
+    questions: dict[str, str]
 
 
 def add(verbs: Verbs) -> None:
     """Add the verb."""
-    summary = "measure a model: on the held-out files of a corpus, or by programs that it writes"
+    summary = "measure a model: on held-out files, questions, or programs that it writes"
     parser = add_verb(verbs, "evaluate", summary, EXAMPLE, run)
-    add_model(parser)
+    add_model(parser, served=True)
     add_engine(parser)
-    parser.add_argument(
-        "--corpus", type=utf8_name, metavar="CORPUS", help="made by prepare; for bits-per-byte and infill"
-    )
     parser.add_argument(
         "--tasks",
         metavar="A,B",
-        help=f"what to measure ({','.join(TASKS)}; without infill for a model that was not trained to); "
-        "also humaneval, single-line, multi-line, or files of problems",
-    )
-    parser.add_argument("--sources", metavar="A,B", help="sources of the corpus to measure on (all)")
-    parser.add_argument(
-        "--kinds", default=",".join(KIND_NAMES), metavar="A,B", help="kinds of infill spans (%(default)s)"
-    )
-    parser.add_argument(
-        "--spans",
-        type=whole_number(1),
-        default=1000,
-        metavar="N",
-        help="infill spans of a kind (%(default)s)",
+        help=f"what to measure: {','.join(CORPUS_TASKS)} (both if not given; infill only of a model that was "
+        f"trained to), {','.join(CODE_SETS)}, a file of problems, or questions as NAME=FILE with "
+        f"{','.join(CHOICE_TASKS)}",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="decides which spans and which answers (%(default)s)"
     )
     add_lead_tokens(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the result as JSON too")
+    parser.add_argument(
+        "--lm-eval",
+        type=Path,
+        metavar="FILE",
+        help="write the figures of questions as lm-eval writes its results",
+    )
+    add_corpus_tasks(parser)
+    add_choice_tasks(parser)
     add_code_tasks(parser)
+    add_served(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure each task on each source, and print one table a task."""
-    asked = list(dict.fromkeys((args.tasks or ",".join(TASKS)).split(",")))
-    code_sets = [name for name in asked if name not in TASKS and (name in SETS or Path(name).is_file())]
-    tasks = [name for name in asked if name not in code_sets]
-    if tasks:
-        tasks = _listed("--tasks", ",".join(tasks), [*TASKS, *SETS])
-    args.kinds = _listed("--kinds", args.kinds, KIND_NAMES)
-    if args.out is not None:
-        require_writable(args.out)
-    from spanmix.cli.models import open_model
+    """Measure all that is asked for, and print a table for each."""
+    tasks = _tasks(args)
+    for path in filter(None, (args.out, args.lm_eval)):
+        require_writable(path)
+    from spanmix.evaluate.lm_eval.results import choice_results
     from spanmix.evaluate.results import write_results
 
-    corpus = _corpus(args, tasks) if tasks else None
-    model = open_model(args.model, args.engine, args.lead_tokens)
-    results = _on_corpus(args, model, corpus, tasks) if corpus else {}
-    if code_sets:
-        results["code"] = answer_and_grade(args, model, code_sets)
+    corpus = open_corpus(args, tasks.corpus) if tasks.corpus else None
+    questions = read_questions(tasks.questions)
+    model = open_named(args)
+    results: dict[str, Any] = measure_corpus(args, model, corpus, tasks.corpus) if corpus else {}
+    if questions:
+        results["questions"] = measure_questions(args, model, questions)
+    if tasks.code:
+        results["code"] = answer_and_grade(args, model, tasks.code)
+    _say_how(results, model.identity(), args.seed)
     if args.out is not None:
         write_results(args.out, results)
+    if args.lm_eval is not None:
+        write_results(args.lm_eval, choice_results(results.get("questions", {}), model.name, args.seed))
     if args.json:
         print_json(results)
-    elif tasks:
+        return
+    if corpus:
         print_sources(results)
         print_infill(results)
+    print_questions(results.get("questions", {}))
 
 
-def _corpus(args: argparse.Namespace, tasks: list[str]) -> Corpus:
-    from spanmix.text.corpus import Corpus
-
-    if args.corpus is None:
-        raise InputError(f"to measure {' and '.join(tasks)} name a corpus with --corpus")
-    return Corpus.open(args.corpus)
-
-
-def _on_corpus(
-    args: argparse.Namespace, model: OpenModel, corpus: Corpus, tasks: list[str]
-) -> dict[str, Any]:
-    """Measure on the held-out files of the corpus."""
-    from spanmix.evaluate.results import SourceResult, gather
-
-    if model.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
-        raise InputError(
-            f"the model {args.model} has the tokenizer {model.tokenizer.fingerprint[:12]} and the corpus "
-            f"{args.corpus} was made with {corpus.tokenizer.fingerprint[:12]}; use its own corpus"
-        )
-    if "infill" in tasks and model.asked.infill is None:
-        if args.tasks is not None:
-            model.infill_format  # noqa: B018 - raises before all measuring
-        tasks.remove("infill")
-        tell("infill is left out: this model was not trained to")
-    names = list(corpus.held_out) if args.sources is None else args.sources.split(",")
-    sources = [corpus.held_out[name] for name in _listed("--sources", ",".join(names), corpus.held_out)]
-    with Progress() as progress:
-        found = {name: TASKS[name](model, sources, args, progress) for name in tasks}
-    return gather(
-        title=args.model,
-        seed=args.seed,
-        sources=[SourceResult(loss) for loss in found.get("bits-per-byte", [])],
-        infill=found.get("infill", []),
-        facts={"model": args.model, "corpus": args.corpus, "corpus fingerprint": corpus.fingerprint},
-    )
+def _tasks(args: argparse.Namespace) -> Tasks:
+    """Sort what is asked for by what it needs."""
+    asked = list(dict.fromkeys((args.tasks or ",".join(CORPUS_TASKS)).split(",")))
+    questions, others = split_named(asked, CHOICE_TASKS)
+    code = [name for name in others if name in CODE_SETS or Path(name).is_file()]
+    corpus = [name for name in others if name not in code]
+    if corpus:
+        known = [*CORPUS_TASKS, *CODE_SETS, *(f"{name}=FILE" for name in CHOICE_TASKS)]
+        corpus = listed("--tasks", ",".join(corpus), known)
+    return Tasks(corpus, code, questions)
 
 
-def _listed(flag: str, value: str, known: Collection[str]) -> list[str]:
-    """Read a list of names, each once, in the order given."""
-    names = list(dict.fromkeys(value.split(",")))
-    for name in names:
-        if name not in known:
-            raise InputError(f"{flag}: there is no {name!r}{nearest(name, known)}")
-    return names
+def _say_how(results: dict[str, Any], identity: dict[str, Any], seed: int) -> None:
+    """Write down what was measured with what, on what."""
+    from spanmix import __version__
+    from spanmix.evaluate.measured_on import measured_on
 
-
-def _bits_per_byte(
-    model: OpenModel, sources: Sequence[CorpusSource], args: argparse.Namespace, progress: Progress
-) -> list[Any]:
-    from spanmix.evaluate.losses import bits_per_byte
-
-    found = []
-    for source in sources:
-        report = partial(progress, f"bits per byte of {source.name}")
-        # Also for a model that is asked without: a first token needs something in front, and an end is known.
-        start = model.tokenizer.control.eot
-        found.append(bits_per_byte(model.engine, source, start, seed=args.seed, progress=report))
-    return found
-
-
-def _infill(
-    model: OpenModel, sources: Sequence[CorpusSource], args: argparse.Namespace, progress: Progress
-) -> list[Any]:
-    from spanmix.evaluate.infill_match import NoSpansError, measure_infill
-    from spanmix.evaluate.infill_spans import KINDS
-
-    found = []
-    missing: list[InputError] = []
-    for source in sources:
-        for kind in (KINDS[name] for name in args.kinds):
-            report = _staged(progress, f"{kind.name} infill of {source.name}")
-            options = {"seed": args.seed, "kind": kind, "num_spans": args.spans, "progress": report}
-            try:
-                figures = measure_infill(
-                    model.engine, model.tokenizer, source, model.infill_format, **options
-                )
-            except NoSpansError as error:
-                missing.append(error)
-                continue
-            found.append(figures)
-    if missing and not found:
-        raise missing[0]
-    for reason in missing:
-        print(f"left out: {reason}", file=sys.stderr)
-    return found
-
-
-def _staged(progress: Progress, label: str) -> Any:
-    return lambda phase, done, total: progress(f"{label}, {phase}", done, total)
-
-
-SETS = ("humaneval", "single-line", "multi-line")
-KIND_NAMES = ("single_line", "multi_line", "in_word")
-TASKS = {"bits-per-byte": _bits_per_byte, "infill": _infill}
+    results["how"] = {"spanmix": __version__, **identity, "seed": seed, "machine": measured_on()}

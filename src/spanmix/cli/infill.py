@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> None:
     asked = sampling(args)
     import dataclasses
 
-    from spanmix.cli.models import open_model
     from spanmix.generate.infill import infill_many
+    from spanmix.generate.opening import open_model
 
     model = open_model(args.model, args.engine, args.lead_tokens)
     answers = infill_many(model.engine, model.tokenizer, model.infill_format, parts, asked)

@@ -1,88 +1,93 @@
-"""Open the MODEL of a command line."""
+"""Open the MODEL of a command line, which may be a server's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+import argparse
+from typing import TYPE_CHECKING
 
-import torch
-
+from spanmix.cli.arguments import utf8_name, whole_number
 from spanmix.errors import InputError
-from spanmix.generate.asked import Asked, read_asked
-from spanmix.generate.ctranslate2_engine import CTranslate2Engine
-from spanmix.generate.ctranslate2_folder import is_ctranslate2_folder
-from spanmix.generate.engine import Engine
-from spanmix.generate.formats import InfillFormat
-from spanmix.generate.torch_engine import TorchEngine
-from spanmix.model.folder import load_model_folder, resolve_model
-from spanmix.text.tokenizer import Tokenizer
-from spanmix.text.tokenizer_training import EOT
+
+if TYPE_CHECKING:
+    from spanmix.generate.opening import OpenModel
+
+_EOT = "<|endoftext|>"
+_TIMEOUT_SECONDS = 300
 
 
-@dataclass(frozen=True)
-class OpenModel:
-    """An engine that runs the model, its tokenizer, and how it is asked."""
+def add_served(parser: argparse.ArgumentParser) -> None:
+    """Add what has to be known of a server whose address is the MODEL."""
+    group = parser.add_argument_group("where MODEL is the address of a server")
+    group.add_argument(
+        "--tokenizer",
+        type=utf8_name,
+        metavar="FOLDER",
+        help="a model folder, run or hub model that has the served model's tokenizer",
+    )
+    group.add_argument(
+        "--served-name", metavar="NAME", help="what the server calls the model (the first it lists)"
+    )
+    group.add_argument(
+        "--api-key-env", metavar="VAR", help="the variable of the environment that holds the API key"
+    )
+    group.add_argument(
+        "--timeout",
+        type=whole_number(1),
+        default=_TIMEOUT_SECONDS,
+        metavar="S",
+        help="seconds for one answer (%(default)s)",
+    )
+    group.add_argument(
+        "--context-tokens",
+        type=whole_number(2),
+        metavar="N",
+        help="longest prompt plus answer (what the server says)",
+    )
+    group.add_argument(
+        "--server-ends",
+        default=_EOT,
+        metavar="A,B",
+        help="controls at which the server ends answers by itself, if it cannot be told (%(default)s)",
+    )
+    group.add_argument(
+        "--allow-unseeded",
+        action="store_true",
+        help="sample from a server that has no seeds; no sample can be made again",
+    )
 
-    engine: Engine
-    tokenizer: Tokenizer
-    asked: Asked
 
-    @property
-    def infill_format(self) -> InfillFormat:
-        """How it is asked to infill.
-
-        Raises:
-            InputError: it was not trained to.
-        """
-        if self.asked.infill is None:
-            raise InputError(
-                "this model was not trained to infill, as its config.json or its tokenizer says; `spanmix "
-                "complete` continues a text with it, and `spanmix evaluate --tasks bits-per-byte` measures it"
-            )
-        return self.asked.infill
-
-
-def open_model(name: str, engine_name: str = "auto", lead_tokens: int | None = None) -> OpenModel:
-    """Open a model folder, a CTranslate2 folder, a run or a hub model.
-
-    Args:
-        name: which.
-        engine_name: ``torch``, ``ctranslate2``, or ``auto``: the one that runs this kind of folder.
-        lead_tokens: of the infill format, instead of the model's own.
+def open_named(args: argparse.Namespace) -> OpenModel:
+    """Open what ``args.model`` names; the arguments are those of `add_model`, `add_engine`,
+    `add_lead_tokens` and `add_served`.
 
     Raises:
-        InputError: there is no such model, it cannot be opened, or the engine does not run such folders.
+        InputError: there is no such model, it cannot be opened, or a flag does not belong to it.
     """
-    folder = resolve_model(name)
-    engine, tokenizer = _open_engine(folder, engine_name)
-    asked = read_asked(folder, tokenizer)
-    if lead_tokens is not None and asked.infill is not None:
-        asked = replace(asked, infill=replace(asked.infill, lead_tokens=lead_tokens))
-    return OpenModel(engine, tokenizer, asked)
+    from spanmix.generate.opening import Served, is_url, open_model, open_served
 
-
-def _open_engine(folder: Path, engine_name: str) -> tuple[Engine, Tokenizer]:
-    """Open a folder with the engine that runs its kind; both engines can do all that is asked of one."""
-    if not is_ctranslate2_folder(folder):
-        if engine_name == "ctranslate2":
-            raise InputError(
-                f"{folder} is not a CTranslate2 folder; make one with `spanmix convert {folder} FOLDER --to "
-                "ctranslate2`, or use --engine torch"
-            )
-        decoder, tokenizer = load_model_folder(folder)
-        if decoder.wte.weight.dtype == torch.float16:
-            decoder.float()  # processors hardly compute in float16, which float32 holds exactly
-        return TorchEngine(decoder, pack=True), tokenizer
-    if engine_name == "torch":
+    if not is_url(args.model):
+        given = {
+            "--tokenizer": args.tokenizer,
+            "--served-name": args.served_name,
+            "--api-key-env": args.api_key_env,
+            "--context-tokens": args.context_tokens,
+        }
+        for flag in (flag for flag, value in given.items() if value is not None):
+            raise InputError(f"{flag} is for servers, and {args.model} is not an http address; leave it out")
+        return open_model(args.model, args.engine, args.lead_tokens)
+    if args.engine != "auto":
+        raise InputError(f"--engine {args.engine} is for folders, and {args.model} is a server")
+    if args.tokenizer is None:
         raise InputError(
-            f"{folder} is a CTranslate2 folder, which PyTorch does not run; use --engine ctranslate2, or "
-            "name the folder that it was made from"
+            f"{args.model} is a server; name a folder that has its model's tokenizer with --tokenizer FOLDER"
         )
-    tokenizer = Tokenizer.load(folder)
-    engine = CTranslate2Engine(folder)
-    if len(engine.vocabulary) != tokenizer.vocab_size or engine.vocabulary[tokenizer.control.eot] != EOT:
-        raise InputError(
-            f"{folder}: the tokenizer's {tokenizer.vocab_size} entries are not those of the model's "
-            f"vocabulary, which has {len(engine.vocabulary)}; use the tokenizer that it was converted with"
-        )
-    return engine, tokenizer
+    served = Served(
+        args.tokenizer,
+        args.served_name,
+        args.api_key_env,
+        args.timeout,
+        args.context_tokens,
+        tuple(args.server_ends.split(",")),
+        args.allow_unseeded,
+    )
+    return open_served(args.model, served, args.lead_tokens)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from spanmix.evaluate.code.answers import Answer
 from spanmix.evaluate.code.grading import Graded
 from spanmix.evaluate.code.sets import ProblemSet
 from spanmix.evaluate.grade.limits import Limits
+from spanmix.evaluate.measured_on import measured_on
 from spanmix.files import write_text
 from spanmix.html import Html
 
@@ -59,13 +57,7 @@ def report_json(
         "settings": settings,
         "limits": asdict(limits),
         "isolation": isolation,
-        "machine": {
-            "system": platform.platform(),
-            "processor": platform.machine(),
-            "processors": os.cpu_count(),
-            "python": platform.python_version(),
-            "torch": version("torch"),
-        },
+        "machine": measured_on(),
         "results": results,
     }
 

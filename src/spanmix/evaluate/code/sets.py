@@ -34,11 +34,12 @@ class ProblemSet:
     sha256: str
 
 
-def problem_set(name: str) -> ProblemSet:
+def problem_set(name: str, plus_tests: bool = True) -> ProblemSet:
     """Return a set.
 
     Args:
         name: one of `SETS`, or a file that `read_problems` reads.
+        plus_tests: of EvalPlus's files, whether to take the tests that it added; else those it began from.
 
     Raises:
         InputError: there is neither a set nor a file of that name, or the file is damaged.
@@ -46,7 +47,7 @@ def problem_set(name: str) -> ProblemSet:
     if name in SETS:
         problems = SETS[name]()
     elif Path(name).exists():
-        problems = read_problems(Path(name))
+        problems = read_problems(Path(name), plus_tests)
     else:
         raise InputError(
             f"there is no set of problems {name!r}{nearest(name, SETS)}, and no file of that name; name "

@@ -15,9 +15,9 @@ from typing import Any
 from spanmix import __version__, seeding
 from spanmix.errors import InputError
 from spanmix.evaluate.choice.score import encode_pairs, score_pairs
-from spanmix.evaluate.lm_eval.opening import open_model
 from spanmix.evaluate.scoring import score_all
 from spanmix.generate.engine import Engine, GenerateRequest, ScoreRequest
+from spanmix.generate.opening import OpenModel, Served, is_url, open_model, open_served
 from spanmix.generate.text import TextAssembler
 from spanmix.text.tokenizer import Tokenizer
 
@@ -60,11 +60,11 @@ class EngineAnswers:
         max_batch_size: int | None = None,
     ) -> None:
         super().__init__()
-        opened = open_model(model, device, tokenizer, served_name, api_key_env)
+        opened = _open(model, device, tokenizer, served_name, api_key_env)
         self.engine: Engine = opened.engine
         self.spanmix_tokenizer: Tokenizer = opened.tokenizer
         self._model, self._seed = model, seed
-        self._start_ids = opened.start_ids if start else ()
+        self._start_ids = opened.asked.start_ids if start else ()
         names = "|".join(map(re.escape, sorted(self.spanmix_tokenizer.special_ids, key=len, reverse=True)))
         self._control_pattern = re.compile(f"({names})")
 
@@ -201,6 +201,26 @@ class EngineAnswers:
         hook = getattr(self, "cache_hook", None)
         if hook is not None:
             hook.add_partial(kind, args, answer)
+
+
+def _open(
+    model: str,
+    device: str | None,
+    tokenizer: str | None,
+    served_name: str | None,
+    api_key_env: str | None,
+) -> OpenModel:
+    if is_url(model):
+        if tokenizer is None:
+            raise InputError(
+                f"{model} is a server; name its model's folder too, for the tokenizer: tokenizer=FOLDER"
+            )
+        return open_served(model, Served(tokenizer, served_name, api_key_env))
+    if tokenizer or served_name or api_key_env:
+        raise InputError(
+            f"tokenizer, served_name and api_key_env are for servers, and {model} is not an http address"
+        )
+    return open_model(model, device=device)
 
 
 class _Writing:

@@ -1,0 +1,188 @@
+"""Open a model by its name: a folder, a run, a hub model, or the address of a server."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from spanmix.errors import InputError, nearest
+from spanmix.generate.asked import Asked, read_asked
+from spanmix.generate.completions_client import Endpoint, api_key_of
+from spanmix.generate.ctranslate2_engine import CTranslate2Engine
+from spanmix.generate.ctranslate2_folder import MODEL_FILE, is_ctranslate2_folder
+from spanmix.generate.endpoint_engine import EndpointEngine
+from spanmix.generate.engine import Engine
+from spanmix.generate.formats import InfillFormat
+from spanmix.generate.torch_engine import TorchEngine
+from spanmix.model.folder import load_model_folder, resolve_model
+from spanmix.model.weights import weights_checksum
+from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.tokenizer_training import EOT
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """An engine that runs the model, its tokenizer, and how it is asked.
+
+    Args:
+        name: as it was given.
+        engine: what runs it.
+        tokenizer: its own.
+        asked: how it is asked.
+        folder: where its weights are; None for a server's.
+    """
+
+    name: str
+    engine: Engine
+    tokenizer: Tokenizer
+    asked: Asked
+    folder: Path | None
+
+    @property
+    def infill_format(self) -> InfillFormat:
+        """How it is asked to infill.
+
+        Raises:
+            InputError: it was not trained to.
+        """
+        if self.asked.infill is None:
+            raise InputError(
+                "this model was not trained to infill, as its config.json or its tokenizer says; `spanmix "
+                "complete` continues a text with it, and `spanmix evaluate --tasks bits-per-byte` measures it"
+            )
+        return self.asked.infill
+
+    def identity(self) -> dict[str, str | None]:
+        """Return what two measurements of the same model have in common: ``model``, ``weights_sha256``
+        (None for a server's) and ``engine``, what it computes in."""
+        checksum = None if self.folder is None else _checksum(self.folder)
+        return {"model": self.name, "weights_sha256": checksum, "engine": self.engine.info.dtype}
+
+
+@dataclass(frozen=True)
+class Served:
+    """What has to be known of a model that a server has, beside the address.
+
+    Args:
+        tokenizer: a folder with the model's tokenizer, or a hub model; how it is asked is read there too.
+        name: what the server calls it; the first that it lists if not given.
+        api_key_env: the variable of the environment that holds the API key.
+        timeout_seconds: longest wait for one answer.
+        context_tokens: prompt plus completion; as the server says if not given.
+        own_ends: names of the controls at which the server ends an answer by itself.
+        allow_unseeded: sample also where the same seed gives another sample.
+    """
+
+    tokenizer: str
+    name: str | None = None
+    api_key_env: str | None = None
+    timeout_seconds: float = 300.0
+    context_tokens: int | None = None
+    own_ends: tuple[str, ...] = (EOT,)
+    allow_unseeded: bool = False
+
+
+def is_url(name: str) -> bool:
+    """Say whether a model is named by an address.
+
+    >>> is_url("http://localhost:8000/v1"), is_url("models/mine")
+    (True, False)
+    """
+    return name.startswith(("http://", "https://"))
+
+
+def open_model(
+    name: str, engine_name: str = "auto", lead_tokens: int | None = None, device: str | None = None
+) -> OpenModel:
+    """Open a model folder, a CTranslate2 folder, a run or a hub model.
+
+    Args:
+        name: which.
+        engine_name: ``torch``, ``ctranslate2``, or ``auto``: the one that runs this kind of folder.
+        lead_tokens: of the infill format, instead of the model's own.
+        device: where PyTorch computes; the processor if not given.
+
+    Raises:
+        InputError: there is no such model, it cannot be opened, or the engine does not run such folders.
+    """
+    folder = resolve_model(name)
+    engine, tokenizer = _open_engine(folder, engine_name, device)
+    return OpenModel(name, engine, tokenizer, _asked(folder, tokenizer, lead_tokens), folder)
+
+
+def open_served(url: str, served: Served, lead_tokens: int | None = None) -> OpenModel:
+    """Open the model of a server.
+
+    Args:
+        url: of the server, of its ``/v1``, or of its ``/v1/completions``.
+        served: what else has to be known.
+        lead_tokens: of the infill format, instead of the model's own.
+
+    Raises:
+        InputError: nothing answers there, or the tokenizer, the key or the context is missing.
+    """
+    folder = resolve_model(served.tokenizer)
+    tokenizer = Tokenizer.load(folder)
+    ends = set()
+    for name in served.own_ends:
+        if name not in tokenizer.special_ids:
+            raise InputError(f"the tokenizer has no control {name!r}{nearest(name, tokenizer.special_ids)}")
+        ends.add(tokenizer.special_ids[name])
+    key = api_key_of(served.api_key_env) if served.api_key_env else None
+    endpoint = Endpoint(url, served.name, key, served.timeout_seconds)
+    engine = EndpointEngine(
+        endpoint,
+        tokenizer,
+        context_tokens=served.context_tokens,
+        own_ends=frozenset(ends),
+        allow_unseeded=served.allow_unseeded,
+    )
+    name = f"{endpoint.model} at {endpoint.url}"
+    return OpenModel(name, engine, tokenizer, _asked(folder, tokenizer, lead_tokens), None)
+
+
+def _asked(folder: Path, tokenizer: Tokenizer, lead_tokens: int | None) -> Asked:
+    asked = read_asked(folder, tokenizer)
+    if lead_tokens is not None and asked.infill is not None:
+        asked = replace(asked, infill=replace(asked.infill, lead_tokens=lead_tokens))
+    return asked
+
+
+def _open_engine(folder: Path, engine_name: str, device: str | None) -> tuple[Engine, Tokenizer]:
+    """Open a folder with the engine that runs its kind; both engines can do all that is asked of one."""
+    if not is_ctranslate2_folder(folder):
+        if engine_name == "ctranslate2":
+            raise InputError(
+                f"{folder} is not a CTranslate2 folder; make one with `spanmix convert {folder} FOLDER --to "
+                "ctranslate2`, or use --engine torch"
+            )
+        decoder, tokenizer = load_model_folder(folder)
+        if decoder.wte.weight.dtype == torch.float16:
+            decoder.float()  # processors hardly compute in float16, which float32 holds exactly
+        if device is not None:
+            decoder.to(device)
+        return TorchEngine(decoder, pack=True), tokenizer
+    if engine_name == "torch":
+        raise InputError(
+            f"{folder} is a CTranslate2 folder, which PyTorch does not run; use --engine ctranslate2, or "
+            "name the folder that it was made from"
+        )
+    tokenizer = Tokenizer.load(folder)
+    engine = CTranslate2Engine(folder)
+    if len(engine.vocabulary) != tokenizer.vocab_size or engine.vocabulary[tokenizer.control.eot] != EOT:
+        raise InputError(
+            f"{folder}: the tokenizer's {tokenizer.vocab_size} entries are not those of the model's "
+            f"vocabulary, which has {len(engine.vocabulary)}; use the tokenizer that it was converted with"
+        )
+    return engine, tokenizer
+
+
+def _checksum(folder: Path) -> str:
+    packed = folder / MODEL_FILE
+    if packed.is_file():
+        with packed.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    return weights_checksum(folder)

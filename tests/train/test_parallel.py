@@ -34,10 +34,11 @@ GRADIENTS = {"all": 21, "lora": 16, "muon": 21, "llama": 17, "llama, lora": 20}
 CASES = (
     [("all", name) for name in SPREADS]
     + [("lora", name) for name in ("full", "DDP x2", "FSDP x2", "TP x2")]
-    + [("muon", name) for name in ("FSDP x2", "FSDP x2, TP x2, selective")]
-    + [("llama", name) for name in ("selective", "TP x2", "FSDP x2, full, compiled")]
+    + [("muon", "FSDP x2")]
+    + [("llama", name) for name in ("selective", "TP x2")]
     + [("llama, lora", "TP x2")]
 )
+LONG_CASES = [("muon", "FSDP x2, TP x2, selective"), ("llama", "FSDP x2, full, compiled")]
 
 
 def torchrun(processes, *arguments, **environment):
@@ -62,7 +63,9 @@ def alone(corpus_folder):
     return {trained: work(corpus_folder, trained, 1, 1, 1, "none", 0) for trained in GRADIENTS}
 
 
-@pytest.mark.parametrize(("trained", "name"), CASES)
+@pytest.mark.parametrize(
+    ("trained", "name"), [*CASES, *(pytest.param(*case, marks=pytest.mark.nightly) for case in LONG_CASES)]
+)
 def test_losses_and_gradients_do_not_depend_on_the_spread(trained, name, alone, corpus_folder):
     """Twenty steps in float64 to a relative 1e-9; the first gradients in float32 to a relative 1e-5."""
     alone = alone[trained]

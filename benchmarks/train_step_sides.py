@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-DIM, LAYERS, HEADS, ROTARY, VOCAB = 768, 12, 12, 32, 51200
+from transformers_sides import gptj
+
+DIM, LAYERS, HEADS, ROTARY, VOCAB, CONTEXT = 768, 12, 12, 32, 51200, 2048
 """The preset 125m; `Ours` checks it."""
 
 Step = Callable[[dict[str, Any]], None]
@@ -82,30 +84,9 @@ def ours(settings: dict[str, Any]) -> Step:
     return step
 
 
-def gptj(settings: dict[str, Any]) -> torch.nn.Module:
-    """The same model as transformers has it."""
-    import transformers
-
-    config = transformers.GPTJConfig(
-        vocab_size=VOCAB,
-        n_positions=2048,
-        n_embd=DIM,
-        n_layer=LAYERS,
-        n_head=HEADS,
-        rotary_dim=ROTARY,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        tie_word_embeddings=False,
-        use_cache=False,
-    )
-    model: torch.nn.Module = transformers.GPTJForCausalLM(config)
-    return model
-
-
 def plain_transformers(settings: dict[str, Any]) -> Step:
     """The loop that anyone writes around ``GPTJForCausalLM``."""
-    model = gptj(settings)
+    model = gptj(VOCAB, CONTEXT, DIM, LAYERS, HEADS, ROTARY)
     return stepper(model, lambda x, y: model(x, shift_labels=y, labels=y).loss)
 
 
@@ -188,7 +169,7 @@ def serve_trainer(settings: dict[str, Any], batches: list[dict[str, Any]]) -> No
         for batch in batches
         for ids in torch.from_numpy(batch["token_ids"]).long()
     ]
-    model = gptj(settings)
+    model = gptj(VOCAB, CONTEXT, DIM, LAYERS, HEADS, ROTARY)
     arguments = transformers.TrainingArguments(
         output_dir="trainer",
         per_device_train_batch_size=len(rows) // len(batches),

@@ -1,7 +1,9 @@
 """What all tests share: one thread a process, and how many cases a property tries."""
 
+import importlib.util
 import os
 import random
+from pathlib import Path
 
 # Before anything imports torch: two test processes with a thread pool each would fight over the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -114,7 +116,14 @@ def recipe(corpus_folder):
 @pytest.fixture(scope="session")
 def recipe_sections():
     """The dataclass of every section of a recipe, by its dotted name."""
-    from spanmix import config, data_configs, objective_configs, train_configs, watch_config
+    from spanmix import (
+        config,
+        data_configs,
+        evaluate_config,
+        objective_configs,
+        train_configs,
+        watch_config,
+    )
 
     return {
         "corpus": config.CorpusConfig,
@@ -135,6 +144,17 @@ def recipe_sections():
         "schedule": train_configs.ScheduleConfig,
         "run": train_configs.RunConfig,
         "parallel": train_configs.ParallelConfig,
-        "evaluate": train_configs.EvaluateConfig,
+        "evaluate": evaluate_config.EvaluateConfig,
+        "evaluate.executed": evaluate_config.ExecutedConfig,
         "watch": watch_config.WatchConfig,
     }
+
+
+@pytest.fixture(scope="session")
+def published():
+    """Makes tiny folders in the form of published models; see ``published.py`` beside this file."""
+    path = Path(__file__).with_name("published.py")
+    spec = importlib.util.spec_from_file_location("published", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

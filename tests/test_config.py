@@ -26,6 +26,7 @@ VALID: dict[str, Any] = {
     "optimizer": {"learning_rate": 1e-3},
     "schedule": {"warmup_steps": 10},
     "run": {"seed": 1, "num_steps": 100, "save_every_steps": 50},
+    "evaluate": {"every_steps": 10, "executed": {"num_samples": 20, "k": [1, 10]}},
 }
 
 # Where, the bad value, and the name that the message must hold.
@@ -125,7 +126,24 @@ BAD: list[tuple[str, Any, str]] = [
     ("run.num_threads", -1, "run.num_threads"),
     ("parallel.micro_batch_rows", -1, "parallel.micro_batch_rows"),
     ("evaluate.every_steps", -1, "evaluate.every_steps"),
+    ("evaluate.every_steps", 0, "use 1 or more with evaluate.executed"),
     ("evaluate.held_out_rows", 0, "evaluate.held_out_rows"),
+    ("evaluate.infill_spans", -1, "evaluate.infill_spans"),
+    ("evaluate.executed.every_steps", -1, "evaluate.executed.every_steps"),
+    ("evaluate.executed.num_problems", -1, "evaluate.executed.num_problems"),
+    ("evaluate.executed.num_samples", 0, "evaluate.executed.num_samples"),
+    ("evaluate.executed.num_samples", 9, "numbers from 1 to evaluate.executed.num_samples, 9"),
+    ("evaluate.executed.k", [], "evaluate.executed.k"),
+    ("evaluate.executed.k", [1, 1], "evaluate.executed.k"),
+    ("evaluate.executed.k", [0], "evaluate.executed.k"),
+    ("evaluate.executed.temperature", -0.5, "evaluate.executed.temperature"),
+    ("evaluate.executed.temperature", 0.0, "greedy answers are all the same"),
+    ("evaluate.executed.temperature", 1e-7, "evaluate.executed.temperature"),
+    ("evaluate.executed.top_p", 0.0, "evaluate.executed.top_p"),
+    ("evaluate.executed.max_tokens", 0, "evaluate.executed.max_tokens"),
+    ("evaluate.executed.seconds", 0.0, "evaluate.executed.seconds"),
+    ("evaluate.executed.memory_mb", 127, "evaluate.executed.memory_mb"),
+    ("evaluate.executed.num_workers", -1, "evaluate.executed.num_workers"),
     ("watch.trackers", ["mlflow"], "watch.trackers"),
     ("watch.trackers", ["wandb", "wandb"], "watch.trackers"),
     ("watch.project", "a/b", "watch.project"),
@@ -160,6 +178,11 @@ BAD: list[tuple[str, Any, str]] = [
     ("parallel.micro_batch_rows", 65_537, "parallel.micro_batch_rows"),
     ("evaluate.every_steps", 10**12 + 1, "evaluate.every_steps"),
     ("evaluate.held_out_rows", 65_537, "evaluate.held_out_rows"),
+    ("evaluate.infill_spans", 65_537, "evaluate.infill_spans"),
+    ("evaluate.executed.num_samples", 10_001, "evaluate.executed.num_samples"),
+    ("evaluate.executed.temperature", 1e7, "evaluate.executed.temperature"),
+    ("evaluate.executed.seconds", 3601.0, "evaluate.executed.seconds"),
+    ("evaluate.executed.memory_mb", 1_048_577, "evaluate.executed.memory_mb"),
 ]
 
 LARGEST: dict[str, Any] = {

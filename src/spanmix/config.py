@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from spanmix.bounds import MANY, MAX_ENTRIES, require, require_from_to, require_seed
 from spanmix.data_configs import DataConfig
+from spanmix.evaluate_config import EvaluateConfig
 from spanmix.objective_configs import ObjectiveConfig
 from spanmix.train_configs import (
-    EvaluateConfig,
     ModelConfig,
     OptimizerConfig,
     ParallelConfig,

@@ -211,20 +211,3 @@ class ParallelConfig:
         require(
             self.checkpointing in kinds, "parallel.checkpointing", self.checkpointing, f"use one of {kinds}"
         )
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """Held-out loss during training.
-
-    Args:
-        every_steps: steps between evaluations; 0 turns it off.
-        held_out_rows: rows of each source to evaluate on.
-    """
-
-    every_steps: int = 0
-    held_out_rows: int = 32
-
-    def __post_init__(self) -> None:
-        require_from_to("evaluate.every_steps", self.every_steps, 0, MANY, zero="off")
-        require_from_to("evaluate.held_out_rows", self.held_out_rows, 1, 65_536)

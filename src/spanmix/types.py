@@ -37,8 +37,19 @@ PAD_SEGMENT = 0
 
 
 @dataclass(frozen=True)
-class ControlIds:
-    """The ids that no text ever yields.
+class TextControls:
+    """What every model's tokenizer has of the ids that no text ever yields.
+
+    Args:
+        eot: ends a text, and stands in front of one that is empty.
+    """
+
+    eot: int
+
+
+@dataclass(frozen=True)
+class ControlIds(TextControls):
+    """The ids that no text ever yields, of our models.
 
     Args:
         eot: ``<|endoftext|>``, in front of every example and behind every file.
@@ -48,7 +59,6 @@ class ControlIds:
         masks: ``<mask_1>``, ``<mask_2>``, … in this order.
     """
 
-    eot: int
     sep: int
     eom: int
     pad: int

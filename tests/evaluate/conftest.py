@@ -18,10 +18,13 @@ class ByteTokenizer:
     control = ControlIds(eot=256, sep=257, eom=258, pad=259, masks=(260, 261))
     vocab_size = VOCAB_SIZE
     suppressed_ids = frozenset({259})
+    end_ids = frozenset({256})
     token_bytes = [bytes([i]) for i in range(256)] + [b""] * (VOCAB_SIZE - 256)
 
     def encode(self, text):
         return list(text.encode("utf-8"))
+
+    encode_inside = encode
 
     def decode_bytes(self, ids):
         return b"".join(self.token_bytes[i] for i in ids)

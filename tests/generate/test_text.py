@@ -60,6 +60,11 @@ def first_completed(text, stops):
     return None
 
 
+def test_an_empty_stop_string_is_refused_before_a_model_is_opened():
+    with pytest.raises(InputError, match="a stop string is empty"):
+        Sampling(stop=("",))
+
+
 def test_text_ends_before_the_first_stop_string_however_it_is_cut():
     met = Counter()
 

@@ -6,14 +6,18 @@ import pickle
 import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
+import tokenizers
 import torch
 from safetensors.torch import load_file, save_file
 
 from spanmix.errors import InputError, SpanmixError
 from spanmix.interchange import convert as module
 from spanmix.interchange.convert import convert
+from spanmix.interchange.verify.verify import verify
 from spanmix.text.tokenizer import Tokenizer
 
 FIRST, SECOND = "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"
@@ -53,6 +57,17 @@ def zipped_code(folder):
     torch.save({"lm_head.bias": Code()}, folder / SECOND)
 
 
+def compressed(folder):
+    """Packed again, as archivers do it."""
+    data = (folder / FIRST).rename(folder / "plain")
+    with (
+        zipfile.ZipFile(data) as plain,
+        zipfile.ZipFile(folder / FIRST, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
+
+
 WTE = "transformer.wte.weight"
 QKV = "transformer.h.0.attn.qkv_proj.weight"
 INDEX = "pytorch_model.bin.index.json"
@@ -63,6 +78,31 @@ BROKEN = {
     "code": (with_code, f"{SECOND} was cut short, or is a plain pickle"),
     "code in a zip": (zipped_code, f"{SECOND} holds more than tensors, such as code"),
     "no pickle": (lambda f: (f / SECOND).write_bytes(b"hello" * 99), f"{SECOND} was cut short"),
+    "a tensor twice": (
+        lambda f: edit_shard(f, lambda shard: shard.update({"lm_head.bias": torch.ones(384)})),
+        f"{FIRST} and {SECOND} both hold the tensor lm_head.bias, so which is meant is not known",
+    ),
+    "names that are numbers": (
+        lambda f: edit_shard(f, lambda shard: shard.update({1: torch.ones(2)})),
+        "no dictionary of tensors by their names",
+    ),
+    "compressed": (compressed, f"{FIRST} was compressed by another program than PyTorch"),
+    "sparse": (
+        lambda f: edit_shard(f, lambda shard: shard.update({QKV: shard[QKV].to_sparse()})),
+        "stored in a type that cannot be converted",
+    ),
+    "without numbers": (
+        lambda f: edit_shard(f, lambda shard: shard.update({QKV: shard[QKV].to("meta")})),
+        "stored in a type that cannot be converted",
+    ),
+    "format of another Spanmix": (
+        lambda f: edit_config(f, spanmix={"format_version": 99}),
+        "model folder version 99; this Spanmix reads version 1",
+    ),
+    "asked with a token that is not there": (
+        lambda f: edit_config(f, spanmix={"start": ["<nope>"], "infill": None}),
+        "asked with '<nope>', and its tokenizer has no such special token",
+    ),
     "not tensors": (lambda f: torch.save({"a": 1}, f / SECOND), "no dictionary of tensors"),
     "a tensor": (lambda f: torch.save(torch.ones(2), f / SECOND), "no dictionary of tensors"),
     "no weights": (lambda f: (f / INDEX).unlink(), "has no weights: neither model.safetensors nor"),
@@ -144,6 +184,86 @@ def test_a_tokenizer_of_another_size_is_refused(published, tmp_path):
         convert(str(source), tmp_path / "m", "native")
 
 
+@pytest.fixture
+def with_tokenizer(published, tmp_path):
+    """Writes a model whose tokenizer was changed."""
+
+    def write(change):
+        source = tmp_path / "source"
+        shutil.copytree(published("built_in").folder, source)
+        inner = tokenizers.Tokenizer.from_file(str(source / "tokenizer.json"))
+        change(inner)
+        inner.save(str(source / "tokenizer.json"))
+        return source
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["Lowercase", "NFKC", "NFC", "StripAccents", "Strip"])
+def test_a_tokenizer_that_changes_its_texts_is_refused(name, with_tokenizer, tmp_path):
+    normalizer = getattr(tokenizers.normalizers, name)()
+    source = with_tokenizer(lambda inner: setattr(inner, "normalizer", normalizer))
+    with pytest.raises(SpanmixError, match=r"the tokenizer does not give .* back"):
+        convert(str(source), tmp_path / "m", "native")
+    assert not (tmp_path / "m").exists()
+    checks = {check.name: check.result for check in verify(str(source), 60).checks}
+    assert checks["tokenizer"] == "wrong"
+
+
+def test_a_tokenizer_that_was_saved_while_it_cut_and_filled_texts_does_neither(with_tokenizer, tmp_path):
+    def change(inner):
+        inner.enable_truncation(3)
+        inner.enable_padding(length=7)
+
+    report = convert(str(with_tokenizer(change)), tmp_path / "m", "native")
+    assert any("cut texts at 3 tokens" in sentence for sentence in report.corrections)
+    assert any("filled up short texts" in sentence for sentence in report.corrections)
+    inner = tokenizers.Tokenizer.from_file(str(tmp_path / "m" / "tokenizer.json"))
+    assert (inner.truncation, inner.padding) == (None, None)
+
+
+@pytest.mark.parametrize("to", ["native", "ctranslate2"])
+@pytest.mark.parametrize("context_tokens", [1, 2, 7, 8])
+def test_a_model_of_a_tiny_context_is_compared_within_it(context_tokens, to, published, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(published("built_in").folder, source)
+    edit_config(source, n_positions=context_tokens)
+    parity = convert(str(source), tmp_path / "m", to, "fp32" if to == "native" else "float32").parity
+    assert parity.failures == ()
+    assert set(parity.conversion.greedy) == {"causal", *(["infill"] if context_tokens >= 8 else [])}
+
+
+def test_weights_whose_logits_are_no_numbers_are_refused(published, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(published("built_in").folder, source)
+    state = load_file(source / "model.safetensors")
+    state["lm_head.weight"].fill_(3e38)
+    save_file(state, source / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(SpanmixError, match="own logits are not numbers"):
+        convert(str(source), tmp_path / "m", "native")
+
+
+def test_a_file_is_no_model_folder(published, tmp_path):
+    source = published("built_in").folder
+    with pytest.raises(InputError, match="is a file, and a model is a folder; name the folder of it"):
+        convert(str(source / "model.safetensors"), tmp_path / "m", "native")
+    (tmp_path / "m.gguf").write_bytes(b"GGUF")
+    with pytest.raises(InputError, match=r"is a file, .*; name the model that it was made from"):
+        convert(str(tmp_path / "m.gguf"), tmp_path / "m", "native")
+
+
+def test_weights_that_are_closed_to_us_are_not_called_missing(published, tmp_path, monkeypatch):
+    def closed(path, *args, **kwargs):
+        if path.name == "model.safetensors":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)
+
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", closed)
+    with pytest.raises(InputError, match=r"model\.safetensors cannot be read: Permission denied"):
+        convert(str(published("built_in").folder), tmp_path / "m", "native")
+
+
 def test_mixed_types_are_converted_when_it_is_said_how(published, tmp_path):
     source = tmp_path / "source"
     shutil.copytree(published("built_in").folder, source)
@@ -170,8 +290,10 @@ def test_the_source_is_not_written_over(place, published, tmp_path):
     source = tmp_path / "outer" / "source"
     shutil.copytree(published("built_in").folder, source)
     (tmp_path / "outer" / "config.json").write_text("{}")
+    (tmp_path / "outer" / "model.safetensors").write_text("")
     dest = source.parent if place == ".." else source / place
-    with pytest.raises(InputError, match="are one folder, or one lies in the other"):
+    message = "folder source in it be lost" if place == ".." else "are one folder, or one lies in the other"
+    with pytest.raises(InputError, match=message):
         convert(str(source), dest, "native")
     assert (source / "model.safetensors").is_file()
 

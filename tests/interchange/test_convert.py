@@ -231,7 +231,9 @@ def test_no_more_than_a_block_is_held_at_a_time(to, tmp_path, make_decoder, toke
 
 def test_heads_that_cannot_be_grouped_are_refused(tmp_path, make_decoder, tokenizer):
     folder = save_model_folder(tmp_path / "m", make_decoder(1, 48, 6, 4, 64), tokenizer, {})
-    with pytest.raises(InputError, match="6 heads cannot be put into 8 groups"):
+    with pytest.raises(
+        InputError, match="6 heads, which do not go into the 8 groups of this layout; use --to native"
+    ):
         convert(str(folder), tmp_path / "n", "codegen2")
     assert not (tmp_path / "n").exists()
 

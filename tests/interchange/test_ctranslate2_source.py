@@ -1,6 +1,7 @@
 """Folders that CTranslate2's own converter wrote become checkpoints again."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -9,9 +10,11 @@ from ctranslate2.converters import TransformersConverter
 from transformers import GPTJForCausalLM
 
 from spanmix.errors import InputError
+from spanmix.generate.ctranslate2_engine import CTranslate2Engine
 from spanmix.interchange.convert import convert
 from spanmix.interchange.ctranslate2 import source as ctranslate2_source
 from spanmix.interchange.ctranslate2.source import CTranslate2Tensors
+from spanmix.interchange.verify.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,47 @@ def test_a_config_without_sizes_is_what_the_arrays_say(ct2fast):
     shape = CTranslate2Tensors(ct2fast).shape
     assert (shape.num_layers, shape.dim, shape.num_heads, shape.rotary_dim) == (2, 64, 8, 4)
     assert (shape.vocab_size, shape.context_tokens) == (384, 2048)
+
+
+def renamed(data, old, new):
+    assert len(old) == len(new) and old in data
+    return data.replace(old, new)
+
+
+DAMAGED = {
+    "a layer of another number": (
+        b"layer_1/self_attention/linear_0/weight",
+        b"layer_7/self_attention/linear_0/weight",
+    ),
+    "a norm lost": (b"layer_1/shared_layer_norm/gamma", b"layer_1/shared_layer_norm/gammX"),
+    "a matrix lost": (b"layer_0/self_attention/linear_1/weight", b"layer_0/self_attention/linear_1/weighX"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_model_that_lost_a_variable_is_no_fault_of_ours(kind, copy, tmp_path):
+    (copy / "model.bin").write_bytes(renamed((copy / "model.bin").read_bytes(), *DAMAGED[kind]))
+    with pytest.raises(InputError, match=re.escape(str(copy))):
+        convert(str(copy), tmp_path / "m", "native")
+    with pytest.raises(InputError, match="cannot be opened by CTranslate2"):
+        CTranslate2Engine(copy)
+    checks = {check.name: check.result for check in verify(str(copy), 60).checks}
+    assert checks["engine"] == "wrong"
+
+
+@pytest.mark.parametrize("rows", [0, 63])
+def test_a_layer_of_another_shape_is_not_run(rows, copy):
+    data = bytearray((copy / "model.bin").read_bytes())
+    name = b"decoder/layer_1/self_attention/linear_1/weight"
+    place = data.index(name) + len(name) + 2  # behind the closing zero and the rank
+    assert int.from_bytes(data[place : place + 4], "little") == 64
+    data[place : place + 4] = rows.to_bytes(4, "little")
+    size = place + 9
+    data[size : size + 4] = (rows * 64 * 2).to_bytes(4, "little")
+    data[size + 4 : size + 4 + 64 * 64 * 2] = data[size + 4 : size + 4 + rows * 64 * 2]
+    (copy / "model.bin").write_bytes(data)
+    with pytest.raises(InputError, match=r"layer_1/self_attention/linear_1/weight has shape \[\d+, 64\]"):
+        CTranslate2Engine(copy)
 
 
 @pytest.mark.parametrize("share", [0.999, 0.5, 0.01, 0.0001, 0])

@@ -251,6 +251,17 @@ def test_a_plain_gpt2_is_refused(tmp_path, gpt2):
         Tokenizer.load(tmp_path)
 
 
+@pytest.mark.parametrize("i", [-3, 2**40])
+def test_ids_that_no_list_has_are_refused(i, tmp_path, tokenizer):
+    tokenizer.save(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    ids = json.loads((tmp_path / "vocab.json").read_text(encoding="utf-8"))
+    name = list(ids)[2]
+    (tmp_path / "vocab.json").write_text(json.dumps(ids | {name: i}), encoding="utf-8")
+    with pytest.raises(InputError, match=f"the id {i}, and ids run from 0 without gaps"):
+        tokenizer_for(tmp_path, 384)
+
+
 def test_truncation_of_the_file_is_not_done(tmp_path, tokenizer):
     tokenizer.save(tmp_path)
     inner = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))

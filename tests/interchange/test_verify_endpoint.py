@@ -3,14 +3,16 @@
 import json
 import re
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
 from spanmix.cli import main
 from spanmix.errors import InputError
-from spanmix.interchange.verify.client import Endpoint, RefusedError
+from spanmix.generate.completions_client import Endpoint, RefusedError
 from spanmix.interchange.verify.verify import verify
 
 LOOP = "x = 1  # one\ny = 'two'\nz = \"three\"\n"
@@ -34,6 +36,8 @@ class Model:
         counted = sum(len(self.tokens(prompt)) for prompt in prompts)
         if "suffix" in request and "ignores suffix" not in self.faults:
             counted += len(self.tokens(request["suffix"])) + 3
+        if "empty lists" in self.faults:
+            return 200, {"choices": choices}
         usage = {"prompt_tokens": counted, "completion_tokens": 1, "total_tokens": counted + 1}
         return 200, {"object": "text_completion", "choices": choices[::-1], "usage": usage}
 
@@ -78,6 +82,10 @@ class Model:
             top = [{token: round(value - 0.5, 1)} for token, value in zip(tokens, values, strict=True)]
         if "no echo" not in self.faults and "first is a number" not in self.faults:
             values[0] = top[0] = None
+        if "empty lists" in self.faults:
+            tokens, values, top = [], [], []
+        if "endless numbers" in self.faults:
+            values[2] = -(10**400)
         if "not numbers" in self.faults:
             values[2] = None
         made = {"tokens": tokens, "token_logprobs": values, "top_logprobs": top}
@@ -167,10 +175,50 @@ def test_each_fault_is_found_and_nothing_else(fault):
     assert results(fault) == FAULTS[fault]
 
 
-@pytest.mark.parametrize("fault", ["no logprobs", "no echo", "first is a number"])
+@pytest.mark.parametrize("fault", ["no logprobs", "no echo", "first is a number", "empty lists"])
 def test_log_probabilities_that_lm_eval_cannot_read_are_found(fault):
     silent = SILENT | ({} if fault == "first is a number" else {"controls in a text": "cannot tell"})
     assert results(fault) == silent
+
+
+def test_numbers_that_no_float_holds_are_none():
+    assert results("endless numbers") == FAULTS["not numbers"]
+
+
+def test_an_answer_of_millions_of_characters_is_not_searched():
+    model = Model()
+    model.generate = lambda prompt, request: "".join(map(chr, range(0x4E00, 0x9FFF))) * 20
+    began = time.monotonic()
+    with served(model) as url:
+        verify(url, 600)
+    assert time.monotonic() - began < 30
+
+
+def test_what_a_server_says_does_not_command_the_terminal(capsys):
+    model = Model()
+    model.answer = lambda request: (400, {"error": {"message": "\x1b[2Jno \x07"}})
+    with served(model) as url:
+        assert main(["verify", url]) == 1
+    printed = capsys.readouterr()
+    assert "␛[2Jno ␇" in printed.out and "\x1b" not in printed.out + printed.err
+
+
+def test_a_server_in_trouble_is_not_waited_for_long(monkeypatch):
+    pauses = []
+    clock = SimpleNamespace(sleep=pauses.append, time=time.time)
+    monkeypatch.setattr("spanmix.generate.completions_client.time", clock)
+    model = Model()
+    model.answer = lambda request: (500, {"error": {"message": "worker died"}})
+    with served(model) as url:
+        checks = verify(url, 600).checks
+    assert len(checks) == 9 and "worker died" in checks[1].detail
+    assert sum(pauses) < 30
+
+
+def test_an_address_without_http_is_not_asked_of_the_hub(capsys):
+    for address in ("localhost:8000/v1", "127.0.0.1:8000"):
+        assert main(["verify", address]) == 2
+        assert "write http:// in front of it" in capsys.readouterr().err
 
 
 def test_a_server_that_refuses_echo_cannot_be_measured():

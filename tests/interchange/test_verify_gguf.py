@@ -86,6 +86,51 @@ def test_numbers_that_are_none_are_found(exported, tmp_path):
     assert (found["finite weights"], found["loss on code"]) == ("wrong", "wrong")
 
 
+U32, TEXT, LIST = gguf.GGUFValueType.UINT32, gguf.GGUFValueType.STRING, gguf.GGUFValueType.ARRAY
+STRANGE = [("abc", TEXT, None), (2**32 - 1, U32, None), (0, U32, None), (["a"], LIST, TEXT)]
+
+
+def test_no_value_of_any_key_is_a_fault_of_ours(exported, tmp_path):
+    """Numbers that would take all memory, and keys of another type."""
+    reader = gguf.GGUFReader(exported)
+    architecture = reader.fields["general.architecture"].contents()
+    keys = [name for name in reader.fields if not name.startswith("GGUF.") and name != "general.architecture"]
+    tried = [(key, STRANGE[i % len(STRANGE)]) for i, key in enumerate(keys)]
+    must = [(f"{architecture}.rope.dimension_count", STRANGE[1]), ("tokenizer.ggml.tokens", STRANGE[0])]
+    must.append((f"{architecture}.block_count", STRANGE[1]))
+    for key, (value, kind, inner) in [*must, *tried]:
+        writer = gguf.GGUFWriter(tmp_path / "m.gguf", architecture)
+        for name in keys:
+            field = reader.fields[name]
+            if name == key:
+                writer.add_key_value(name, value, kind, sub_type=inner)
+            else:
+                sub = field.types[-1] if field.types[0] == LIST else None
+                writer.add_key_value(name, field.contents(), field.types[0], sub_type=sub)
+        for tensor in reader.tensors:
+            writer.add_tensor(tensor.name, np.array(tensor.data))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        try:
+            wrong = verify(str(tmp_path / "m.gguf"), 60).wrong
+        except InputError as error:
+            assert "is no GGUF file" in str(error)
+        else:
+            assert wrong or (key, (value, kind, inner)) not in must, key
+    assert len(tried) > 20
+
+
+def test_a_list_that_says_it_is_endless_ends_with_the_file(exported, tmp_path):
+    data = exported.read_bytes()
+    place = data.index(b"tokenizer.ggml.token_type") + len(b"tokenizer.ggml.token_type") + 8
+    cut = data[:place] + (2**60).to_bytes(8, "little") + data[place + 8 :]
+    (tmp_path / "m.gguf").write_bytes(cut)
+    with pytest.raises(InputError, match=r"a list of 1,152,921,504,606,846,976 items"):
+        verify(str(tmp_path / "m.gguf"), 60)
+
+
 def test_a_file_that_is_none_or_cut_short_cannot_be_opened(exported, tmp_path):
     whole = exported.read_bytes()
     for content in (b"GGUF", b"no such file", whole[: len(whole) // 2]):

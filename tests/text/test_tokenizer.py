@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanmix.errors import InputError
-from spanmix.text import tokenizer as tokenizer_module
-from spanmix.text.tokenizer import Tokenizer, split_text
+from spanmix.text import text_tokenizer as text_tokenizer_module
+from spanmix.text.text_tokenizer import split_text
+from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.tokenizer_training import BLANK_RUNS
 
 SAMPLE = [Path(json.__file__).read_text(encoding="utf-8"), Path(random.__file__).read_text(encoding="utf-8")]
@@ -162,8 +163,8 @@ def test_transformers_gives_the_same_ids(tmp_path):
 @given(st.lists(pieces, min_size=20, max_size=60).map("".join), st.integers(8, 60))
 def test_chunks_join_to_the_text(text, size):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenizer_module, "CHUNK_CHARACTERS", size)
-        patch.setattr(tokenizer_module, "_BOUNDARY_SEARCH", size // 2)
+        patch.setattr(text_tokenizer_module, "CHUNK_CHARACTERS", size)
+        patch.setattr(text_tokenizer_module, "_BOUNDARY_SEARCH", size // 2)
         chunks = list(split_text(text))
         assert "".join(chunks) == text
         assert all(len(chunk) <= size for chunk in chunks)
@@ -173,9 +174,9 @@ def test_chunks_join_to_the_text(text, size):
 def test_cuts_between_words_change_no_token(monkeypatch):
     text = SAMPLE[1]
     whole = TOKENIZER.encode(text)
-    assert len(text) < tokenizer_module.CHUNK_CHARACTERS
-    monkeypatch.setattr(tokenizer_module, "CHUNK_CHARACTERS", 300)
-    monkeypatch.setattr(tokenizer_module, "_BOUNDARY_SEARCH", 200)
+    assert len(text) < text_tokenizer_module.CHUNK_CHARACTERS
+    monkeypatch.setattr(text_tokenizer_module, "CHUNK_CHARACTERS", 300)
+    monkeypatch.setattr(text_tokenizer_module, "_BOUNDARY_SEARCH", 200)
     assert len(list(split_text(text))) > 50
     assert TOKENIZER.encode(text) == whole
 

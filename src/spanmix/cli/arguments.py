@@ -74,7 +74,7 @@ def add_model(parser: argparse.ArgumentParser, served: bool = False) -> None:
     parser.add_argument("model", type=utf8_name, metavar="MODEL", help=about)
 
 
-ENGINES = ("auto", "torch", "ctranslate2")
+ENGINES = ("auto", "torch", "ctranslate2", "transformers")
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         choices=ENGINES,
         default="auto",
         help="what runs the model; auto takes ctranslate2 for a folder made with `convert --to ctranslate2`, "
-        "torch for any other",
+        "transformers for a model of another family (StarCoder2, Qwen2.5-Coder), torch for any other",
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_engine, add_json, add_model, add_sampling, add_verb, sampling, text
 from spanmix.cli.files import read_file
+from spanmix.cli.models import tell_news
 from spanmix.cli.terminal import print_json
 from spanmix.errors import InputError
 
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
 
     asked = sampling(args)
     model = open_model(args.model, args.engine)
+    tell_news(model)
     stream = complete(model.engine, model.tokenizer, prompt, asked, model.asked.start_ids)
     if args.json:
         print_json(dataclasses.asdict(stream.run()))

@@ -66,6 +66,8 @@ def add(verbs: Verbs) -> None:
 def run(args: argparse.Namespace) -> None:
     """Convert, and print what was put right and how well the two models agree."""
     stored_as = _stored_as(args)
+    if not args.source or not args.dest:
+        raise InputError("SOURCE or DEST is empty; name a model and a place, or `.` for the current folder")
     from spanmix.interchange.convert import convert
 
     with Progress() as progress:

@@ -103,7 +103,9 @@ def _infill(
 ) -> list[Any]:
     from spanmix.evaluate.infill_match import NoSpansError, measure_infill
     from spanmix.evaluate.infill_spans import KINDS
+    from spanmix.text.tokenizer import Tokenizer
 
+    assert isinstance(model.tokenizer, Tokenizer), "it is the corpus's own"
     found = []
     missing: list[InputError] = []
     for source in sources:

@@ -17,6 +17,7 @@ from spanmix.cli.arguments import (
     text,
 )
 from spanmix.cli.files import read_file, replace_text, require_writable
+from spanmix.cli.models import tell_news
 from spanmix.cli.terminal import print_json
 from spanmix.errors import InputError
 from spanmix.generate.cursors import split_at, stitch
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> None:
     from spanmix.generate.opening import open_model
 
     model = open_model(args.model, args.engine, args.lead_tokens)
+    tell_news(model)
     answers = infill_many(model.engine, model.tokenizer, model.infill_format, parts, asked)
     middles = [answer.text for answer in answers]
     filled = stitch(parts, middles)

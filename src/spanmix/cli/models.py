@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import utf8_name, whole_number
+from spanmix.cli.terminal import tell
 from spanmix.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ def add_served(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def tell_news(model: OpenModel) -> None:
+    """Print what is unusual in the way a model was opened."""
+    if model.news is not None:
+        tell(model.news)
+
+
 def open_named(args: argparse.Namespace) -> OpenModel:
     """Open what ``args.model`` names; the arguments are those of `add_model`, `add_engine`,
     `add_lead_tokens` and `add_served`.
@@ -74,7 +81,9 @@ def open_named(args: argparse.Namespace) -> OpenModel:
         }
         for flag in (flag for flag, value in given.items() if value is not None):
             raise InputError(f"{flag} is for servers, and {args.model} is not an http address; leave it out")
-        return open_model(args.model, args.engine, args.lead_tokens)
+        model = open_model(args.model, args.engine, args.lead_tokens)
+        tell_news(model)
+        return model
     if args.engine != "auto":
         raise InputError(f"--engine {args.engine} is for folders, and {args.model} is a server")
     if args.tokenizer is None:

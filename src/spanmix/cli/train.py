@@ -39,10 +39,11 @@ def run(args: argparse.Namespace) -> None:
     from spanmix.recipes import load_recipe
 
     recipe = load_recipe(args.recipe, args.overrides)
-    from spanmix.evaluate.held_out import make_hooks
+    from spanmix.evaluate.loop_hooks import prepare_hooks
     from spanmix.train.ranks import is_first_process
     from spanmix.train.run import train
 
+    make_hooks = prepare_hooks(recipe, tell, warn)
     with Progress() as progress:
         report = TrainingReport(progress)
         model = train(recipe, args.out, make_hooks, report, progress, stop_signals(), warn, tell)
@@ -84,10 +85,14 @@ def _figure(metric: Metric) -> str:
     'infill loss 2.346'
     >>> _figure(Metric("speed", "tokens_per_second", 7712.3)), _figure(Metric("speed", "mfu", 0.1234))
     ('7,712 tokens/s', 'mfu 12 %')
+    >>> _figure(Metric("held_out", "code/causal", 3.21))
+    'held out code/causal 3.210'
     """
     if metric.name == "tokens_per_second":
         return f"{metric.value:,.0f} tokens/s"
     if metric.name == "mfu":
         return f"mfu {metric.value:.0%}".replace("%", " %")
     label = metric.objective or metric.source
+    if metric.kind not in ("train", "speed"):
+        label = metric.kind.replace("_", " ")
     return f"{label} {metric.name} {metric.value:.3f}" if label else f"{metric.name} {metric.value:.3f}"

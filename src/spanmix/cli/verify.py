@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
+import re
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_json, add_verb, utf8_name, whole_number
 from spanmix.cli.terminal import print_json, tell
+from spanmix.control_pictures import printable
 from spanmix.errors import InputError, SpanmixError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ spanmix verify http://localhost:8000/v1              # any server's completions
 """
 
 _WIDTH = 100
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d+(/|$)")
 
 
 def add(verbs: Verbs) -> None:
@@ -60,13 +63,19 @@ def add(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Verify, and print what was found."""
+    from spanmix.generate.completions_client import api_key_of
     from spanmix.interchange.verify.verify import is_url, verify
 
-    if not is_url(args.target) and (args.model or args.api_key_env):
-        raise InputError(
-            f"--model and --api-key-env are for endpoints, and {args.target} is not an http address"
-        )
-    key = _api_key(args.api_key_env) if args.api_key_env else None
+    if not is_url(args.target):
+        if args.model or args.api_key_env:
+            raise InputError(
+                f"--model and --api-key-env are for endpoints, and {args.target} is not an http address"
+            )
+        if _HOST_AND_PORT.match(args.target) and not Path(args.target).exists():
+            raise InputError(
+                f"there is no folder {args.target}; if it is a server, write http:// in front of it"
+            )
+    key = api_key_of(args.api_key_env) if args.api_key_env else None
     found = verify(args.target, args.seconds, args.model, key, args.timeout, tell)
     if args.json:
         print_json(found.to_json())
@@ -79,15 +88,8 @@ def run(args: argparse.Namespace) -> None:
         )
 
 
-def _api_key(variable: str) -> str:
-    key = os.environ.get(variable)
-    if not key:
-        raise InputError(f"the environment has no variable {variable}, which --api-key-env names")
-    return key
-
-
 def _print(found: Verification) -> None:
-    print(f"{found.target}: {found.kind}\n")
+    print(f"{printable(found.target)}: {printable(found.kind)}\n")
     width = max(len(check.name) for check in found.checks)
     for check in found.checks:
         _print_check(check, width)
@@ -96,7 +98,9 @@ def _print(found: Verification) -> None:
 def _print_check(check: Check, width: int) -> None:
     head = f"{check.result:<11}  {check.name:<{width}}  "
     indent = " " * len(head)
-    print(textwrap.fill(check.detail, _WIDTH, initial_indent=head, subsequent_indent=indent))
+    # What a folder or a server says may hold control characters.
+    detail = printable(" ".join(check.detail.split()))
+    print(textwrap.fill(detail, _WIDTH, initial_indent=head, subsequent_indent=indent))
     if check.remedy:
         # A command stays on one line, to be copied.
-        print(f"{indent}mend: {check.remedy}")
+        print(f"{indent}mend: {printable(check.remedy)}")

@@ -61,7 +61,7 @@ class HeldOutLoss:
 
 
 def make_hooks(recipe: Recipe, corpus: Corpus) -> list[HeldOutLoss]:
-    """Build the hooks that a recipe asks for."""
+    """Build the hook of a run that watches this alone; see `spanmix.evaluate.loop_hooks` for all there is."""
     return [HeldOutLoss(recipe, corpus)] if recipe.evaluate.every_steps else []
 
 

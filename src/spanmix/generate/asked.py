@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from spanmix.config import MODEL_FOLDER_VERSION
 from spanmix.errors import InputError
 from spanmix.files import read_json
 from spanmix.generate.formats import InfillFormat
 from spanmix.model.prompting import CODEGEN2_CARD, NO_INFILL, OURS, InfillPrompting, Prompting
+from spanmix.text.text_tokenizer import TextTokenizer
 from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.tokenizer_training import mask_name
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,33 @@ class _Infill(InfillPrompting):
 
 
 @dataclass(frozen=True)
-class _Section:
+class StatedPrompting:
+    """The section ``spanmix`` of a ``config.json``: as `Prompting`, but a start may be left out."""
+
+    format_version: int = MODEL_FOLDER_VERSION
     start: tuple[str, ...] | None = None
     infill: _Infill | None = None
 
 
 @dataclass(frozen=True)
 class _Config:
-    spanmix: _Section | None = None
+    spanmix: StatedPrompting | None = None
+
+
+def stated_prompting(folder: Path) -> StatedPrompting | None:
+    """Read what the ``config.json`` of a folder says of how its model is asked; None if it says nothing.
+
+    Raises:
+        InputError: it is broken, or of another format version.
+    """
+    file = folder / "config.json"
+    section = read_json(file, _Config).spanmix
+    if section is not None and section.format_version != MODEL_FOLDER_VERSION:
+        raise InputError(
+            f"{file} has model folder version {section.format_version}; this Spanmix reads version "
+            f"{MODEL_FOLDER_VERSION}"
+        )
+    return section
 
 
 def read_prompting(folder: Path, tokenizer: Tokenizer) -> Prompting:
@@ -60,9 +83,9 @@ def read_prompting(folder: Path, tokenizer: Tokenizer) -> Prompting:
         tokenizer: its tokenizer.
 
     Raises:
-        InputError: ``config.json`` is broken.
+        InputError: ``config.json`` is broken, or of another format version.
     """
-    section = read_json(folder / "config.json", _Config).spanmix
+    section = stated_prompting(folder)
     if section is None:
         return CODEGEN2_CARD if tokenizer.controls_trained else NO_INFILL
     return OURS if section.start is None else Prompting(section.start, section.infill)
@@ -82,7 +105,7 @@ def read_asked(folder: Path, tokenizer: Tokenizer) -> Asked:
         raise InputError(f"{file}: {error}; the model and its tokenizer do not belong together") from None
 
 
-def in_ids(prompting: Prompting, tokenizer: Tokenizer) -> Asked:
+def in_ids(prompting: Prompting, tokenizer: TextTokenizer) -> Asked:
     """Turn the strings of a prompting into ids; several cursors are asked for where sentinels end the prompt.
 
     Raises:
@@ -101,7 +124,7 @@ def in_ids(prompting: Prompting, tokenizer: Tokenizer) -> Asked:
     start, infill = ids_of(prompting.start), prompting.infill
     if infill is None:
         return Asked(start, None)
-    middle, masks = ids_of(infill.middle), tokenizer.control.masks
+    middle, masks = ids_of(infill.middle), _masks(known)
     several = infill.order == "psm" and middle[-1:] == masks[:1]
     format = InfillFormat(
         start=start,
@@ -114,3 +137,11 @@ def in_ids(prompting: Prompting, tokenizer: Tokenizer) -> Asked:
         lead_tokens=infill.lead_tokens,
     )
     return Asked(start, format)
+
+
+def _masks(known: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the ids of ``<mask_1>``, ``<mask_2>``, … in this order."""
+    masks: list[int] = []
+    while (name := mask_name(len(masks) + 1)) in known:
+        masks.append(known[name])
+    return tuple(masks)

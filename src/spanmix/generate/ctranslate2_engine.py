@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from spanmix.generate.ctranslate2_job import Job, Running
 from spanmix.generate.engine import EngineInfo, GenerateRequest, Score, ScoreRequest, TokenEvent
 from spanmix.generate.lengths import by_length
 from spanmix.generate.sampling import uniforms
+from spanmix.generate.scores import add_scores
 
 _MOST_APART = 64
 """Most tokens that the prompts of one batch may differ by: the longer ones read them one a step."""
@@ -219,12 +221,10 @@ def _slot_bytes(facts: CTranslate2Facts) -> int:
 
 def _score(logits_NV: Tensor, target_ids: Sequence[int]) -> Score:
     score = Score([], [])
+    targets_N = torch.tensor(target_ids)
     chunk = max(1, _CHUNK_ELEMENTS // logits_NV.shape[1])
-    for start in range(0, len(target_ids), chunk):
-        logits = logits_NV[start : start + chunk]
-        targets = torch.tensor(target_ids[start : start + chunk])[:, None]
-        score.logprobs.extend((logits.gather(1, targets)[:, 0] - logits.logsumexp(dim=-1)).tolist())
-        score.is_greedy.extend((logits.argmax(dim=-1) == targets[:, 0]).tolist())
+    for start in range(0, len(targets_N), chunk):
+        add_scores(score, logits_NV[start : start + chunk], targets_N[start : start + chunk])
     return score
 
 
@@ -237,6 +237,7 @@ def _stop(jobs: list[Job], loaded: list[Any]) -> None:
     for job in jobs:
         for row in job.rows:
             row.is_over = True
-        job.leave()
+        with suppress(RuntimeError, ValueError):  # what went wrong in it has been said
+            job.leave()
     jobs.clear()
     loaded.clear()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from pydantic import Field
 
 from spanmix.errors import InputError
 from spanmix.files import read_json
-from spanmix.generate.ctranslate2_file import read_header
+from spanmix.generate.ctranslate2_file import FileVariable, read_header
 
 MODEL_FILE = "model.bin"
 CONTEXT_TOKENS = 2048
@@ -77,7 +78,7 @@ def read_facts(path: Path) -> CTranslate2Facts:
             f"{path}: the vocabulary has {len(vocabulary)} entries and the model {vocab_size}; they must be "
             "equal, so take both from the same conversion"
         )
-    num_layers = len({name.split("/")[1] for name in variables if _LAYER.match(name)})
+    num_layers = _num_layers(path / MODEL_FILE, variables)
     context_tokens = read_json(path / "config.json", _Config).n_positions
     return CTranslate2Facts(vocabulary, num_layers, dim, embeddings.dtype, context_tokens)
 
@@ -108,8 +109,29 @@ def load_generator(path: Path, facts: CTranslate2Facts, num_workers: int = 1) ->
             inter_threads=num_workers,
             intra_threads=torch.get_num_threads(),
         )
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{path} cannot be opened by CTranslate2: {error}") from error
+    except (RuntimeError, ValueError, LookupError, MemoryError) as error:
+        reason = str(error) or "there is not the memory"
+        raise InputError(f"{path} cannot be opened by CTranslate2: {reason}") from error
+
+
+def _num_layers(file: Path, variables: Mapping[str, FileVariable]) -> int:
+    """Return the number of blocks, in all of which a variable has to have the same shape.
+
+    The library itself believes the shapes, and multiplies what it finds. What is missing it says.
+    """
+    layers: set[str] = set()
+    seen: dict[str, tuple[int, ...]] = {}
+    for name, variable in variables.items():
+        shape, found = variable.shape, _LAYER.match(name)
+        if found:
+            layers.add(found[0])
+        part = name.removeprefix(found[0]) if found else name
+        if 0 in shape or seen.setdefault(part, shape) != shape:
+            raise InputError(
+                f"{file}: {name} has shape {list(shape)}, which is empty or not that of other layers; the "
+                "file is damaged, so take it from its conversion again"
+            )
+    return len(layers)
 
 
 def _read_vocabulary(path: Path) -> tuple[str, ...]:

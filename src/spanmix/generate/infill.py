@@ -9,7 +9,7 @@ from spanmix.errors import InputError
 from spanmix.generate.engine import Engine
 from spanmix.generate.formats import InfillFormat
 from spanmix.generate.text import Completion, Sampling, TextStream, controls_but
-from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.text_tokenizer import TextTokenizer
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class InfillPrompt:
 
 def infill(
     engine: Engine,
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     format: InfillFormat,
     prefix: str,
     suffix: str,
@@ -55,7 +55,7 @@ def infill(
 
 
 def infill_many(
-    engine: Engine, tokenizer: Tokenizer, format: InfillFormat, parts: Sequence[str], sampling: Sampling
+    engine: Engine, tokenizer: TextTokenizer, format: InfillFormat, parts: Sequence[str], sampling: Sampling
 ) -> list[Infill]:
     """Write what stands between the parts of a text, one gap after the other.
 
@@ -80,7 +80,7 @@ def infill_many(
         InputError: the format cannot ask for so many gaps, or the parts between them do not fit.
     """
     assert len(parts) >= 2, "a gap has a part on either side"
-    parts_ids = [tokenizer.encode(part) for part in parts]
+    parts_ids = [tokenizer.encode(parts[0]), *(tokenizer.encode_inside(part) for part in parts[1:])]
     prompt = infill_prompt(format, parts_ids, engine.info.context_tokens, sampling.max_tokens)
     end_ids = frozenset(format.end)
     suppress_ids = controls_but(tokenizer, end_ids)
@@ -153,11 +153,11 @@ def _answer(done: Completion, prompt: InfillPrompt) -> Infill:
     )
 
 
-def _closed(answer: Infill, tokenizer: Tokenizer, format: InfillFormat) -> list[int]:
+def _closed(answer: Infill, tokenizer: TextTokenizer, format: InfillFormat) -> list[int]:
     """Return an answer's tokens with exactly one end token, the first of the format's."""
     ids = list(answer.token_ids)
     if ids[-1] in format.end:
         ids.pop()
     elif answer.finish_reason == "stop":
-        ids = tokenizer.encode(answer.text)  # a stop string ended it, maybe within a token
+        ids = tokenizer.encode_inside(answer.text)  # a stop string ended it, maybe within a token
     return [*ids, format.end[0]]

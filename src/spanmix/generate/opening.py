@@ -17,8 +17,11 @@ from spanmix.generate.endpoint_engine import EndpointEngine
 from spanmix.generate.engine import Engine
 from spanmix.generate.formats import InfillFormat
 from spanmix.generate.torch_engine import TorchEngine
+from spanmix.generate.transformers_engine import TransformersEngine
+from spanmix.generate.transformers_folder import is_of_another_family, open_transformers
 from spanmix.model.folder import load_model_folder, resolve_model
 from spanmix.model.weights import weights_checksum
+from spanmix.text.text_tokenizer import TextTokenizer
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.tokenizer_training import EOT
 
@@ -33,13 +36,15 @@ class OpenModel:
         tokenizer: its own.
         asked: how it is asked.
         folder: where its weights are; None for a server's.
+        news: what the user should know of the way it was opened; None if it is the usual one.
     """
 
     name: str
     engine: Engine
-    tokenizer: Tokenizer
+    tokenizer: TextTokenizer
     asked: Asked
     folder: Path | None
+    news: str | None = None
 
     @property
     def infill_format(self) -> InfillFormat:
@@ -101,7 +106,8 @@ def open_model(
 
     Args:
         name: which.
-        engine_name: ``torch``, ``ctranslate2``, or ``auto``: the one that runs this kind of folder.
+        engine_name: ``torch``, ``ctranslate2``, ``transformers``, or ``auto``: the one that runs this kind of
+            folder.
         lead_tokens: of the infill format, instead of the model's own.
         device: where PyTorch computes; the processor if not given.
 
@@ -109,8 +115,11 @@ def open_model(
         InputError: there is no such model, it cannot be opened, or the engine does not run such folders.
     """
     folder = resolve_model(name)
-    engine, tokenizer = _open_engine(folder, engine_name, device)
-    return OpenModel(name, engine, tokenizer, _asked(folder, tokenizer, lead_tokens), folder)
+    engine, tokenizer, asked = _open_engine(folder, engine_name, device)
+    news = None
+    if engine_name == "auto" and isinstance(engine, TransformersEngine):
+        news = f"{name} is of another family than CodeGen2's, and is run by transformers"
+    return OpenModel(name, engine, tokenizer, _with_lead(asked, lead_tokens), folder, news)
 
 
 def open_served(url: str, served: Served, lead_tokens: int | None = None) -> OpenModel:
@@ -141,35 +150,51 @@ def open_served(url: str, served: Served, lead_tokens: int | None = None) -> Ope
         allow_unseeded=served.allow_unseeded,
     )
     name = f"{endpoint.model} at {endpoint.url}"
-    return OpenModel(name, engine, tokenizer, _asked(folder, tokenizer, lead_tokens), None)
+    asked = _with_lead(read_asked(folder, tokenizer), lead_tokens)
+    return OpenModel(name, engine, tokenizer, asked, None)
 
 
-def _asked(folder: Path, tokenizer: Tokenizer, lead_tokens: int | None) -> Asked:
-    asked = read_asked(folder, tokenizer)
+def _with_lead(asked: Asked, lead_tokens: int | None) -> Asked:
     if lead_tokens is not None and asked.infill is not None:
         asked = replace(asked, infill=replace(asked.infill, lead_tokens=lead_tokens))
     return asked
 
 
-def _open_engine(folder: Path, engine_name: str, device: str | None) -> tuple[Engine, Tokenizer]:
-    """Open a folder with the engine that runs its kind; both engines can do all that is asked of one."""
-    if not is_ctranslate2_folder(folder):
-        if engine_name == "ctranslate2":
+def _open_engine(folder: Path, engine_name: str, device: str | None) -> tuple[Engine, TextTokenizer, Asked]:
+    """Open a folder with the engine that runs its kind; all of them can do all that is asked of one."""
+    if is_ctranslate2_folder(folder):
+        if engine_name in ("torch", "transformers"):
             raise InputError(
-                f"{folder} is not a CTranslate2 folder; make one with `spanmix convert {folder} FOLDER --to "
-                "ctranslate2`, or use --engine torch"
+                f"{folder} is a CTranslate2 folder, which PyTorch does not run; use --engine ctranslate2, or "
+                "name the folder that it was made from"
             )
-        decoder, tokenizer = load_model_folder(folder)
-        if decoder.wte.weight.dtype == torch.float16:
-            decoder.float()  # processors hardly compute in float16, which float32 holds exactly
-        if device is not None:
-            decoder.to(device)
-        return TorchEngine(decoder, pack=True), tokenizer
-    if engine_name == "torch":
+        return _open_ctranslate2(folder)
+    if engine_name == "ctranslate2":
         raise InputError(
-            f"{folder} is a CTranslate2 folder, which PyTorch does not run; use --engine ctranslate2, or "
-            "name the folder that it was made from"
+            f"{folder} is not a CTranslate2 folder; make one with `spanmix convert {folder} FOLDER --to "
+            "ctranslate2`, or use --engine torch"
         )
+    others = is_of_another_family(folder)
+    if engine_name == "transformers" or (engine_name == "auto" and others):
+        return open_transformers(folder, device)
+    if others:
+        raise InputError(
+            f"{folder} holds a model of another family than CodeGen2's; use --engine transformers, or "
+            f"`spanmix convert {folder} FOLDER --to native` if it is a CodeGen model"
+        )
+    return _open_torch(folder, device)
+
+
+def _open_torch(folder: Path, device: str | None) -> tuple[Engine, TextTokenizer, Asked]:
+    decoder, tokenizer = load_model_folder(folder)
+    if decoder.wte.weight.dtype == torch.float16:
+        decoder.float()  # processors hardly compute in float16, which float32 holds exactly
+    if device is not None:
+        decoder.to(device)
+    return TorchEngine(decoder, pack=True), tokenizer, read_asked(folder, tokenizer)
+
+
+def _open_ctranslate2(folder: Path) -> tuple[Engine, TextTokenizer, Asked]:
     tokenizer = Tokenizer.load(folder)
     engine = CTranslate2Engine(folder)
     if len(engine.vocabulary) != tokenizer.vocab_size or engine.vocabulary[tokenizer.control.eot] != EOT:
@@ -177,7 +202,7 @@ def _open_engine(folder: Path, engine_name: str, device: str | None) -> tuple[En
             f"{folder}: the tokenizer's {tokenizer.vocab_size} entries are not those of the model's "
             f"vocabulary, which has {len(engine.vocabulary)}; use the tokenizer that it was converted with"
         )
-    return engine, tokenizer
+    return engine, tokenizer, read_asked(folder, tokenizer)
 
 
 def _checksum(folder: Path) -> str:

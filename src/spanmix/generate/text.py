@@ -10,7 +10,7 @@ import numpy as np
 
 from spanmix.errors import InputError
 from spanmix.generate.engine import Engine, GenerateRequest
-from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.text_tokenizer import TextTokenizer
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Sampling:
         stop: strings that end the text; none of them is part of it.
 
     Raises:
-        InputError: a number is out of its range (see `GenerateRequest`).
+        InputError: a number is out of its range (see `GenerateRequest`), or a stop string is empty.
     """
 
     max_tokens: int = 128
@@ -37,7 +37,8 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self.request((), frozenset(), frozenset())  # which checks itself
+        self.request((), frozenset(), frozenset())  # which checks itself, as does
+        TextAssembler(self.stop)
 
     def request(
         self, prompt_ids: Sequence[int], stop_ids: frozenset[int], suppress_ids: frozenset[int]
@@ -146,7 +147,7 @@ class TextStream:
     def __init__(
         self,
         engine: Engine,
-        tokenizer: Tokenizer,
+        tokenizer: TextTokenizer,
         request: GenerateRequest,
         stop: Sequence[str] = (),
         num_cut_tokens: int = 0,
@@ -209,7 +210,7 @@ class TextStream:
 
 def complete(
     engine: Engine,
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     prompt: str,
     sampling: Sampling,
     start_ids: Sequence[int] | None = None,
@@ -239,7 +240,7 @@ def complete(
 
 def completion_request(
     engine: Engine,
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     prompt: str,
     sampling: Sampling,
     start_ids: Sequence[int] | None = None,
@@ -254,7 +255,7 @@ def completion_request(
         start_ids = (eot,)
     budget = prompt_budget(engine, sampling.max_tokens, num_control_tokens=len(start_ids))
     num_cut = max(0, len(ids) - budget)
-    stop_ids = frozenset({eot})
+    stop_ids = tokenizer.end_ids
     request = sampling.request([*start_ids, *ids[num_cut:]], stop_ids, controls_but(tokenizer, stop_ids))
     return request, num_cut
 
@@ -275,6 +276,6 @@ def prompt_budget(engine: Engine, max_tokens: int, num_control_tokens: int) -> i
     return budget
 
 
-def controls_but(tokenizer: Tokenizer, kept: frozenset[int]) -> frozenset[int]:
+def controls_but(tokenizer: TextTokenizer, kept: frozenset[int]) -> frozenset[int]:
     """Return the control ids, fillers included, that are not in `kept`."""
     return frozenset(np.flatnonzero(tokenizer.is_control).tolist()) - kept

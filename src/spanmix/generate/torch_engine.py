@@ -5,18 +5,18 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spanmix.generate import packed
 from spanmix.generate.engine import EngineInfo, GenerateRequest, Score, ScoreRequest, TokenEvent
 from spanmix.generate.lengths import by_length
 from spanmix.generate.row_cache import RowCache
-from spanmix.generate.sampling import Choice, choose, uniforms
+from spanmix.generate.running import Running, needed_slots
+from spanmix.generate.sampling import choose
+from spanmix.generate.scores import add_scores
 from spanmix.model.decoder import Decoder
 from spanmix.model.layers import Linear
 from spanmix.model.masks import AttentionMask
@@ -27,18 +27,6 @@ _FORWARD_TOKENS = 2048
 """Most positions, padding included, that go through the decoder at once (a longer row goes alone)."""
 _LOGITS_ELEMENTS = 4_000_000
 """Most logits, positions times vocabulary, that exist at once while scoring."""
-
-
-@dataclass
-class _Running:
-    """A request with a row in the cache; `num_cached` of its positions are filled."""
-
-    id: int
-    request: GenerateRequest
-    uniform: NDArray[np.float64]
-    num_cached: int
-    num_generated: int
-    last_token: int
 
 
 class TorchEngine:
@@ -84,7 +72,7 @@ class TorchEngine:
         self._max_cached_slots = cache_bytes // slot_bytes
         self._cache = RowCache(decoder.architecture, cache_dtype, self._device)
         self._waiting: deque[tuple[int, GenerateRequest]] = deque()
-        self._running: list[_Running] = []
+        self._running: list[Running] = []
         self._next_id = 0
 
     @property
@@ -161,19 +149,15 @@ class TorchEngine:
         hidden_ND = torch.cat(target_states)
         targets_N = torch.tensor([t for r in requests for t in r.target_ids], device=self._device)
         chunk = max(1, _LOGITS_ELEMENTS // self.info.vocab_size)
-        logprobs: list[float] = []
-        greedy: list[bool] = []
+        all_scores = Score([], [])
         for start in range(0, len(targets_N), chunk):
             logits_NV = self._decoder.head(hidden_ND[start : start + chunk]).float()
-            targets = targets_N[start : start + chunk, None]
-            chosen_N1 = logits_NV.gather(1, targets)
-            logprobs += (chosen_N1[:, 0] - logits_NV.logsumexp(dim=-1)).tolist()
-            greedy += (logits_NV.argmax(dim=-1) == targets[:, 0]).tolist()
+            add_scores(all_scores, logits_NV, targets_N[start : start + chunk])
         scores = []
         start = 0
         for request in requests:
             stop = start + len(request.target_ids)
-            scores.append(Score(logprobs[start:stop], greedy[start:stop]))
+            scores.append(Score(all_scores.logprobs[start:stop], all_scores.is_greedy[start:stop]))
             start = stop
         return scores
 
@@ -188,17 +172,16 @@ class TorchEngine:
 
     def _admit(self) -> list[TokenEvent]:
         """Read the prompts of the requests that can join, and give each its first token."""
-        new: list[_Running] = []
-        longest = max((_needed_slots(running.request) for running in self._running), default=0)
+        new: list[Running] = []
+        longest = max((needed_slots(running.request) for running in self._running), default=0)
         while self._waiting:
             request_id, request = self._waiting[0]
-            longest = max(longest, _needed_slots(request))
+            longest = max(longest, needed_slots(request))
             num_rows = len(self._running) + len(new) + 1
             if num_rows > self._max_rows or (num_rows > 1 and num_rows * longest > self._max_cached_slots):
                 break
             self._waiting.popleft()
-            uniform = uniforms(request.seed, request.max_tokens) if request.temperature > 0 else _NO_UNIFORM
-            new.append(_Running(request_id, request, uniform, len(request.prompt_ids), 0, -1))
+            new.append(Running.start(request_id, request))
         if new:
             self._cache.reserve(len(self._running) + len(new), longest)
         events = {}
@@ -211,7 +194,7 @@ class TorchEngine:
             self._running += joining
         return [events[joined.id] for joined in new]
 
-    def _prefill(self, joining: list[_Running]) -> list[TokenEvent]:
+    def _prefill(self, joining: list[Running]) -> list[TokenEvent]:
         token_ids_BT, positions_BT, _ = self._pad([joined.request.prompt_ids for joined in joining])
         self._cache.add_rows(len(joining), token_ids_BT.shape[1])
         hidden_BTD = self._decoder(token_ids_BT, positions_BT, cache=self._cache, dtype=self._dtype)
@@ -219,11 +202,11 @@ class TorchEngine:
         last_B = torch.tensor([joined.num_cached - 1 for joined in joining], device=self._device)
         return self._choose(hidden_BTD[rows_B, last_B], joining)
 
-    def _choose(self, hidden_BD: Tensor, batch: Sequence[_Running]) -> list[TokenEvent]:
+    def _choose(self, hidden_BD: Tensor, batch: Sequence[Running]) -> list[TokenEvent]:
         logits_BV = self._decoder.head(hidden_BD).float()
-        uniform_B = [float(r.uniform[r.num_generated]) if len(r.uniform) else 0.0 for r in batch]
-        choices = choose(logits_BV, [running.request for running in batch], uniform_B)
-        return [_event(running, choice) for running, choice in zip(batch, choices, strict=True)]
+        requests = [running.request for running in batch]
+        choices = choose(logits_BV, requests, [running.next_uniform for running in batch])
+        return [running.take(choice) for running, choice in zip(batch, choices, strict=True)]
 
     def _drop_finished(self, events: Sequence[TokenEvent]) -> None:
         finished = {event.id for event in events if event.finish_reason is not None}
@@ -252,24 +235,6 @@ class TorchEngine:
         arrays = (token_ids_BT, positions_BT, segment_ids_BT)
         tokens, positions, segments = (torch.from_numpy(array).to(self._device) for array in arrays)
         return tokens, positions, segments
-
-
-_NO_UNIFORM: NDArray[np.float64] = np.empty(0)
-
-
-def _event(running: _Running, choice: Choice) -> TokenEvent:
-    running.num_generated += 1
-    running.last_token = choice.token_id
-    reason = None
-    if choice.token_id in running.request.stop_ids:
-        reason = "stop"
-    elif running.num_generated == running.request.max_tokens:
-        reason = "length"
-    return TokenEvent(running.id, choice.token_id, choice.logprob, choice.top, reason)
-
-
-def _needed_slots(request: GenerateRequest) -> int:
-    return len(request.prompt_ids) + request.max_tokens
 
 
 def _cast(decoder: Decoder, dtype: torch.dtype) -> Decoder:

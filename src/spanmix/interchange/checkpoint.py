@@ -15,13 +15,13 @@ from spanmix.interchange.forward import published_forward
 from spanmix.interchange.native_forward import NativeForward
 from spanmix.interchange.parity import Progress, Sides
 from spanmix.interchange.sources import Source, native_shapes
-from spanmix.interchange.target import WRITING, Options, Written
+from spanmix.interchange.target import WRITING, Options, Written, require_model_place, system_errors_named
 from spanmix.interchange.tensors import TensorFolder
 from spanmix.interchange.writer import ShardWriter
 from spanmix.model import native
 from spanmix.model.card import model_card
 from spanmix.model.finite import first_not_finite
-from spanmix.model.folder import require_place, write_beside_weights
+from spanmix.model.folder import write_beside_weights
 from spanmix.model.weights import WEIGHT_TYPES
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -42,7 +42,7 @@ class NativeTarget:
     @staticmethod
     def require_place(dest: Path) -> None:
         """Raise `InputError` if something else than a model folder is at `dest`."""
-        require_place(dest)
+        require_model_place(dest)
 
     @staticmethod
     def whole(dest: Path) -> AbstractContextManager[Path]:
@@ -62,7 +62,8 @@ class NativeTarget:
             config = codegen.config_json(config, source.shape, groups)
             card = codegen.card(source.shape, groups, facts)
             warnings = codegen.traps(source.shape, groups)
-        write_beside_weights(place, config, source.tokenizer, card)
+        with system_errors_named(place):
+            write_beside_weights(place, config, source.tokenizer, card)
         return Written(num_bytes, tuple(warnings))
 
     def sides(self, place: Path) -> Sides:
@@ -114,7 +115,11 @@ class CodeGenTarget(NativeTarget):
                 "cannot hold; use --to native"
             )
         assert self.groups is not None
-        codegen.require_whole_heads(source.shape, self.groups)
+        if source.shape.num_heads % self.groups:
+            raise InputError(
+                f"{source.path} has {source.shape.num_heads} heads, which do not go into the {self.groups} "
+                "groups of this layout; use --to native"
+            )
 
 
 class CodeGen2Target(CodeGenTarget):

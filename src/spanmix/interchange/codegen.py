@@ -88,7 +88,7 @@ def traps(shape: Architecture, num_groups: int) -> list[str]:
         return []
     sentences = [
         f"transformers' own class opens {num_groups} groups as {GROUPS_TRANSFORMERS} without a word, and the "
-        "model answers nonsense; open the folder with Spanmix, or convert it to native for transformers"
+        "model answers nonsense; to run it, make a native folder of it with `spanmix convert`"
     ]
     if shape.head_dim not in _CTRANSLATE2_HEAD_DIMS:
         sentences.append(
@@ -117,9 +117,10 @@ def card(shape: Architecture, num_groups: int, facts: Mapping[str, object]) -> s
 def require_whole_heads(shape: Architecture, num_groups: int) -> None:
     """Raise `InputError` unless the heads can be cut into so many groups."""
     if shape.num_heads % num_groups:
+        fitting = [n for n in range(1, shape.num_heads + 1) if shape.num_heads % n == 0]
         raise InputError(
-            f"{shape.num_heads} heads cannot be put into {num_groups} groups of qkv_proj rows; a number "
-            "is needed that divides the heads"
+            f"{shape.num_heads} heads cannot be put into {num_groups} groups of qkv_proj rows, but into "
+            f"{', '.join(map(str, fitting))}"
         )
 
 

@@ -20,7 +20,7 @@ from spanmix.interchange.grouping import Grouping
 from spanmix.interchange.layouts import LAYOUTS
 from spanmix.interchange.parity import Parity, Progress, check
 from spanmix.interchange.sources import Source, open_source, require_apart
-from spanmix.interchange.target import Options, Target
+from spanmix.interchange.target import REPORT, Options, Target, report_beside
 from spanmix.model.folder import MAX_SHARD_BYTES
 
 TARGETS: dict[str, type[Target]] = {
@@ -32,7 +32,6 @@ TARGETS: dict[str, type[Target]] = {
 }
 """What writes each of `LAYOUTS`."""
 
-REPORT = "export_report.json"
 REPORT_VERSION = 2
 
 
@@ -111,7 +110,7 @@ def convert(
     source = open_source(source_name, mp_num)
     if not kind.is_file:
         require_apart(source, dest)
-    target = kind(source, Options(Path(source_name).name, stored_as, max_shard_bytes))
+    target = kind(source, Options(Path(source_name).resolve().name, stored_as, max_shard_bytes))
     with target.whole(dest) as place:
         written = target.write(place, progress)
         parity, warnings = _compare(source, target, place, dest, progress)
@@ -127,10 +126,13 @@ def convert(
             warnings=(*source.warnings, *written.warnings, *warnings),
             parity=parity,
         )
-        if not target.is_file:
+        if target.is_file:
+            # That of an older file must not be taken for the new one's, should the process end now.
+            report_beside(dest).unlink(missing_ok=True)
+        else:
             write_json(place / REPORT, report.to_json())
     if target.is_file:
-        write_json(dest.with_name(f"{dest.name}.{REPORT}"), report.to_json())
+        write_json(report_beside(dest), report.to_json())
     return report
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from spanmix.errors import InputError
 from spanmix.files import read_json, replaceable
-from spanmix.generate.asked import read_prompting
+from spanmix.generate.asked import read_asked, read_prompting
 from spanmix.generate.ctranslate2_folder import is_ctranslate2_folder
 from spanmix.interchange import codegen
 from spanmix.interchange.ctranslate2.source import CTranslate2Forward, CTranslate2Tensors
@@ -95,7 +95,8 @@ class Source:
         read = {name: self.tensors.read(name) for name in move.reads}
         if bad := first_not_finite(read):
             raise InputError(
-                f"{self.path}: the tensor {bad} holds NaN or infinite numbers, so the model is of no use"
+                f"{self.path}: the tensor {bad} holds NaN or infinite numbers, so the model is of no use; "
+                "fetch the weights again, or take an earlier checkpoint"
             )
         return dict(zip(move.writes, move.change(list(read.values())), strict=True))
 
@@ -144,6 +145,7 @@ def open_source(name: str, mp_num: int | None = None) -> Source:
     if config is not None:
         grouping, warnings = find_grouping(tensors, shape, config, mp_num)
     tokenizer, corrections = tokenizer_for(path, shape.vocab_size)
+    read_asked(path, tokenizer)  # which refuses prompts with tokens that nobody has
     corrections += [*_token_id_corrections(path, tokenizer), *buffers]
     if isinstance(tensors, CTranslate2Tensors):
         corrections += tensors.corrections

@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from spanmix.errors import InputError
+from spanmix.files import follow, require_makable
 from spanmix.interchange.parity import Progress, Sides
 from spanmix.interchange.sources import Source
+from spanmix.model.folder import require_place
 
 WRITING = "write the weights, bytes"
+REPORT = "export_report.json"
+_WEIGHTS = ("*.safetensors", "*.bin")
+
+
+@contextmanager
+def system_errors_named(folder: Path) -> Iterator[None]:
+    """Name what the system refuses where tokenizers are written.
+
+    Their library raises bare exceptions, and tells what the system said in their text alone: "(os error 28)".
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written to.
+    """
+    try:
+        yield
+    except Exception as error:
+        if found := re.search(r"os error (\d+)", str(error)):
+            code = int(found[1])
+            raise OSError(code, os.strerror(code), str(folder / "tokenizer.json")) from error
+        raise
+
+
+def report_beside(file: Path) -> Path:
+    """Return where the report on a layout that is one file lies."""
+    return file.with_name(f"{file.name}.{REPORT}")
+
+
+def require_model_place(dest: Path) -> None:
+    """Raise `InputError` if `dest` cannot be made, or holds anything but a model, which may be replaced.
+
+    Other programs have a ``config.json`` too, and other things may have been put beside a model.
+    """
+    require_place(dest)
+    require_makable(dest)
+    real = follow(dest)
+    if not real.is_dir() or not any(real.iterdir()):
+        return
+    if not any(file for pattern in _WEIGHTS for file in real.glob(pattern)):
+        raise InputError(f"{dest} has a config.json but no weights, so it is not a model; name another place")
+    if inner := sorted(path.name for path in real.iterdir() if path.is_dir()):
+        raise InputError(
+            f"{dest} would be replaced, and the folder {inner[0]} in it be lost; move that away, or name "
+            "another place"
+        )
 
 
 @dataclass(frozen=True)

@@ -55,15 +55,23 @@ class TensorFolder:
     """The tensors of a folder: ``model.safetensors``, else ``pytorch_model.bin``, each single or in shards.
 
     Raises:
-        InputError: a file is missing, cut short, or of another kind; or a pickle holds anything but tensors,
-            which is never run.
+        InputError: a file is missing, cut short, or of another kind; a pickle holds anything but tensors,
+            which is never run; or two files hold a tensor of the same name.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.stored: dict[str, Stored] = {}
         for file in _files(path):
-            self.stored |= _in_pickle(file) if file.suffix == ".bin" else _in_safetensors(file)
+            _require_readable(file)
+            found = _in_pickle(file) if file.suffix == ".bin" else _in_safetensors(file)
+            if twice := sorted(found.keys() & self.stored.keys()):
+                raise InputError(
+                    f"{self.stored[twice[0]].file} and {file.name} both hold the tensor {twice[0]}"
+                    f"{_and_others(len(twice) - 1)}, so which is meant is not known; the files are not of "
+                    "one model: fetch the whole folder again"
+                )
+            self.stored |= found
 
     def read(self, name: str) -> Tensor:
         """Return a tensor; raises `InputError` if it cannot be read."""
@@ -76,7 +84,7 @@ class TensorFolder:
                 stored: Tensor = tensors.get_tensor(name)
                 return stored
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{file} cannot be read as safetensors: {error}") from error
+            raise _unreadable(file, error) from error
 
 
 def require_tensors(tensors: Tensors, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
@@ -134,6 +142,14 @@ def _files(path: Path) -> list[Path]:
     )
 
 
+def _require_readable(file: Path) -> None:
+    """Say why a file cannot be opened; the library calls every reason a missing file."""
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from None
+
+
 def _in_safetensors(file: Path) -> dict[str, Stored]:
     found = {}
     try:
@@ -142,24 +158,51 @@ def _in_safetensors(file: Path) -> dict[str, Stored]:
                 part = tensors.get_slice(name)
                 found[name] = Stored(file, tuple(part.get_shape()), _TYPES.get(part.get_dtype()))
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file} cannot be read as safetensors: {error}") from error
+        raise _unreadable(file, error) from error
     return found
 
 
+def _unreadable(file: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{file} cannot be read as safetensors ({error}): it was cut short or damaged, so fetch it again"
+    )
+
+
+def _and_others(number: int) -> str:
+    return f" (and {number} others)" if number else ""
+
+
 def _in_pickle(file: Path) -> dict[str, Stored]:
-    return {
-        name: Stored(file, tuple(tensor.shape), tensor.dtype if tensor.dtype in WEIGHT_TYPES else None)
-        for name, tensor in _open_pickle(file).items()
-    }
+    _require_whole_zip(file)
+    tensors = _open_pickle(file)
+    return {name: Stored(file, tuple(tensor.shape), _type_of(tensor)) for name, tensor in tensors.items()}
+
+
+def _require_whole_zip(file: Path) -> None:
+    """PyTorch writes its numbers as they are, and takes them so from a file that somebody packed again."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            packed = [entry for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{file} was cut short, or is a plain pickle from before PyTorch 1.6, which can hold code and is "
+            "not opened; fetch it again, or take the model's safetensors files"
+        ) from error
+    if packed:
+        raise InputError(
+            f"{file} was compressed by another program than PyTorch, so its numbers cannot be read in place; "
+            "take the file as it was published, or save it again with torch.save"
+        )
+
+
+def _type_of(tensor: Tensor) -> torch.dtype | None:
+    """Return the type of a tensor; None if its numbers do not lie in the file one after the other."""
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    return tensor.dtype if plain and tensor.dtype in WEIGHT_TYPES else None
 
 
 def _open_pickle(file: Path) -> dict[str, Tensor]:
     """Map a file of ``torch.save`` into memory; its numbers are read when they are used."""
-    if not zipfile.is_zipfile(file):
-        raise InputError(
-            f"{file} was cut short, or is a plain pickle from before PyTorch 1.6, which can hold code and is "
-            "not opened; fetch it again, or take the model's safetensors files"
-        )
     try:
         found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
@@ -169,8 +212,13 @@ def _open_pickle(file: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:  # the library raises RuntimeError, EOFError, ValueError and others
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise InputError(f"{file} cannot be read as weights: {reason}") from error
+        raise InputError(
+            f"{file} cannot be read as weights ({reason}): it was cut short or damaged, so fetch it again"
+        ) from error
     tensors = found if isinstance(found, dict) else {}
-    if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise InputError(f"{file} holds no dictionary of tensors; name the folder of a whole model")
+    named = all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items())
+    if not tensors or not named:
+        raise InputError(
+            f"{file} holds no dictionary of tensors by their names; name the folder of a whole model"
+        )
     return tensors

@@ -42,6 +42,7 @@ from spanmix.text.tokenizer_files import (
     has_tokenizer,
     is_of_model_without_infill,
     open_tokenizer,
+    open_tokenizer_file,
 )
 from spanmix.text.tokenizer_training import BLANK_RUNS, EOM, EOT, SEP, UNUSED_PREFIX, mask_name
 
@@ -113,7 +114,7 @@ def tokenizer_for(folder: Path, vocab_size: int) -> tuple[Tokenizer, list[str]]:
             f"{folder}: the tokenizer has {tokenizer.vocab_size:,} entries and the model's embedding "
             f"{vocab_size:,} rows; they must be equal, so put the model's own tokenizer there"
         )
-    return tokenizer, corrections + _config_sentences(folder, tokenizer)
+    return tokenizer, [*corrections, *_limit_sentences(folder), *_config_sentences(folder, tokenizer)]
 
 
 def _gpt2() -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -199,6 +200,22 @@ def _special_sentences(ordinary: list[str]) -> list[str]:
         f"{len(ordinary):,} control tokens ({ordinary[0]} to {ordinary[-1]}) were ordinary tokens; they are "
         "special now, so that a text which contains such a string stays text."
     ]
+
+
+def _limit_sentences(folder: Path) -> list[str]:
+    """Say whether ``tokenizer.json`` cuts long texts or fills up short ones, as it was last used."""
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        return []
+    inner = open_tokenizer_file(file)
+    sentences = []
+    if inner.truncation:
+        sentences.append(
+            f"tokenizer.json cut texts at {inner.truncation['max_length']:,} tokens; none is cut now."
+        )
+    if inner.padding:
+        sentences.append("tokenizer.json filled up short texts with padding; none is filled up now.")
+    return sentences
 
 
 def _config_sentences(folder: Path, tokenizer: Tokenizer) -> list[str]:

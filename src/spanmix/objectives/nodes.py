@@ -65,7 +65,7 @@ def find_nodes(text: bytes, language: str) -> Spans:
     []
     """
     name = language.lower()
-    parser = _parser(_ALIASES.get(name, name))
+    parser = parser_of(_ALIASES.get(name, name))
     if parser is None:
         return []
     cursor = parser.parse(text).walk()
@@ -87,7 +87,12 @@ def find_nodes(text: bytes, language: str) -> Spans:
 
 
 @cache
-def _parser(language: str) -> tree_sitter.Parser | None:
+def parser_of(language: str) -> tree_sitter.Parser | None:
+    """Return the parser of a language, as `LANGUAGES` has it; None for another.
+
+    Raises:
+        InputError: the grammar of a known language is not installed.
+    """
     if language not in _GRAMMARS:
         return None
     module, function = _GRAMMARS[language]

@@ -25,7 +25,8 @@ _LANGUAGES = {
     "r": "r", "restructuredtext": "rst", "ruby": "rb", "rust": "rs", "scala": "scala", "sql": "sql",
     "swift": "swift", "text": "txt text", "toml": "toml", "typescript": "ts tsx", "yaml": "yaml yml",
 }  # fmt: skip
-_LANGUAGE_OF = {suffix: name for name, suffixes in _LANGUAGES.items() for suffix in suffixes.split()}
+LANGUAGE_OF = {suffix: name for name, suffixes in _LANGUAGES.items() for suffix in suffixes.split()}
+"""By the ending of a file's name, without its dot and in lower case."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def _read_file(file: SourceFile, source: str, max_document_bytes: int) -> Docume
         return Dropped(path, NOT_UTF8)
     if not text or text.isspace():
         return Dropped(path, EMPTY)
-    return Document(text, source, path, _LANGUAGE_OF.get(file.path.suffix[1:].lower(), ""))
+    return Document(text, source, path, LANGUAGE_OF.get(file.path.suffix[1:].lower(), ""))
 
 
 def _read_jsonl(

@@ -20,38 +20,27 @@ CodeGen2's and CodeGen2.5's tokenizers are opened too. They pad with another tok
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tokenizers
 from tokenizers import AddedToken
 
 from spanmix.errors import InputError
 from spanmix.text import tokenizer_training
 from spanmix.text.byte_level import byte_alphabet
+from spanmix.text.text_tokenizer import TextTokenizer
 from spanmix.text.tokenizer_files import is_of_model_without_infill, open_tokenizer
 from spanmix.text.tokenizer_training import EOM, EOT, PAD, SEP, UNUSED_PREFIX, mask_name
-from spanmix.types import ControlIds, IntArray
-
-CHUNK_CHARACTERS = 1 << 18
-"""Longer texts are encoded in chunks, because one huge word makes byte-pair merging slow."""
+from spanmix.types import ControlIds
 
 TOKENIZER_CLASS = "PreTrainedTokenizerFast"
 """transformers 5 would write its own "TokenizersBackend", which transformers 4 does not know."""
 
 MODEL_MAX_LENGTH = 1_000_000_000
 """No limit: the model's context is one, and stands in its ``config.json``."""
-
-_BOUNDARY_SEARCH = 1 << 14
-# A blank behind a non-blank always starts a new word of GPT-2's rule, whatever else stands around it.
-_WORD_START = re.compile(r"(?<=\S)[ \t\n]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _KINDS = (
     (PAD, (UNUSED_PREFIX,)),  # trained here
@@ -61,7 +50,7 @@ _KINDS = (
 """The token that pads, and how fillers begin; the first kind whose PAD a tokenizer has is its kind."""
 
 
-class Tokenizer:
+class Tokenizer(TextTokenizer):
     """A byte-level BPE tokenizer with control tokens that text cannot reach.
 
     Args:
@@ -75,83 +64,33 @@ class Tokenizer:
     """
 
     control: ControlIds
-    vocab_size: int
-    num_sentinels: int
-    suppressed_ids: frozenset[int]
 
     def __init__(self, inner: tokenizers.Tokenizer, controls_trained: bool = True) -> None:
-        inner.no_truncation()
-        inner.no_padding()
-        # Not part of tokenizer.json; it is what makes "<mask_1>" in a text ordinary tokens.
-        inner.encode_special_tokens = True
-        self._inner = inner
-        self.vocab_size = inner.get_vocab_size(with_added_tokens=True)
+        vocab_size = inner.get_vocab_size(with_added_tokens=True)
         entries = {i: text for text, i in inner.get_vocab(with_added_tokens=True).items()}
-        if gaps := set(range(self.vocab_size)) - set(entries):
+        if gaps := set(range(vocab_size)) - set(entries):
             raise InputError(
-                f"it has {self.vocab_size} entries, yet none with the id {min(gaps)}; ids need no gaps"
+                f"it has {vocab_size} entries, yet none with the id {min(gaps)}; ids need no gaps"
             )
         added = inner.get_added_tokens_decoder()
-        self._control_strings = {i: token.content for i, token in added.items() if token.special}
-        self.control, self._filler_prefixes = _find_controls(self.special_ids)
-        self.num_sentinels = len(self.control.masks)
+        strings = {i: token.content for i, token in added.items() if token.special}
+        control, self._filler_prefixes = _find_controls({text: i for i, text in strings.items()})
+        fillers = {i for i, text in strings.items() if text.startswith(self._filler_prefixes)}
+        untrained = set() if controls_trained else set(strings) - {control.eot}
+        super().__init__(
+            inner,
+            control,
+            strings,
+            _token_bytes(entries, added),
+            end_ids=frozenset({control.eot}),
+            suppressed_ids=frozenset(fillers | {control.pad} | untrained),
+        )
+        self.num_sentinels = len(control.masks)
         self.controls_trained = controls_trained
-        fillers = {i for i, text in self._control_strings.items() if text.startswith(self._filler_prefixes)}
-        untrained = set() if controls_trained else set(self._control_strings) - {self.control.eot}
-        self.suppressed_ids = frozenset(fillers | {self.control.pad} | untrained)
-        self.token_bytes: list[bytes] = _token_bytes(entries, added)
-        self.num_bytes = np.array([len(piece) for piece in self.token_bytes], dtype=np.int32)
-        self.ends_line = np.array([piece.endswith(b"\n") for piece in self.token_bytes], dtype=np.bool_)
-        self.is_control = np.zeros(self.vocab_size, dtype=np.bool_)
-        self.is_control[list(self._control_strings)] = True
-
-    @property
-    def special_ids(self) -> dict[str, int]:
-        """Ids of all special tokens by their strings."""
-        return {text: i for i, text in self._control_strings.items()}
 
     def with_controls(self, trained: bool) -> Tokenizer:
         """Return the same tokenizer beside a model that was trained on the controls, or was not."""
         return Tokenizer(self._inner, controls_trained=trained)
-
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of plain text; control strings in it become ordinary tokens.
-
-        Raises:
-            InputError: the text holds a lone surrogate, which no UTF-8 file can hold.
-        """
-        return self.encode_batch([text])[0]
-
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text, on all cores; see `encode`."""
-        return [ids.tolist() for ids in self.encode_arrays(texts)]
-
-    def encode_arrays(self, texts: Sequence[str]) -> list[IntArray]:
-        """Return the ids of each text as int32 arrays, a ninth of a list's memory; see `encode`."""
-        parts: list[list[IntArray]] = [[] for _ in texts]
-        for owners, chunks in _batches(texts):
-            encodings = self._inner.encode_batch_fast(chunks, add_special_tokens=False)
-            for owner, encoding in zip(owners, encodings, strict=True):
-                parts[owner].append(np.array(encoding.ids, dtype=np.int32))
-        return [part[0] if len(part) == 1 else np.concatenate(part) for part in parts]
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of `ids`, with controls as their strings and bytes that are not UTF-8 as U+FFFD."""
-        pieces = [
-            self._control_strings[i].encode() if self.is_control[i] else self.token_bytes[i] for i in ids
-        ]
-        return b"".join(pieces).decode("utf-8", errors="replace")
-
-    def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """Return exactly the bytes that plain `ids` stand for; controls stand for none."""
-        return b"".join(self.token_bytes[i] for i in ids)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256, in hex, of all that decides how text is encoded."""
-        spec = json.loads(self._inner.to_str())
-        deciding = [spec.get(key) for key in ("model", "added_tokens", "normalizer", "pre_tokenizer")]
-        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
     def save(self, folder: Path | str) -> None:
         """Write the tokenizer as transformers 4 and 5 open it, without remote code.
@@ -241,42 +180,6 @@ def _token_bytes(entries: dict[int, str], added: dict[int, AddedToken]) -> list[
         else:
             raise InputError(f"entry {i} is {text!r}, which is not byte-level; use byte-level BPE")
     return table
-
-
-def _batches(texts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
-    """Cut texts into chunks, in batches of a few MB so that the library's objects stay few."""
-    owners: list[int] = []
-    batch: list[str] = []
-    size = 0
-    for owner, text in enumerate(texts):
-        if found := _SURROGATE.search(text):
-            raise InputError(f"text holds a lone surrogate at character {found.start()}; it is not Unicode")
-        for chunk in split_text(text):
-            owners.append(owner)
-            batch.append(chunk)
-            size += len(chunk)
-            if size >= 16 * CHUNK_CHARACTERS:
-                yield owners, batch
-                owners, batch, size = [], [], 0
-    if batch:
-        yield owners, batch
-
-
-def split_text(text: str) -> Iterator[str]:
-    """Yield `text` in chunks of at most `CHUNK_CHARACTERS`, cut where a word starts.
-
-    Such a cut changes no token. Only where no blank stands behind a non-blank in 16,384 characters is the cut
-    made at the full length; the tokens beside it may then differ, and still stand for exactly the same bytes.
-    """
-    start = 0
-    while len(text) - start > CHUNK_CHARACTERS:
-        full = start + CHUNK_CHARACTERS
-        cut = full
-        for found in _WORD_START.finditer(text, full - _BOUNDARY_SEARCH, full):
-            cut = found.start()
-        yield text[start:cut]
-        start = cut
-    yield text[start:]
 
 
 def _write_json(path: Path, value: object) -> None:

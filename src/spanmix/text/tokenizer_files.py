@@ -29,6 +29,7 @@ STARCODER_CONTROLS = (
 )
 """The 18 tokens that CodeGen2.5 has from StarCoder, in the order of their ids."""
 
+_MOST_IDS = 2**31
 _NUMBERED = re.compile(r"<(mask|dummy|unused)_\d+>")
 _NAMED = {EOT, "<sep>", "<eom>", "<pad>", *STARCODER_CONTROLS}
 
@@ -138,6 +139,11 @@ def _assemble(
     special: Iterable[str],
     path: Path,
 ) -> tokenizers.Tokenizer:
+    if outside := [text for text, i in ids.items() if not 0 <= i < _MOST_IDS]:
+        raise InputError(
+            f"tokenizer {path}: the entry {outside[0]!r} has the id {ids[outside[0]]}, and ids run from 0 "
+            "without gaps"
+        )
     for left, right in merges:
         if lost := [text for text in (left, right, left + right) if text not in ids]:
             raise InputError(

@@ -1,6 +1,5 @@
 """Programs that attack the grading fail, leave nothing behind, and disturb no other program."""
 
-import contextlib
 import os
 import runpy
 import socket
@@ -11,45 +10,13 @@ from pathlib import Path
 import pytest
 
 from spanmix.evaluate.code.problem import CallCheck
-from spanmix.evaluate.grade import syscalls
 from spanmix.evaluate.grade.grade import grade
 from spanmix.evaluate.grade.limits import Limits
-from spanmix.evaluate.grade.sandbox import with_descendants
 
 ATTACKS = runpy.run_path(str(Path(__file__).with_name("attacks.py")))
 RIGHT = ATTACKS["RIGHT"]
 CHECK = CallCheck("", ATTACKS["TEST"], "f")
-MARK = "spanmix_attack_mark"
-HOME, PROJECT = Path.home(), Path(__file__).parents[3]
-_PR_SET_CHILD_SUBREAPER = 36
-
-
-def mounts():
-    return Path("/proc/self/mountinfo").read_text()
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_behind(tmp_path):
-    # What loses its parent becomes a child of this process, and so is counted.
-    syscalls.call("prctl", _PR_SET_CHILD_SUBREAPER, 1)
-    before, mounts_before = set(with_descendants(os.getpid())), mounts()
-    yield
-    end = time.monotonic() + 20
-    while left := set(with_descendants(os.getpid())) - before:
-        bury(left)
-        assert time.monotonic() < end, f"{len(left)} processes are left"
-        time.sleep(0.05)
-    syscalls.call("prctl", _PR_SET_CHILD_SUBREAPER, 0)
-    folders = [Path(path) for path in ("/", "/usr", "/etc", "/dev", "/dev/shm", "/tmp", "/var/tmp", "/home")]
-    assert [str(f) for f in (*folders, HOME, PROJECT, tmp_path / "out") if (f / MARK).exists()] == []
-    assert mounts() == mounts_before
-
-
-def bury(processes):
-    """Take note of the end of those that have become our children."""
-    for process in processes:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(process, os.WNOHANG)
+pytestmark = pytest.mark.usefixtures("nothing_is_left_behind")
 
 
 class Others:
@@ -82,19 +49,14 @@ class Others:
 
 
 @pytest.fixture
-def attack(isolation, tmp_path):
+def attack(isolation, named):
     """Grades all attacks of a kind, and returns their results; right programs must pass meanwhile."""
-    (tmp_path / "out").mkdir(mode=0o777)
-    (tmp_path / "secret").write_text("secret")
-    for path in (tmp_path, tmp_path / "secret"):
-        path.chmod(0o777)
 
     def run(kind, seconds, **limits):
-        named = {"HOME": HOME, "PROJECT": PROJECT, "OUT": tmp_path / "out", "SECRET": tmp_path / "secret"}
         attacks = ATTACKS[kind]
         with socket.create_server(("127.0.0.1", 0)) as server, Others(isolation) as others:
-            named |= {"MARK": MARK, "PID": os.getpid(), "PORT": server.getsockname()[1]}
-            programs = [filled(text, named) for text in attacks.values()]
+            there = {**named, "PID": os.getpid(), "PORT": server.getsockname()[1]}
+            programs = [filled(text, there) for text in attacks.values()]
             tasks = [(program, CHECK) for program in [*programs, RIGHT]]
             limits = Limits(seconds=seconds, **limits)
             found = dict(grade(tasks, 2, limits, isolation))

@@ -128,5 +128,7 @@ def test_what_cannot_be_built_is_said(make_history):
         build_bench(history.write(), BenchSettings())
     with pytest.raises(InputError, match=r"no kind of place 'lines' .*did you mean 'line'"):
         BenchSettings(kinds=("lines",))
+    with pytest.raises(InputError, match=r"no language 'pyton' .*did you mean 'python'"):
+        FileLimits(languages=("pyton",))
     with pytest.raises(InputError, match="max_per_file is 0"):
         BenchSettings(max_per_file=0)

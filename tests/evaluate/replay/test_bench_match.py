@@ -99,7 +99,7 @@ def test_answers_are_gone_on_with(bench, tokenizer, make_decoder, tmp_path):
     ]
     assert (tmp_path / "a.jsonl").read_bytes().splitlines(keepends=True)[:3] == lines[:3]
     assert done == [(len(whole), len(bench.items))]
-    with pytest.raises(InputError, match="begun with max_tokens 12, and this is 13"):
+    with pytest.raises(InputError, match="max_tokens 12 there, 13 now"):
         answer_bench(
             engine, tokenizer, format, bench.items, tmp_path / "a.jsonl", **{**options, "max_tokens": 13}
         )

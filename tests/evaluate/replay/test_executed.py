@@ -1,11 +1,15 @@
 """Tests decide about an answer only where they notice, and a checkout stays inside its folder."""
 
+import json
 import os
+import sys
 
 import pytest
 
 from spanmix.errors import InputError, SpanmixError
-from spanmix.evaluate.grade.verdict import Verdict
+from spanmix.evaluate.grade.choose import best_isolation
+from spanmix.evaluate.grade.limits import Limits
+from spanmix.evaluate.grade.repository_tests import Interpreter, Outcome, RepositoryTests
 from spanmix.evaluate.replay.bench import BenchSettings, build_bench
 from spanmix.evaluate.replay.bench_match import BenchAnswer
 from spanmix.evaluate.replay.executed import IN_TESTS, NOT_PYTHON, UNDECIDED, check_out, execute, has_tests
@@ -25,9 +29,13 @@ def run_tests(folder):
     scope = {}
     try:
         exec(compile(text, "used.py", "exec"), scope)
-        return Verdict(scope["double"](2) == 4, "passed", 0.1)
+        return Outcome("passed" if scope["double"](2) == 4 else "failed: no double", 1, 0.1)
     except Exception as error:
-        return Verdict(False, f"failed: {error}", 0.1)
+        return Outcome(f"failed: {error}", 0, 0.1)
+
+
+def answered(bench, written):
+    return [BenchAnswer(item.task_id, written[item.path], True, 1.0, 1) for item in bench.items]
 
 
 def test_answers_pass_where_the_tests_notice(make_history, tmp_path):
@@ -43,7 +51,7 @@ def test_answers_pass_where_the_tests_notice(make_history, tmp_path):
         "a.js": "  g();\n",
         "test_used.py": "    pass\n",
     }
-    answers = [BenchAnswer(item.task_id, written[item.path], True, 1.0, 1) for item in bench.items]
+    answers = answered(bench, written)
     assert len(answers) == 4
     seen = []
 
@@ -51,19 +59,78 @@ def test_answers_pass_where_the_tests_notice(make_history, tmp_path):
         seen.append({name: (checkout / name).read_text() for name in FILES})
         return run_tests(checkout)
 
-    found = execute(folder, bench, answers, watched, tmp_path / "work")
-    assert found.passes == {"function/used.py:5": True}
+    kept = tmp_path / "verdicts.jsonl"
+    found = execute(folder, bench, answers, watched, tmp_path / "work", kept, facts={})
+    assert found.passes == {"function/used.py:5": True} and found.num_tests == 1
     assert found.undecided == {UNDECIDED: 1, NOT_PYTHON: 1, IN_TESTS: 1}
     assert seen[0] == FILES and len(seen) == 4
     changed = [{name for name in FILES if one[name] != FILES[name]} for one in seen[1:]]
     assert sorted(map(sorted, changed)) == [["unused.py"], ["used.py"], ["used.py"]]
     assert {name: (tmp_path / "work" / name).read_text() for name in FILES} == FILES
     wrong = [BenchAnswer("function/used.py:5", "    return x + 3\n", True, 1.0, 1)]
-    assert execute(folder, bench, wrong, run_tests, tmp_path / "other").passes == {
-        "function/used.py:5": False
-    }
+    again = execute(folder, bench, [*answers, *wrong], watched, tmp_path / "other", kept, facts={})
+    assert len(seen) == 7  # as it is, and the new answer: the others are known
+    assert again.verdicts[:4] == found.verdicts
+    assert again.passes == {"function/used.py:5": False} and again.verdicts[4].why == "failed: no double"
+    with pytest.raises(InputError, match=r"made with other settings: more \(not given\) there, 1 now"):
+        execute(folder, bench, wrong, run_tests, tmp_path / "third", kept, facts={"more": 1})
     with pytest.raises(SpanmixError, match=r"do not pass as they are \(timed out\)"):
-        execute(folder, bench, wrong, lambda checkout: Verdict(False, "timed out", 3.0), tmp_path / "third")
+        late = lambda checkout: Outcome("timed out", 0, 3.0)  # noqa: E731
+        execute(folder, bench, wrong, late, tmp_path / "fourth", kept, facts={})
+
+
+REAL = {
+    "shop/__init__.py": "",
+    "shop/price.py": "RATES = {'low': 7, 'high': 19}\n\n\ndef gross(net, rate):\n"
+    "    tax = net * RATES[rate]\n    return net + tax // 100\n",
+    "shop/unused.py": "import os\n\n\ndef never(x):\n    y = 3 * x\n    return y\n",
+    "tests/test_price.py": "import unittest\n\nfrom shop.price import gross\n\n\n"
+    "class Price(unittest.TestCase):\n"
+    "    def test_low(self):\n        self.assertEqual(gross(100, 'low'), 107)\n\n"
+    "    def test_high(self):\n        self.assertEqual(gross(200, 'high'), 238)\n",
+}
+ANSWERS = {
+    "    return net + net * RATES[rate] // 100\n": "passed",
+    "    tax = net * RATES[rate]\n    return net + tax // 100\n": "passed",
+    "    return net\n": "failed: exit code 1",
+    "    return net +\n": "failed: exit code 1",
+    "    import os\n    os._exit(0)\n": "failed: they ended before their end",
+    "    import sys\n    sys.exit(0)\n": "failed: exit code 1",
+    "    import unittest\n    if rate == 'high':\n        raise unittest.SkipTest()\n"
+    "    return net + net * RATES[rate] // 100\n": "failed: 1 tests passed, and 2 did before",
+    "    open('@OUT@/mark', 'w').close()\n    return net + net * RATES[rate] // 100\n": "failed: exit code 1",
+    "    import os\n    while True:\n        os.fork()\n": "failed: ",
+    "    while True:\n        pass\n": "failed: ",
+}
+
+
+def test_a_real_repository_decides_in_a_sandbox(make_history, tmp_path):
+    history = make_history()
+    history.commit(REAL, day=1)
+    folder = history.write()
+    (tmp_path / "out").mkdir(mode=0o777)
+    (tmp_path / "out").chmod(0o777)
+    tmp_path.chmod(0o755)
+    bench = build_bench(folder, BenchSettings(kinds=("function",)))
+    price = next(item for item in bench.items if item.path == "shop/price.py")
+    answers = answered(bench, dict.fromkeys(REAL, "    return 0\n"))
+    texts = [text.replace("@OUT@", str(tmp_path / "out")) for text in ANSWERS]
+    answers = [one for one in answers if one.task_id != price.task_id]
+    answers += [BenchAnswer(price.task_id, text, True, 1.0, 1) for text in texts]
+    python = Interpreter.ask(sys.executable, folder)
+    # Enough for a few tests, and no more to wait for what never ends: it fails by its processor time.
+    limits = Limits(250.0, cpu_seconds=2, num_processes=24, memory_bytes=256 << 20, file_bytes=16 << 20)
+    run = RepositoryTests(python, "python -m unittest -q tests/test_price.py", best_isolation(), limits)
+    done = execute(folder, bench, answers, run, tmp_path / "work", tmp_path / "verdicts.jsonl", facts={})
+    assert done.num_tests == 2
+    results = [one.why for one in done.verdicts if one.task_id == price.task_id]
+    assert len(results) == len(ANSWERS)
+    for result, expected in zip(results, ANSWERS.values(), strict=True):
+        assert result.startswith(expected), (result, expected)
+    assert done.undecided == {UNDECIDED: 1, IN_TESTS: 2}
+    assert list((tmp_path / "out").iterdir()) == []
+    lines = (tmp_path / "verdicts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["why"] for line in lines] == [one.why for one in done.verdicts]
 
 
 def test_a_checkout_stays_inside_its_folder(make_history, tmp_path):

@@ -148,5 +148,5 @@ def test_languages_without_a_grammar_have_lines_and_blocks(monkeypatch):
     def missing(language):
         raise places_module.InputError("the grammar is not installed")
 
-    monkeypatch.setattr(nodes, "_parser", missing)
+    monkeypatch.setattr(nodes, "parser_of", missing)
     assert function_places(BRACES["go"], "go") == []

@@ -63,25 +63,25 @@ def test_answers_of_other_settings_are_never_mixed(steps, tmp_path, lines_of):
     few = HistorySettings(max_events=5, since="1970-01-03")
     replay(steps, ask, few, path, facts={"model": "m"})
     before = path.read_bytes()
-    with pytest.raises(InputError, match=r'begun with model "m", and this is "other"; use the same'):
+    with pytest.raises(InputError, match=r'other settings: model "m" there, "other" now. Use those, or name'):
         replay(steps, ask, few, path, facts={"model": "other"})
-    with pytest.raises(InputError, match="begun with max_events 5, and this is 6"):
+    with pytest.raises(InputError, match="max_events 5 there, 6 now"):
         replay(steps, ask, HistorySettings(max_events=6, since="1970-01-03"), path, facts={"model": "m"})
-    with pytest.raises(InputError, match="begun with head"):
+    with pytest.raises(InputError, match=r"settings: head .* there, .* now"):
         replay(steps, ask, few, path, facts={"model": "m"}, revision="HEAD~1")
-    with pytest.raises(InputError, match=r"begun with more \(not given\), and this is \[1\]"):
+    with pytest.raises(InputError, match=r"more \(not given\) there, \[1\] now"):
         replay(steps, ask, few, path, facts={"model": "m", "more": (1,)})
     assert path.read_bytes() == before
     beside = path.with_name("a.jsonl.settings.json")
     kept = beside.read_bytes()
     beside.unlink()
     with pytest.raises(
-        InputError, match=r"a.jsonl.settings.json beside it, which says how they were got, is missing"
+        InputError, match=r"a.jsonl.settings.json beside it is missing, so nothing tells how they were made"
     ):
         replay(steps, ask, few, path, facts={"model": "m"})
     beside.write_bytes(kept)
     path.write_bytes(before.replace(b'"seconds": ', b'"seconds": "x', 1))
-    with pytest.raises(InputError, match=r"a.jsonl, line 1 .*delete the line to have it answered again"):
+    with pytest.raises(InputError, match=r"a.jsonl, line 1 .*delete the line, and its answer is made again"):
         replay(steps, ask, few, path, facts={"model": "m"})
 
 

@@ -24,7 +24,7 @@ from spanmix.evaluate.choice.readers import ChoiceItem
 from spanmix.evaluate.intervals import Interval
 from spanmix.evaluate.scoring import Progress, score_all
 from spanmix.generate.engine import Engine, Score, ScoreRequest
-from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.text_tokenizer import TextTokenizer
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class EncodedPair:
 
 
 def encode_pairs(
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     pairs: Sequence[tuple[str, str]],
     start_ids: Sequence[int] = (),
     encode_batch: Callable[[Sequence[str]], list[list[int]]] | None = None,
@@ -165,7 +165,7 @@ def score_pairs(
 
 def score_choices(
     engine: Engine,
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     task: str,
     items: Sequence[ChoiceItem],
     start_ids: Sequence[int] = (),

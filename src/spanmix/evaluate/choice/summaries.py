@@ -29,7 +29,7 @@ from spanmix.files import parse_json
 from spanmix.generate.batch import generate
 from spanmix.generate.engine import Engine, GenerateRequest
 from spanmix.generate.text import controls_but
-from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.text_tokenizer import TextTokenizer
 
 KINDS = ("rouge1", "rouge2", "rougeL")
 _AT_ONCE = 256
@@ -100,7 +100,7 @@ def read_xsum(path: Path) -> list[Article]:
 
 def score_summaries(
     engine: Engine,
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     articles: Sequence[Article],
     start_ids: Sequence[int] = (),
     progress: Callable[[int, int], None] | None = None,
@@ -119,7 +119,7 @@ def score_summaries(
     """
     compare = _rouge()
     prompts = [_prompt(engine, tokenizer, article, start_ids) for article in articles]
-    stop_ids = frozenset({tokenizer.control.eot, *_line_ends(tokenizer)})
+    stop_ids = tokenizer.end_ids | frozenset(_line_ends(tokenizer))
     written: list[Summary] = []
     for start in range(0, len(articles), _AT_ONCE):
         part = prompts[start : start + _AT_ONCE]
@@ -146,11 +146,12 @@ def score_summaries(
 
 
 def _prompt(
-    engine: Engine, tokenizer: Tokenizer, article: Article, start_ids: Sequence[int]
+    engine: Engine, tokenizer: TextTokenizer, article: Article, start_ids: Sequence[int]
 ) -> tuple[list[int], int]:
     """Return the prompt and how many tokens of the article's end did not fit."""
     example = f"Article: {_EXAMPLE_ARTICLE}\nSummary: {_EXAMPLE_SUMMARY}\n\nArticle:"
-    before, text, after = tokenizer.encode_batch([example, f" {_line(article.document)}", "\nSummary:"])
+    before = tokenizer.encode(example)
+    text, after = map(tokenizer.encode_inside, (f" {_line(article.document)}", "\nSummary:"))
     num_around = len(start_ids) + len(before) + len(after)
     room = engine.info.context_tokens - _MAX_TOKENS - num_around
     if room < _LEAST_TOKENS:
@@ -166,7 +167,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _line_ends(tokenizer: Tokenizer) -> list[int]:
+def _line_ends(tokenizer: TextTokenizer) -> list[int]:
     return [token_id for token_id, piece in enumerate(tokenizer.token_bytes) if b"\n" in piece]
 
 

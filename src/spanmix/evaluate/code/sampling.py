@@ -21,7 +21,7 @@ from spanmix.generate.asked import Asked
 from spanmix.generate.engine import Engine, GenerateRequest, TokenEvent
 from spanmix.generate.infill import infill_prompt
 from spanmix.generate.text import Sampling, TextAssembler, completion_request, controls_but
-from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.text_tokenizer import TextTokenizer
 
 PAPER_TEMPERATURES = {1: 0.2, 10: 0.6, 100: 0.8}
 """By the k of pass@k, of the CodeGen2 paper (the caption of its figure of HumanEval)."""
@@ -102,7 +102,7 @@ class Made:
 
 def make_samples(
     engine: Engine,
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     asked: Asked,
     problems: Sequence[CodeProblem],
     settings: SampleSettings,
@@ -163,7 +163,7 @@ class _Prompt:
 
 
 def _prompt(
-    engine: Engine, tokenizer: Tokenizer, asked: Asked, problem: CodeProblem, settings: SampleSettings
+    engine: Engine, tokenizer: TextTokenizer, asked: Asked, problem: CodeProblem, settings: SampleSettings
 ) -> _Prompt:
     rule = rule_for(problem, settings.truncation)
     if problem.suffix is None:
@@ -176,7 +176,7 @@ def _prompt(
             f"{problem.task_id} asks for what stands in front of a suffix, and this model was not trained to "
             "infill; choose problems that are continued, such as HumanEval's"
         )
-    parts_ids = [tokenizer.encode(problem.prompt), tokenizer.encode(problem.suffix)]
+    parts_ids = [tokenizer.encode(problem.prompt), tokenizer.encode_inside(problem.suffix)]
     prompt = infill_prompt(asked.infill, parts_ids, engine.info.context_tokens, settings.max_tokens)
     end_ids = frozenset(asked.infill.end)
     num_cut = prompt.num_prefix_cut + prompt.num_suffix_cut
@@ -204,7 +204,7 @@ class _Writing:
         prompt = self._prompt
         return self._settings.sampling(self._seed).request(prompt.ids, prompt.stop_ids, prompt.suppress_ids)
 
-    def take(self, event: TokenEvent, tokenizer: Tokenizer) -> bool:
+    def take(self, event: TokenEvent, tokenizer: TextTokenizer) -> bool:
         """Take the next token; return whether the sample is finished."""
         self.num_tokens += 1
         self.reason = event.finish_reason or ""
@@ -233,7 +233,7 @@ class _Writing:
         )
 
 
-def _run(engine: Engine, tokenizer: Tokenizer, waiting: Iterator[_Writing]) -> Generator[_Writing]:
+def _run(engine: Engine, tokenizer: TextTokenizer, waiting: Iterator[_Writing]) -> Generator[_Writing]:
     """Write all that wait, `_AT_ONCE` of them at a time; yield each as it is finished."""
     running: dict[int, _Writing] = {}
     try:

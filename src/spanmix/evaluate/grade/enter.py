@@ -35,13 +35,14 @@ def main(text: str) -> None:
 
 def become(setup: dict[str, Any], channel: int) -> None:
     """Go into the sandbox, and on as the setup says; never returns."""
-    role = _role(setup["role"])
+    role, move_in = _role(setup["role"]), _move_in(setup["workplace"])
     isolated = setup["isolation"] != "unsafe"
     if setup["isolation"] == "namespaces":
         namespaces.enter(**setup["view"], channel=channel)
     if setup["isolation"] == "bubblewrap":
         # It can limit the size of a folder, but not the number of files, which cost memory too.
-        namespaces.mount_scratch("/tmp", setup["file_bytes"])
+        view = setup["view"]
+        namespaces.mount_scratch_over(view["shown"], view["file_bytes"], view["num_files"])
         namespaces.mount_processes("/proc")
         os.chdir("/tmp")
         os.environ.pop("PWD", None)
@@ -54,6 +55,7 @@ def become(setup: dict[str, Any], channel: int) -> None:
     guard.limit_resources(**setup["resources"])
     if isolated:
         seccomp.install()
+    move_in()
     _say_ready(channel)
     role(channel, setup["command"])
 
@@ -69,6 +71,15 @@ def _role(name: str) -> Callable[[int, list[str]], None]:
 
         return judge.serve
     return {"candidate": candidate.serve, "interpreter": _become_interpreter}[name]
+
+
+def _move_in(workplace: dict[str, Any] | None) -> Callable[[], None]:
+    """Load what it takes to get to a workplace, if there is one."""
+    if workplace is None:
+        return lambda: None
+    from spanmix.evaluate.grade.workplace import move_in
+
+    return partial(move_in, **workplace)
 
 
 def _become_interpreter(channel: int, command: list[str]) -> None:

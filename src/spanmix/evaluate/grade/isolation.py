@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from spanmix.evaluate.grade import enter
 from spanmix.evaluate.grade.namespaces import DEVICES, STREAMS, USER
-from spanmix.evaluate.grade.setup import Setup, View, python, view_of_system
+from spanmix.evaluate.grade.setup import Setup, View, python, view_of
 
 _INSIDE = "/opt/grade"
 """Where our own files are seen inside of bubblewrap."""
@@ -64,11 +64,11 @@ class Bubblewrap:
 
     def told(self, setup: Setup, channel: int) -> dict[str, Any]:
         """See `Isolation`."""
-        return setup.told(self.name, view_of_system(setup.file_bytes), channel)
+        return setup.told(self.name, view_of(setup), channel)
 
     def command(self, setup: Setup, channel: int) -> list[str]:
         """See `Isolation`."""
-        view = view_of_system(setup.file_bytes)
+        view = view_of(setup)
         alone = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
         user = [] if self.is_root else ["--unshare-user", "--uid", str(USER), "--gid", str(USER)]
         # For `namespaces.become_inner`, which gives them up.
@@ -80,7 +80,7 @@ class Bubblewrap:
             *(*alone, *user, "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"),
             *(part for name in kept for part in ("--cap-add", name)),
             *(part for path in folders for part in ("--dir", path)),
-            *(part for path in view.shown for part in ("--ro-bind", path, path)),
+            *(part for path, outside in view.shown.items() for part in ("--ro-bind", outside, path)),
             *(part for path in view.hidden for part in ("--size", "4096", "--tmpfs", path)),
             *(part for path in view.hidden for part in ("--remount-ro", path)),
             *(part for path, target in view.links.items() for part in ("--symlink", target, path)),
@@ -101,7 +101,7 @@ class Namespaces:
 
     def told(self, setup: Setup, channel: int) -> dict[str, Any]:
         """See `Isolation`."""
-        return setup.told(self.name, view_of_system(setup.file_bytes), channel)
+        return setup.told(self.name, view_of(setup), channel)
 
     def command(self, setup: Setup, channel: int) -> list[str]:
         """See `Isolation`."""
@@ -122,7 +122,7 @@ class Unsafe:
         """See `Isolation`."""
         resources = dataclasses.replace(setup.resources, num_processes=None)
         setup = dataclasses.replace(setup, resources=resources)
-        return setup.told(self.name, View((), (), {}, 0), channel)
+        return setup.told(self.name, View({}, (), {}, 0, 0), channel)
 
     def command(self, setup: Setup, channel: int) -> list[str]:
         """See `Isolation`."""

@@ -31,18 +31,25 @@ _NEW = _NEW_MOUNTS | _NEW_CGROUPS | _NEW_HOST_NAME | _NEW_SHARED_MEMORY | _NEW_P
 _READ_ONLY, _NO_SETUID, _NO_DEVICES, _NO_PROGRAMS = 1, 2, 4, 8
 _BIND, _AND_BELOW, _PRIVATE = 4096, 16384, 1 << 18
 _DETACH = 2
-_NUM_SCRATCH_FILES = 4096
 _CURRENT_FOLDER, _RECURSIVE = -100, 0x8000
 
 
-def enter(shown: list[str], hidden: list[str], links: dict[str, str], file_bytes: int, channel: int) -> None:
+def enter(
+    shown: dict[str, str],
+    hidden: list[str],
+    links: dict[str, str],
+    file_bytes: int,
+    num_files: int,
+    channel: int,
+) -> None:
     """Go there; returns in a process that is the first of its namespace, and still has all privileges.
 
     Args:
-        shown: files and folders that can be seen, read-only, under the same path.
+        shown: files and folders that can be seen, read-only: where they are seen, and where they are.
         hidden: folders inside of those that can be seen empty.
         links: path of a symbolic link, and where it leads.
         file_bytes: size of ``/tmp``.
+        num_files: most files and folders that it holds.
         channel: a file descriptor that this process does not keep while it waits.
 
     Raises:
@@ -60,7 +67,7 @@ def enter(shown: list[str], hidden: list[str], links: dict[str, str], file_bytes
         os.close(channel)
         os._exit(_exit_code(os.waitpid(init, 0)[1]))
     guard.die_with_parent()
-    _show_only(shown, hidden, links, file_bytes)
+    _show_only(shown, hidden, links, file_bytes, num_files)
 
 
 def become_inner(user: int, channel: int) -> None:
@@ -101,15 +108,18 @@ def _reap(inner: int) -> None:
             os._exit(_exit_code(status))
 
 
-def _show_only(shown: list[str], hidden: list[str], links: dict[str, str], file_bytes: int) -> None:
+def _show_only(
+    shown: dict[str, str], hidden: list[str], links: dict[str, str], file_bytes: int, num_files: int
+) -> None:
     """Build a root folder in memory, and make it the only one there is."""
     root = "/tmp"
     _mount("none", "/", "", _AND_BELOW | _PRIVATE)
     # Opened before anything is covered.
-    sources = {path: os.open(path, os.O_PATH) for path in (*shown, *DEVICES)}
+    sources = {path: os.open(outside, os.O_PATH) for path, outside in shown.items()}
+    sources |= {path: os.open(path, os.O_PATH) for path in DEVICES}
     _mount("tmpfs", root, "tmpfs", _NO_SETUID, "size=64k,nr_inodes=512,mode=755")
     os.makedirs(f"{root}/tmp")
-    mount_scratch(f"{root}/tmp", file_bytes)
+    mount_scratch(f"{root}/tmp", file_bytes, num_files)
     for path, source in sources.items():
         _bind(source, root + path, is_device=path in DEVICES)
     for path in hidden:
@@ -129,10 +139,18 @@ def _show_only(shown: list[str], hidden: list[str], links: dict[str, str], file_
     os.chdir("/tmp")
 
 
-def mount_scratch(folder: str, file_bytes: int) -> None:
+def mount_scratch(folder: str, file_bytes: int, num_files: int) -> None:
     """Put a folder in memory there that anybody can write to, of limited size and number of files."""
-    options = f"size={file_bytes},nr_inodes={_NUM_SCRATCH_FILES},mode=1777"
+    options = f"size={file_bytes},nr_inodes={num_files},mode=1777"
     _mount("tmpfs", folder, "tmpfs", _NO_SETUID | _NO_DEVICES, options)
+
+
+def mount_scratch_over(shown: dict[str, str], file_bytes: int, num_files: int) -> None:
+    """Put such a folder at ``/tmp``; what of `shown` is seen below it stays to be seen."""
+    below = {path: os.open(path, os.O_PATH) for path in shown if path.startswith("/tmp/")}
+    mount_scratch("/tmp", file_bytes, num_files)
+    for path, source in below.items():
+        _bind(source, path, is_device=False)
 
 
 def mount_processes(folder: str) -> None:

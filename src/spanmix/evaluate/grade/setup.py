@@ -6,6 +6,7 @@ import dataclasses
 import secrets
 import sys
 import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,9 @@ from spanmix.evaluate.grade.limits import Limits
 JUDGE_MEMORY_BYTES = 4 << 30
 """Of a judge, which runs the benchmark's own text and holds what a program answers."""
 _NUM_JUDGE_PROCESSES = 64
+_NUM_SCRATCH_FILES = 4096
+_TREE = "/opt/tree"
+"""Where a workplace's tree is seen."""
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _OF_SYSTEM = ("/etc/ld.so.cache", "/etc/alternatives")
 _FIRST_USER, _NUM_USERS = 1_500_000_000, 500_000_000
@@ -66,16 +70,37 @@ class View:
     """What can be seen in a sandbox of the file system.
 
     Args:
-        shown: files and folders that can be seen, read-only, under the same path.
+        shown: files and folders that can be seen, read-only: where they are seen, and where they are.
         hidden: folders inside of those that can be seen empty.
         links: path of a symbolic link, and where it leads.
         file_bytes: size of ``/tmp``, where alone something can be written.
+        num_files: most files and folders that it holds.
     """
 
-    shown: tuple[str, ...]
+    shown: dict[str, str]
     hidden: tuple[str, ...]
     links: dict[str, str]
     file_bytes: int
+    num_files: int
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What an ``interpreter`` finds where it starts, instead of an empty ``/tmp``.
+
+    Args:
+        tree: a folder; the program gets a copy of its own.
+        folder: where the copy is made, and the program starts.
+        shown: more files and folders that can be seen, read-only, under the same path.
+        variables: of its environment, beside those that all have.
+        num_files: most files and folders in ``/tmp``.
+    """
+
+    tree: str
+    folder: str
+    shown: tuple[str, ...]
+    variables: dict[str, str]
+    num_files: int
 
 
 @dataclass(frozen=True)
@@ -87,17 +112,27 @@ class Setup:
         resources: what is limited.
         file_bytes: of all files of the sandbox.
         command: what an ``interpreter`` becomes.
+        workplace: what it finds; None for an empty ``/tmp``.
     """
 
     role: str
     resources: Resources
     file_bytes: int
     command: tuple[str, ...] = ()
+    workplace: Workplace | None = None
 
     def told(self, isolation: str, view: View, channel: int) -> dict[str, Any]:
         """Return it as a message, with what the isolation and the channel add to it."""
         user = _FIRST_USER + secrets.randbelow(_NUM_USERS)
         added = {"isolation": isolation, "view": dataclasses.asdict(view), "channel": channel, "user": user}
+        if self.workplace is not None:
+            seen_at = {outside: inside for inside, outside in view.shown.items()}
+            tree = seen_at.get(self.workplace.tree, self.workplace.tree)
+            added["workplace"] = {
+                "tree": tree,
+                "folder": self.workplace.folder,
+                "variables": self.workplace.variables,
+            }
         return {**dataclasses.asdict(self), **added}
 
 
@@ -106,8 +141,30 @@ def python() -> str:
     return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
 
 
+def view_of(setup: Setup) -> View:
+    """Return what can be seen in a sandbox: the system, and the workplace's own."""
+    view = _view_of_system(setup.file_bytes)
+    place = setup.workplace
+    if place is None:
+        return view
+    shown = {**view.shown, **{path: path for path in place.shown}}
+    seen = [path for path in sorted(shown) if not any(str(above) in shown for above in Path(path).parents)]
+    return dataclasses.replace(
+        view,
+        shown={**{path: shown[path] for path in seen}, _TREE: place.tree},
+        hidden=tuple(path for path in view.hidden if not _is_below(path, place.shown)),
+        # Where locks and memory that processes share have their names.
+        links={**view.links, "/dev/shm": "/tmp"},
+        num_files=place.num_files,
+    )
+
+
+def _is_below(path: str, folders: Iterable[str]) -> bool:
+    return any(Path(path).is_relative_to(folder) for folder in folders)
+
+
 @cache
-def view_of_system(file_bytes: int) -> View:
+def _view_of_system(file_bytes: int) -> View:
     """Return what Python and other interpreters need of this machine."""
     shown = ["/usr"]
     links = {}
@@ -123,4 +180,4 @@ def view_of_system(file_bytes: int) -> View:
         shown += [python(), str(libraries)]
         # What is installed beside the standard library is the user's, and programs run without it.
         hidden = [str(path) for path in libraries.glob("python*/site-packages")]
-    return View(tuple(shown), tuple(hidden), links, file_bytes)
+    return View({path: path for path in shown}, tuple(hidden), links, file_bytes, _NUM_SCRATCH_FILES)

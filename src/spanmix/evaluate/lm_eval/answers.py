@@ -19,7 +19,7 @@ from spanmix.evaluate.scoring import score_all
 from spanmix.generate.engine import Engine, GenerateRequest, ScoreRequest
 from spanmix.generate.opening import OpenModel, Served, is_url, open_model, open_served
 from spanmix.generate.text import TextAssembler
-from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.text_tokenizer import TextTokenizer
 
 Progress = Callable[[int, int], None]
 
@@ -62,9 +62,11 @@ class EngineAnswers:
         super().__init__()
         opened = _open(model, device, tokenizer, served_name, api_key_env)
         self.engine: Engine = opened.engine
-        self.spanmix_tokenizer: Tokenizer = opened.tokenizer
+        self.spanmix_tokenizer: TextTokenizer = opened.tokenizer
         self._model, self._seed = model, seed
         self._start_ids = opened.asked.start_ids if start else ()
+        infill = opened.asked.infill
+        self._end_ids = opened.tokenizer.end_ids | frozenset(infill.end if infill else ())
         names = "|".join(map(re.escape, sorted(self.spanmix_tokenizer.special_ids, key=len, reverse=True)))
         self._control_pattern = re.compile(f"({names})")
 
@@ -162,7 +164,7 @@ class EngineAnswers:
                 f"{self.engine.info.context_tokens} tokens; lower it (--gen_kwargs max_gen_toks=N)"
             )
         ends = {tokenizer.special_ids[stop] for stop in until if stop in tokenizer.special_ids}
-        stop_ids = frozenset({tokenizer.control.eot, tokenizer.control.eom, *ends})
+        stop_ids = self._end_ids | ends
         context_key = seeding.name_key(str(context_ids))
         request = GenerateRequest(
             prompt_ids=[*start_ids, *context_ids[-room:]],

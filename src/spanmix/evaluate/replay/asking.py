@@ -8,7 +8,7 @@ from spanmix.generate.engine import Engine
 from spanmix.generate.formats import InfillFormat
 from spanmix.generate.infill import Infill, infill
 from spanmix.generate.text import Sampling
-from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.text_tokenizer import TextTokenizer
 
 Ask = Callable[[str, str], Infill]
 """From the whole texts in front of a cursor and behind it to a proposal."""
@@ -16,7 +16,7 @@ Ask = Callable[[str, str], Infill]
 _CHARACTERS_PER_TOKEN = 16
 
 
-def ask_engine(engine: Engine, tokenizer: Tokenizer, format: InfillFormat, sampling: Sampling) -> Ask:
+def ask_engine(engine: Engine, tokenizer: TextTokenizer, format: InfillFormat, sampling: Sampling) -> Ask:
     """Return a function that asks a model, as `spanmix.generate.infill.infill` does.
 
     Of a long file only what can come near to the context is turned into tokens, from a line's beginning and

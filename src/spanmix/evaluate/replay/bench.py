@@ -29,7 +29,7 @@ import numpy as np
 
 from spanmix import seeding
 from spanmix.errors import InputError, nearest
-from spanmix.evaluate.code.samples import settings_path
+from spanmix.evaluate.appended import settings_path
 from spanmix.evaluate.replay.git import Repository, TreeFile
 from spanmix.evaluate.replay.left_out import FileLimits, by_path, language_of, read_text
 from spanmix.evaluate.replay.places import KINDS, Place
@@ -50,7 +50,7 @@ class BenchSettings:
         num_per_kind: places of each; fewer if the repository has no more.
         max_per_file: most places of a kind in one file.
         max_middle_bytes: longest text to fill in.
-        files: which files are too large.
+        files: which files are not measured on.
 
     Raises:
         InputError: there is no such kind, or a number is below 1.

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spanmix.evaluate.appended import Keeping, open_appended
 from spanmix.evaluate.infill_spans import head_ids, tail_ids
 from spanmix.evaluate.replay.bench import BenchItem
-from spanmix.evaluate.replay.records import open_records
 from spanmix.evaluate.scoring import score_all
 from spanmix.generate.batch import generate
 from spanmix.generate.engine import Engine, GenerateRequest, ScoreRequest
 from spanmix.generate.formats import InfillFormat
 from spanmix.generate.infill import infill_prompt
 from spanmix.generate.text import controls_but
-from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.text_tokenizer import TextTokenizer
 
 ANSWERS_FORMAT_VERSION = 1
 _AT_ONCE = 64
@@ -49,6 +49,9 @@ class BenchAnswer:
     num_tokens: int
 
 
+_KEEPING = Keeping(BenchAnswer, "answer")
+
+
 @dataclass(frozen=True)
 class _Asked:
     item: BenchItem
@@ -63,7 +66,7 @@ def default_max_tokens(engine: Engine) -> int:
 
 def answer_bench(
     engine: Engine,
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     format: InfillFormat,
     items: Sequence[BenchItem],
     answers_file: Path,
@@ -96,14 +99,14 @@ def answer_bench(
         "format": dataclasses.asdict(format),
         **facts,
     }
-    with open_records(answers_file, BenchAnswer, settings) as records:
-        answers = {answer.task_id: answer for answer in records.known}
+    with open_appended(answers_file, _KEEPING, settings) as kept:
+        answers = {answer.task_id: answer for _, answer in kept.records()}
         left = [item for item in items if item.task_id not in answers]
         asked = _fitting(engine, tokenizer, format, left, max_tokens)
         num_done = len(items) - len(left)
         for start in range(0, len(asked), _AT_ONCE):
             for answer in _answers(engine, tokenizer, format, asked[start : start + _AT_ONCE], max_tokens):
-                records.append(answer)
+                kept.append(answer)
                 answers[answer.task_id] = answer
             if progress is not None:
                 progress(num_done + min(len(asked), start + _AT_ONCE), len(items))
@@ -111,24 +114,28 @@ def answer_bench(
 
 
 def _fitting(
-    engine: Engine, tokenizer: Tokenizer, format: InfillFormat, items: Sequence[BenchItem], max_tokens: int
+    engine: Engine,
+    tokenizer: TextTokenizer,
+    format: InfillFormat,
+    items: Sequence[BenchItem],
+    max_tokens: int,
 ) -> list[_Asked]:
     context = engine.info.context_tokens
     found = []
     for item in items:
-        middle_ids = tokenizer.encode(item.canonical_solution)
+        middle_ids = tokenizer.encode_inside(item.canonical_solution)
         if len(middle_ids) >= max_tokens:  # one more ends it
             continue
         around = [
             tail_ids(tokenizer.encode, item.prompt, context),
-            head_ids(tokenizer.encode, item.suffix, context),
+            head_ids(tokenizer.encode_inside, item.suffix, context),
         ]
         found.append(_Asked(item, infill_prompt(format, around, context, max_tokens).prompt_ids, middle_ids))
     return found
 
 
 def _answers(
-    engine: Engine, tokenizer: Tokenizer, format: InfillFormat, asked: Sequence[_Asked], max_tokens: int
+    engine: Engine, tokenizer: TextTokenizer, format: InfillFormat, asked: Sequence[_Asked], max_tokens: int
 ) -> Iterator[BenchAnswer]:
     end_ids = frozenset(format.end)
     suppress_ids = controls_but(tokenizer, end_ids)

@@ -45,7 +45,7 @@ class HistorySettings:
         max_events_per_hunk: most cursors of what was typed at one place; lines behind it are not looked at.
         max_files_per_commit: a commit that changes more files is left out: a tool made it, or it brings
             others' code.
-        files: which files are too large.
+        files: which files are not measured on.
 
     Raises:
         InputError: the date is none, or a number is below 1.

@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from spanmix.errors import InputError
+from spanmix.errors import InputError, nearest
 from spanmix.evaluate.replay.git import FILE_MODES, SUBMODULE_MODE, Repository, TreeFile
 from spanmix.text.dropped import BINARY, NOT_UTF8, Dropped, longer_than
-from spanmix.text.readers import _LANGUAGE_OF
+from spanmix.text.readers import LANGUAGE_OF
 
 VENDORED, LOCK_FILE, MINIFIED, GENERATED = "vendored", "lock file", "minified", "generated"
 LINK, SUBMODULE, LFS_POINTER = "link", "submodule", "Git LFS pointer"
 UNKNOWN_LANGUAGE, NOT_HERE = "unknown language", "not in this clone, or damaged"
+OTHER_LANGUAGE = "another language"
 
 _VENDOR_FOLDERS = frozenset(
     {
@@ -42,18 +43,20 @@ _LFS_HEAD = b"version https://git-lfs.github.com/spec/"
 
 @dataclass(frozen=True)
 class FileLimits:
-    """Which files are too large to be measured on.
+    """Which files are not measured on, beside those that nobody typed.
 
     Args:
         max_file_bytes: largest file.
         max_line_characters: longest line; longer ones stand in data and in packed code.
+        languages: those of other languages are left out; all are taken if none is named.
 
     Raises:
-        InputError: a number is below 1.
+        InputError: a number is below 1, or a language is not known.
     """
 
     max_file_bytes: int = 100_000
     max_line_characters: int = 1_000
+    languages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -62,6 +65,10 @@ class FileLimits:
         ):
             if value < 1:
                 raise InputError(f"the most {name} are {value}; use at least 1")
+        known = set(LANGUAGE_OF.values())
+        for language in self.languages:
+            if language not in known:
+                raise InputError(f"there is no language {language!r}{nearest(language, known)}")
 
 
 def language_of(path: str) -> str:
@@ -71,7 +78,7 @@ def language_of(path: str) -> str:
     ('python', '')
     """
     name = path.rpartition("/")[2]
-    return _LANGUAGE_OF.get(name.rpartition(".")[2].lower(), "") if "." in name else ""
+    return LANGUAGE_OF.get(name.rpartition(".")[2].lower(), "") if "." in name else ""
 
 
 def by_path(file: TreeFile) -> str | None:
@@ -118,6 +125,8 @@ def by_content(content: bytes, path: str, limits: FileLimits) -> str | Dropped:
 def read_text(repository: Repository, file: TreeFile, limits: FileLimits) -> str | Dropped:
     """Return the text of a file of a repository, or why it is left out; too large a file is not read."""
     reason = by_path(file)
+    if reason is None and limits.languages and language_of(file.path) not in limits.languages:
+        reason = OTHER_LANGUAGE
     if reason is not None:
         return Dropped(file.path, reason)
     size = repository.size(file.object_id)

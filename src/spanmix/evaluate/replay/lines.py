@@ -51,6 +51,20 @@ def split_lines(text: str) -> list[str]:
     return _LINE.findall(text)
 
 
+def last_of(text: str, num_lines: int) -> str:
+    """Return the last so many lines of a text, the one that has no end yet included.
+
+    >>> last_of("a\\nb\\n  c", 2)
+    'b\\n  c'
+    """
+    return "".join(split_lines(text)[-num_lines:])
+
+
+def first_of(text: str, num_lines: int) -> str:
+    """Return the first so many lines of a text."""
+    return "".join(split_lines(text)[:num_lines])
+
+
 def is_telling(text: str) -> bool:
     """Say whether a text has three letters or digits, so that it is not found by chance."""
     return sum(map(str.isalnum, text)) >= _TELLING_CHARACTERS

@@ -81,7 +81,7 @@ def function_places(text: str, language: str) -> list[Place]:
         return _whole_lines(text, _python_bodies(text))
     try:
         # The cursor of its tree knows what a node is to its parent; `find_nodes` gives places alone.
-        parser = nodes._parser(language)
+        parser = nodes.parser_of(language)
     except InputError:  # the grammar is not installed
         return []
     return [] if parser is None else _whole_lines(text, _bodies(parser.parse(text.encode("utf-8")), text))

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from spanmix.errors import InputError
+from spanmix.evaluate.appended import Keeping, open_appended
 from spanmix.evaluate.replay.asking import Ask
 from spanmix.evaluate.replay.author import accepted, is_line_start, without_end
 from spanmix.evaluate.replay.git import Repository
 from spanmix.evaluate.replay.history import HistorySettings, Hunk, LeftOut, commits_to_replay, planned
-from spanmix.evaluate.replay.records import open_records
+from spanmix.evaluate.replay.lines import first_of, last_of
 
 ANSWERS_FORMAT_VERSION = 1
+_LINES_IN_FRONT, _LINES_BEHIND = 8, 4
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class Event:
     num_suffix_cut: int
 
 
+_KEEPING = Keeping(Event, "answer")
+
+
 @dataclass(frozen=True)
 class Replay:
     """All that a replay has found.
@@ -75,6 +80,7 @@ class Replay:
         num_hunks: places at which something was typed and asked for.
         left_out: what was not replayed, of the commits that were looked at.
         events: one for each question, in the order of the commits.
+        around: for each event, by its id, the lines in front of the cursor and those behind it, a few.
     """
 
     repository: str
@@ -84,6 +90,7 @@ class Replay:
     num_hunks: int
     left_out: LeftOut
     events: tuple[Event, ...]
+    around: dict[str, tuple[str, str]]
 
 
 def replay(
@@ -124,13 +131,15 @@ def replay(
         }
         num_hunks = num_passed = 0
         events: list[Event] = []
-        with open_records(answers_file, Event, begun_with) as records:
-            known = {event.id: event for event in records.known}
+        around: dict[str, tuple[str, str]] = {}
+        with open_appended(answers_file, _KEEPING, begun_with) as kept:
+            known = {event.id: event for _, event in kept.records()}
             for hunk in planned(repository, commits, settings, left_out):
                 for event in events_of(hunk, ask, known):
                     if event.id not in known:
-                        records.append(event)
+                        kept.append(event)
                     events.append(event)
+                    around[event.id] = _around(hunk, event)
                 num_hunks += 1
                 num_passed += hunk.num_events
                 if progress is not None:
@@ -140,7 +149,9 @@ def replay(
                 f"nothing was typed in {len(commits)} commits of {repository.label} that could be replayed; "
                 f"left out: files {dict(left_out.files)}, hunks {dict(left_out.hunks)}; name an earlier date"
             )
-        return Replay(repository.label, head, settings, len(commits), num_hunks, left_out, tuple(events))
+        return Replay(
+            repository.label, head, settings, len(commits), num_hunks, left_out, tuple(events), around
+        )
 
 
 def events_of(hunk: Hunk, ask: Ask, known: Mapping[str, Event]) -> Iterator[Event]:
@@ -164,6 +175,11 @@ def _filled(hunk: Hunk, start: int) -> int:
     """Return the first line from `start` on that is not blank, or the end."""
     lines = hunk.lines
     return next((place for place in range(start, len(lines)) if not lines[place].is_blank), len(lines))
+
+
+def _around(hunk: Hunk, event: Event) -> tuple[str, str]:
+    before = hunk.prefix + hunk.typed[: hunk.lines[event.line - hunk.line].start]
+    return last_of(before, _LINES_IN_FRONT), first_of(hunk.suffix, _LINES_BEHIND)
 
 
 def _asked(hunk: Hunk, first: int, at: int, event_id: str, ask: Ask) -> Event:

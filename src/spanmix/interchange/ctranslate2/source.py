@@ -7,12 +7,15 @@ apart. The folder does not say how long a context may be.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from spanmix.errors import InputError
@@ -44,8 +47,8 @@ _OUTER = {
 
 @dataclass(frozen=True)
 class _Config:
-    layer_norm_epsilon: float | None = None
-    n_positions: int | None = None
+    layer_norm_epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    n_positions: Annotated[int, Field(ge=1, lt=2**31)] | None = None
 
 
 class CTranslate2Tensors:
@@ -74,6 +77,7 @@ class CTranslate2Tensors:
                 f"{self._file} holds weights rounded to integers, from which the model does not come back; "
                 "take the float16 or float32 folder"
             )
+        self._require_whole()
         self.stored: Mapping[str, Stored] = self._as_gptj()
 
     @property
@@ -126,6 +130,17 @@ class CTranslate2Tensors:
         pairs = halves.reshape(shape.num_heads, 2, shape.rotary_dim // 2, -1).transpose(1, 2)
         return torch.cat((pairs.flatten(1, 2), kept), dim=1).reshape(rows_ED.shape)
 
+    def _require_whole(self) -> None:
+        """Raise `InputError` if a layer is left out, or a variable that is cut here has another form."""
+        for layer in range(self._num_layers):
+            found = self._variables.get(_of_layer(layer, _QKV))
+            if found is None or len(found.shape) != 2 or found.shape[0] % 3:
+                shape = "is missing" if found is None else f"has shape {list(found.shape)}"
+                raise InputError(f"{self._file}: {_of_layer(layer, _QKV)} {shape}; it is no whole CodeGen")
+        embeddings = self._variables.get(_OUTER["transformer.wte.weight"])
+        if embeddings is None or len(embeddings.shape) != 2:
+            raise InputError(f"{self._file} has no matrix of embeddings; it is no whole CodeGen")
+
     def _as_gptj(self) -> dict[str, Stored]:
         names = [*_OUTER]
         for layer in range(self._num_layers):
@@ -146,8 +161,10 @@ class CTranslate2Tensors:
         return [variable for name, variable in self._variables.items() if name.endswith("/weight")]
 
     def _scalar(self, name: str) -> int:
-        if name not in self._variables:
-            raise InputError(f"{self._file} has no {name}; it is no CodeGen, or of a version not known here")
+        if name not in self._variables or math.prod(self._variables[name].shape) != 1:
+            raise InputError(
+                f"{self._file} has no number {name}; it is no CodeGen, or of a version not known here"
+            )
         return int(self.read_variable(name).item())
 
 

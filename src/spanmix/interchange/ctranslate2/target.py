@@ -25,9 +25,9 @@ from spanmix.interchange.ctranslate2.weights import Layout
 from spanmix.interchange.layouts import LAYOUTS
 from spanmix.interchange.parity import Progress, Sides
 from spanmix.interchange.sources import Source
-from spanmix.interchange.target import Options, Written
+from spanmix.interchange.target import Options, Written, require_model_place, system_errors_named
 from spanmix.model.architecture import Architecture
-from spanmix.model.folder import require_place, write_beside_weights
+from spanmix.model.folder import write_beside_weights
 
 _ROUNDED = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -45,7 +45,7 @@ class CTranslate2Target:
     @staticmethod
     def require_place(dest: Path) -> None:
         """Raise `InputError` if something else than a model folder is at `dest`."""
-        require_place(dest)
+        require_model_place(dest)
 
     @staticmethod
     def whole(dest: Path) -> AbstractContextManager[Path]:
@@ -55,7 +55,8 @@ class CTranslate2Target:
     def write(self, place: Path, progress: Progress) -> Written:
         """Write everything but the report."""
         source, spec = self._source, self._spec
-        write_beside_weights(place, {}, source.tokenizer, card(source, self.stored_as))
+        with system_errors_named(place):
+            write_beside_weights(place, {}, source.tokenizer, card(source, self.stored_as))
         spec.register_vocabulary(_vocabulary(place, source.shape.vocab_size))
         Layout(source, self.stored_as, progress).fill(spec)
         eot = source.tokenizer.decode([source.tokenizer.control.eot])

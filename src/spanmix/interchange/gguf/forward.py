@@ -14,10 +14,15 @@ from gguf import GGUFReader, dequantize
 from torch import Tensor
 
 from spanmix.interchange.forward import Forward, causal_attention
+from spanmix.interchange.gguf.reader import open_gguf
 
 
 class _Graph:
-    """What both architectures share; every number comes from the file."""
+    """What both architectures share; every number comes from the file.
+
+    Raises:
+        ValueError, LookupError, ArithmeticError: they do not fit together.
+    """
 
     def __init__(self, reader: GGUFReader, architecture: str) -> None:
         self._tensors = {tensor.name: tensor for tensor in reader.tensors}
@@ -25,6 +30,14 @@ class _Graph:
         self._num_heads = int(self._number("attention.head_count"))
         self._rotary_dim = int(self._number("rope.dimension_count"))
         self._base = self._number("rope.freq_base")
+        width = int(self._tensors["token_embd.weight"].shape[0])
+        # What is computed with is no larger than the file; a number in its head may be any.
+        head_dim = width // self._num_heads
+        if width % self._num_heads or not 0 < self._rotary_dim <= head_dim or not self._base > 0:
+            raise ValueError(
+                f"{self._num_heads} heads for a width of {width:,}, rotated in {self._rotary_dim:,} channels "
+                f"by the base {self._base}"
+            )
 
     def embed(self, ids_BT: Tensor) -> Tensor:
         """Return the residual stream in front of the first block, [B, T, D]."""
@@ -110,7 +123,7 @@ class LlamaGraph(_Graph):
 
 def gguf_forward(file: Path) -> Forward:
     """Return the forward pass of a GGUF file that `spanmix.interchange.gguf` wrote."""
-    reader = GGUFReader(file)
+    reader = open_gguf(file)
     architecture = reader.fields["general.architecture"].contents()
     graph = LlamaGraph if architecture == "llama" else Phi2Graph
     return graph(reader, architecture)

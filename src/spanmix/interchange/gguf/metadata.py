@@ -165,12 +165,11 @@ def _license(folder: Path) -> str | None:
     card = folder / "README.md"
     if not card.is_file():
         return None
-    parts = card.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
-    if len(parts) < 3 or parts[0].strip():
-        return None
     try:
-        header = yaml.safe_load(parts[1])
-    except yaml.YAMLError:
+        parts = card.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
+        header = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
+    # The file may be closed to us, have a date in a 13th month, or 9,999 brackets.
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
         return None
     found = header.get("license") if isinstance(header, dict) else None
     return found if isinstance(found, str) else None

@@ -83,9 +83,12 @@ def _run(folder: Path, tokenizer: Tokenizer, remedy: str) -> list[Check]:
         return [wrong(_ENGINE, str(error), remedy)]
     ids = tokenizer.encode(SAMPLE)[: engine.info.context_tokens]
     short = ScoreRequest(ids[:1], ids[1 : len(ids) // 2])
-    (alone,) = engine.score([short])
-    beside = engine.score([short, ScoreRequest(ids[:1], ids[1:])])[0]
-    (whole,) = engine.score([ScoreRequest(ids[:1], ids[1:])])
+    try:
+        (alone,) = engine.score([short])
+        beside = engine.score([short, ScoreRequest(ids[:1], ids[1:])])[0]
+        (whole,) = engine.score([ScoreRequest(ids[:1], ids[1:])])
+    except (RuntimeError, ValueError, LookupError) as error:
+        return [wrong(_ENGINE, f"the library cannot run it: {error}", remedy)]
     losses_1N = -torch.tensor([whole.logprobs])
     loss = check_loss(Measured(losses_1N, torch.tensor([math.nan]), engine.info.vocab_size))
     batch = check_batch(_BATCH, alone.logprobs, alone.logprobs, beside.logprobs, remedy)

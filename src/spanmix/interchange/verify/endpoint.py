@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from spanmix.interchange.verify.client import Choice, Endpoint, RefusedError
+from spanmix.generate.completions_client import Choice, Endpoint, RefusedError
 from spanmix.interchange.verify.logprobs import check_batch_of, check_echo, check_ids_echo, check_loss_of
 from spanmix.interchange.verify.result import Check, Verification, cannot_tell, ok, wrong
 from spanmix.text.tokenizer_training import EOM, EOT, SEP, mask_name
@@ -31,6 +31,8 @@ _COMMENTS = (
 )
 _BY_HAND = f"prefix{_MASK}suffix{EOT}{SEP}{_MASK}"
 _NUM_TOKENS = 32
+_MOST_CHARACTERS = 1000
+"""Of an answer that are looked at for a stop string; a server may send millions."""
 _LEAST_TOKENS = 4
 """Of a text that holds a control among other things, and one more that was generated."""
 
@@ -43,7 +45,7 @@ def verify_endpoint(endpoint: Endpoint, progress: Callable[[str], None] = lambda
         progress: is told what is asked now.
 
     Raises:
-        InputError: it stopped answering.
+        SpanmixError: it stopped answering, or wants another key.
     """
     checks: list[Check] = []
     answers: list[Choice] = []
@@ -107,7 +109,7 @@ def _check_suffix(endpoint: Endpoint, answers: list[Choice]) -> Check:
 def _check_stop(endpoint: Endpoint, answers: list[Choice]) -> Check:
     remedy = "cut the answers where you ask, or use a server that ends at stop strings and leaves them out"
     for prompt, _ in _INFILLS:
-        text = _ask(endpoint, prompt, answers).text
+        text = _ask(endpoint, prompt, answers).text[:_MOST_CHARACTERS]
         # The first three characters, from the middle on, that were not seen before.
         places = [i for i in range(len(text) // 3, len(text) - 2) if text.find(text[i : i + 3]) == i > 0]
         if not places:

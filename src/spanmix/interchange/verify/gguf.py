@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from spanmix.errors import InputError
+from spanmix.interchange.gguf.reader import open_gguf
 from spanmix.interchange.verify.result import Check, Verification, cannot_tell, ok, wrong
 from spanmix.interchange.verify.sample import SAMPLE, Budget, check_loss, measure, sample_ids
 from spanmix.text.byte_level import byte_level_bpe
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5
 """llama.cpp's types of tokens."""
 
+_LOSS = "loss on code"
+_Item = TypeVar("_Item")
 _GRAPHS = ("phi2", "llama")
 _VALUES_AT_ONCE = 1 << 24
 
@@ -35,39 +37,40 @@ def verify_gguf(file: Path, seconds: float) -> Verification:
     Raises:
         InputError: it is no GGUF file, was cut short, or ``gguf`` is not installed.
     """
-    try:
-        from gguf import GGUFReader
-    except ImportError:
-        raise InputError(f"{file} is a GGUF file; to read it install `pip install 'spanmix[gguf]'`") from None
-    try:
-        facts = _Facts(GGUFReader(file))
-        facts.sums()
-    except (OSError, ValueError, LookupError) as error:
-        raise InputError(f"{file} is no GGUF file, or was cut short: {error}") from error
+    facts = _Facts(open_gguf(file))
     remedy = "spanmix convert ORIGINAL DEST.gguf --to gguf, from the model that it was made of"
     checks = [_check_finite(facts, remedy), _check_size(facts, remedy), _check_ids(facts, remedy)]
     checks += [_check_types(facts, remedy), _check_blanks(facts, remedy)]
-    checks.append(_check_loss(file, facts, seconds))
+    checks.append(_check_loss(file, facts, seconds, remedy))
     return Verification(str(file), f"GGUF, {facts.architecture}", tuple(checks))
 
 
 class _Facts:
-    """What a file says; a key that it lacks is None."""
+    """What a file says; a key that it lacks, or that is of another type, is None."""
 
     def __init__(self, reader: GGUFReader) -> None:
         self.reader = reader
         self.architecture = str(self.key("general.architecture"))
-        self.tokens: list[str] = self.key("tokenizer.ggml.tokens") or []
-        self.types: list[int] = self.key("tokenizer.ggml.token_type") or []
+        self.tokens: list[str] = self.array("tokenizer.ggml.tokens", str) or []
+        self.types: list[int] = self.array("tokenizer.ggml.token_type", int) or []
 
     def key(self, name: str) -> Any:
         """Return the value of a key, or None."""
         field = self.reader.fields.get(name)
-        return None if field is None else field.contents()
+        try:
+            return None if field is None else field.contents()
+        except ValueError:  # a string that is not UTF-8
+            return None
 
-    def sums(self) -> int:
-        """Return the number of bytes of all tensors; raises `ValueError` if the file is shorter."""
-        return sum(int(tensor.data.nbytes) for tensor in self.reader.tensors)
+    def array(self, name: str, kind: type[_Item]) -> list[_Item] | None:
+        """Return a list of values that are all of one type, or None."""
+        found = self.key(name)
+        return found if isinstance(found, list) and all(type(item) is kind for item in found) else None
+
+    def whole(self, name: str) -> int:
+        """Return a whole number, which a key of the architecture has; 0 if it is none."""
+        found = self.key(f"{self.architecture}.{name}")
+        return found if type(found) is int else 0
 
     def token(self, i: Any) -> str:
         """Return the string of an id, for people."""
@@ -162,34 +165,43 @@ def _check_blanks(facts: _Facts, remedy: str) -> Check:
     return ok(name, f"all {len(kinds)} runs are taken off a text first", runs=len(kinds))
 
 
-def _check_loss(file: Path, facts: _Facts, seconds: float) -> Check:
+def _check_loss(file: Path, facts: _Facts, seconds: float, remedy: str) -> Check:
     """Run the sample through the graphs of models of this family; a model of another is left alone."""
     known = {"token_embd.weight", "blk.0.attn_q.weight", "output.weight"}
     names = {tensor.name for tensor in facts.reader.tensors}
-    heads, groups = (facts.key(f"{facts.architecture}.attention.head_count{part}") for part in ("", "_kv"))
-    if facts.architecture not in _GRAPHS or not known <= names or groups not in (None, heads):
+    heads = facts.whole("attention.head_count")
+    groups = facts.key(f"{facts.architecture}.attention.head_count_kv")
+    if facts.architecture not in _GRAPHS or not known <= names or not heads or groups not in (None, heads):
         detail = (
             f"its graph ({facts.architecture}) is not known here; llama.cpp's llama-perplexity measures it"
         )
-        return cannot_tell("loss on code", detail)
+        return cannot_tell(_LOSS, detail)
     from spanmix.interchange.gguf.forward import gguf_forward
 
     tokenizer = _tokenizer(facts)
     if tokenizer is None:
         return check_loss(None)
-    context = int(facts.key(f"{facts.architecture}.context_length") or 1)
-    start = [facts.tokens.index(text) for text in facts.key("spanmix.start") or () if text in facts.tokens]
+    blocks = sum(name.endswith(".attn_q.weight") for name in names)
+    context, num_layers = facts.whole("context_length") or 1, facts.whole("block_count")
+    if num_layers != blocks:
+        return wrong(_LOSS, f"it says that it has {num_layers:,} blocks, and holds {blocks}", remedy)
+    starts = facts.array("spanmix.start", str) or []
+    start = [facts.tokens.index(text) for text in starts if text in facts.tokens]
     ids_1T = sample_ids(tokenizer.encode(SAMPLE, add_special_tokens=False).ids, start, context)
-    num_layers = int(facts.key(f"{facts.architecture}.block_count"))
-    forward = gguf_forward(file)
-    return check_loss(measure(forward, ids_1T, 1, num_layers, len(facts.tokens), Budget(seconds)))
+    try:
+        forward = gguf_forward(file)
+        measured = measure(forward, ids_1T, 1, num_layers, len(facts.tokens), Budget(seconds))
+    except (LookupError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        detail = f"its tensors and sizes do not fit together: {type(error).__name__}, {error}"
+        return wrong(_LOSS, detail, remedy)
+    return check_loss(measured)
 
 
 def _tokenizer(facts: _Facts) -> tokenizers.Tokenizer | None:
     """Return the file's own tokenizer; None if it is none that is known here."""
-    merges = facts.key("tokenizer.ggml.merges")
+    merges = facts.array("tokenizer.ggml.merges", str)
     is_whole = merges is not None and len(facts.types) == len(facts.tokens)
-    if facts.key("tokenizer.ggml.model") != "gpt2" or not is_whole:
+    if merges is None or facts.key("tokenizer.ggml.model") != "gpt2" or not is_whole:
         return None
     last = max((i for i, kind in enumerate(facts.types) if kind == _NORMAL), default=-1)
     ids = {text: i for i, text in enumerate(facts.tokens[: last + 1])}

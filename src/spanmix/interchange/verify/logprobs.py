@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from spanmix.interchange.verify.client import Choice, Endpoint, RefusedError
+from spanmix.generate.completions_client import Choice, Endpoint, RefusedError
 from spanmix.interchange.verify.positions import check_batch
 from spanmix.interchange.verify.result import Check, cannot_tell, ok, wrong
 from spanmix.interchange.verify.sample import SAMPLE
@@ -17,6 +17,8 @@ _PROMPT_IDS = [11, 22, 33, 44, 55]
 _SHORT = SAMPLE[: len(SAMPLE) // 3]
 _KNOWS_BITS = 3.0
 """Bits a byte; a uniform guess of one in 51,200 has 4 to 5 on code, and a trained model less than 1."""
+_LARGEST_WHOLE = 2**53
+"""JSON has whole numbers of any size; those that a float cannot hold are no log-probabilities."""
 _REMEDY = "measure with `spanmix evaluate` on the model's folder, or use a server that echoes with logprobs"
 
 
@@ -103,6 +105,8 @@ def _problem(found: Choice, num_prompt_tokens: int | None) -> str | None:
     lengths = {name: len(value) for name, value in lists.items() if value is not None}
     if len(set(lengths.values())) > 1:
         return f"the lists of logprobs differ in length: {lengths}"
+    if not lengths["tokens"]:
+        return "the lists of logprobs are empty; lm-eval would give every answer the score of chance"
     length, values = lengths["token_logprobs"], logprobs["token_logprobs"]
     if num_prompt_tokens is not None and length != num_prompt_tokens + 1:
         return f"there are {length} log-probabilities for {num_prompt_tokens} tokens and a generated one"
@@ -126,4 +130,7 @@ def _unlike_top(values: Sequence[float], top: Sequence[Any]) -> str | None:
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    kinds = {type(value) for value in values}
+    return kinds <= {int, float} and not any(
+        isinstance(value, int) and abs(value) > _LARGEST_WHOLE for value in values
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import tokenizers
 
 from spanmix.errors import InputError
+from spanmix.interchange.parity import PLAIN_TEXTS
 from spanmix.interchange.tokenizers import (
     VOCAB_SIZE,
     codegen2_tokenizer,
@@ -20,11 +21,6 @@ from spanmix.text.tokenizer_files import has_tokenizer, open_tokenizer, open_tok
 from spanmix.text.tokenizer_training import BLANK_RUNS, EOM, EOT, SEP, mask_name
 
 _IDS, _BLANKS, _CONTROLS = "tokenizer", "blank runs", "controls in a text"
-_TEXTS = (
-    "def add(a, b):\n    return a + b\n",
-    "\tif x:\r\n\t\t\ty = 'naïve ☃ 日本語 🙂'\n",
-    "        deep" + " " * 40 + "deeper" + "\t" * 12,
-)
 _HOSTILE = f"x = '{mask_name(1)}'  # {SEP}{EOM}{EOT}"
 
 
@@ -82,7 +78,7 @@ def _check_ids(theirs: tokenizers.Tokenizer, right: Tokenizer, vocab_size: int, 
         matching = next((pair for pair in known if pair[1].special_ids == right.special_ids), None)
         if matching is not None:
             name, reference = matching
-            moved = [text for text in _TEXTS if _encode(theirs, text) != reference.encode(text)]
+            moved = [text for text in PLAIN_TEXTS if _encode(theirs, text) != reference.encode(text)]
             if moved:
                 detail = (
                     f"it has {name}'s controls but makes other ids of {moved[0]!r} than {name} was trained on"
@@ -91,7 +87,9 @@ def _check_ids(theirs: tokenizers.Tokenizer, right: Tokenizer, vocab_size: int, 
                 return wrong(_IDS, detail, mend, **numbers)
             return ok(_IDS, f"{name}'s, {size:,} ids as the embedding has rows", **numbers)
     lost = [
-        text for text in _TEXTS if theirs.decode(_encode(theirs, text), skip_special_tokens=False) != text
+        text
+        for text in PLAIN_TEXTS
+        if theirs.decode(_encode(theirs, text), skip_special_tokens=False) != text
     ]
     if lost:
         return wrong(_IDS, f"{lost[0]!r} does not come back from its ids", remedy, **numbers)

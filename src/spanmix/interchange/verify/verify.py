@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from spanmix.interchange.verify.client import Endpoint
+from spanmix.generate.completions_client import Endpoint
 from spanmix.interchange.verify.endpoint import verify_endpoint
 from spanmix.interchange.verify.folder import verify_folder
 from spanmix.interchange.verify.gguf import verify_gguf
 from spanmix.interchange.verify.result import Verification
 
 GGUF_SUFFIX = ".gguf"
+_RETRIES = 2
+"""Of a request to a server: an answer within a minute is worth more here than patience."""
 
 
 def is_url(target: str) -> bool:
@@ -39,9 +41,14 @@ def verify(
 
     Raises:
         InputError: it cannot be opened.
+        SpanmixError: a server stopped answering.
     """
     if is_url(target):
-        return verify_endpoint(Endpoint(target, model, api_key, timeout_seconds), progress)
+        endpoint = Endpoint(target, model, api_key, timeout_seconds, _RETRIES)
+        try:
+            return verify_endpoint(endpoint, progress)
+        finally:
+            endpoint.close()
     if target.endswith(GGUF_SUFFIX) and Path(target).is_file():
         progress("read the file")
         return verify_gguf(Path(target), seconds)

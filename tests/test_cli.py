@@ -66,7 +66,7 @@ def test_help_names_every_verb(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert len(NAMES) == 12
+    assert len(NAMES) == 13
     for name in NAMES:
         assert f"\n    {name} " in text
 

@@ -176,7 +176,7 @@ def require_makable(path: Path) -> None:
             raise OSError(code, os.strerror(code))
     except OSError as error:
         raise InputError(
-            f"nothing can be written to {str(path)[:200]}: {error.strerror}; name another folder as --out"
+            f"nothing can be written to {str(path)[:200]}: {error.strerror}; name another place"
         ) from None
 
 

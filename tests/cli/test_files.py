@@ -7,10 +7,10 @@ import pytest
 
 from spanmix.cli import main
 from spanmix.cli.files import TextFile, read_file, replace_text, require_writable
-from spanmix.generate.opening import OpenModel
 from spanmix.errors import InputError
 from spanmix.generate.asked import Asked
 from spanmix.generate.formats import codegen2_format
+from spanmix.generate.opening import OpenModel
 from spanmix.generate.torch_engine import TorchEngine
 
 
@@ -94,6 +94,27 @@ def test_a_file_that_was_saved_meanwhile_is_left_alone(
     monkeypatch.setattr("spanmix.generate.opening.open_model", lambda name, engine_name, lead_tokens: model)
     assert main(infill) == 0
     assert script.read_bytes().endswith(b"a\r\n") and script.stat().st_size > 3
+
+
+@pytest.mark.parametrize(("given", "ends"), [(b"a\r\nb\r\n", b"\r\n"), (b"a\nb\r\n", b"\n")])
+def test_a_file_keeps_its_line_ends(script, monkeypatch, tokenizer, given, ends):
+    """What comes ends its lines as all the others do; the model is shown line feeds."""
+    from spanmix.generate.infill import Infill
+
+    shown = []
+
+    def infill_many(engine, tokenizer, format, parts, sampling):
+        shown.extend(parts)
+        return [Infill("x\ny", "stop", (), ())]
+
+    model = OpenModel("m", None, tokenizer, Asked((), codegen2_format(tokenizer.control)), None)
+    monkeypatch.setattr("spanmix.generate.opening.open_model", lambda name, engine_name, lead_tokens: model)
+    monkeypatch.setattr("spanmix.generate.infill.infill_many", infill_many)
+    script.write_bytes(given)
+    assert main(["infill", "m", str(script), "--at", "2:1", "--in-place"]) == 0
+    assert script.read_bytes() == given.replace(b"b", b"x" + ends + b"yb")
+    assert ("\r" in "".join(shown)) == (ends == b"\n")
+    assert main(["infill", "m", str(script), "--at", "1:1", "--json", "--only-middle"]) == 2
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path):

@@ -11,12 +11,12 @@ from ctranslate2.converters import TransformersConverter
 from safetensors.torch import load_file, save_file
 
 from spanmix.cli import main
-from spanmix.generate.opening import open_model
 from spanmix.errors import InputError, SpanmixError
 from spanmix.generate.batch import generate
 from spanmix.generate.ctranslate2_engine import CTranslate2Engine
 from spanmix.generate.engine import GenerateRequest, ScoreRequest
 from spanmix.generate.infill import infill_many
+from spanmix.generate.opening import open_model
 from spanmix.generate.text import Sampling, complete
 from spanmix.generate.torch_engine import TorchEngine
 from spanmix.interchange.convert import convert

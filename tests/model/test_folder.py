@@ -280,3 +280,26 @@ def test_a_hub_name_without_network_is_an_error_in_one_paragraph(monkeypatch):
     with pytest.raises(InputError, match="the hub did not give it: We couldn't connect") as caught:
         resolve_model("nobody/nothing")
     assert "\n" not in str(caught.value)
+
+
+def test_only_a_model_and_nothing_else_is_replaced(make_decoder, tokenizer, tmp_path):
+    """Other programs have a config.json too, and other things may lie beside a model."""
+    decoder = make_decoder(1, 32, 2, 4, 16)
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "config.json").write_text("{}")
+    (project / "thesis.txt").write_text("all of it")
+    with pytest.raises(InputError, match="no weights, so it is not a model"):
+        save_model_folder(project, decoder, tokenizer, {})
+    folder = save_model_folder(tmp_path / "m", decoder, tokenizer, {})
+    (folder / ".git").mkdir()
+    with pytest.raises(InputError, match=r"the folder \.git in it be lost"):
+        save_model_folder(folder, decoder, tokenizer, {})
+    (folder / ".git").rmdir()
+    save_model_folder(folder, decoder, tokenizer, {})
+    assert (project / "thesis.txt").read_text() == "all of it"
+    with pytest.raises(
+        InputError, match=r"is a file, and a model is a folder; a GGUF file is for llama\.cpp"
+    ):
+        (tmp_path / "m.gguf").write_bytes(b"GGUF")
+        resolve_model(str(tmp_path / "m.gguf"))

@@ -116,7 +116,7 @@ def test_places_that_cannot_be_made_are_refused_before_any_work(short, finished,
 
 def test_a_read_only_file_system_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    with pytest.raises(InputError, match=r"Permission denied; name another folder as --out"):
+    with pytest.raises(InputError, match=r"Permission denied; name another place"):
         require_makable(tmp_path)
     flags = type("Flags", (), {"f_flag": os.ST_RDONLY})
     monkeypatch.setattr("os.statvfs", lambda path: flags)

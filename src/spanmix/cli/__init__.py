@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from spanmix.cli.parser import parse
-from spanmix.cli.terminal import drop_unwritten, prepare_streams
+from spanmix.cli.terminal import drop_unwritten, paragraph, prepare_streams
 from spanmix.errors import SpanmixError
 
 FAILED = 1
@@ -60,5 +60,5 @@ def _fail(message: str, exit_code: int, debug: bool = False) -> int:
     with suppress(OSError):  # nobody reads that either
         if debug:
             traceback.print_exc()
-        print(f"spanmix: {' '.join(message.split())}", file=sys.stderr)
+        print(f"spanmix: {paragraph(message)}", file=sys.stderr)
     return exit_code

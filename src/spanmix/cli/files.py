@@ -43,6 +43,15 @@ def read_file(name: str) -> TextFile:
         raise InputError(f"{name} is not UTF-8 text: {byte}; convert it first") from None
 
 
+def ends_in_crlf(text: str) -> bool:
+    """Return whether every line of a text ends in a carriage return and a line feed.
+
+    >>> ends_in_crlf("a\\r\\nb\\r\\n"), ends_in_crlf("a\\r\\nb\\n"), ends_in_crlf("a")
+    (True, False, False)
+    """
+    return text.count("\r\n") == text.count("\n") > 0
+
+
 def require_writable(path: Path) -> None:
     """Raise `InputError` unless a file can be written or replaced at `path`. To be asked before long work."""
     try:

@@ -16,7 +16,7 @@ from spanmix.cli.arguments import (
     sampling,
     text,
 )
-from spanmix.cli.files import read_file, replace_text, require_writable
+from spanmix.cli.files import ends_in_crlf, read_file, replace_text, require_writable
 from spanmix.cli.models import tell_news
 from spanmix.cli.terminal import print_json
 from spanmix.errors import InputError
@@ -71,8 +71,11 @@ def run(args: argparse.Namespace) -> None:
 
     model = open_model(args.model, args.engine, args.lead_tokens)
     tell_news(model)
-    answers = infill_many(model.engine, model.tokenizer, model.infill_format, parts, asked)
-    middles = [answer.text for answer in answers]
+    # Models know lines that end in a line feed; a file that has other ends keeps them.
+    crlf = file is not None and ends_in_crlf(file.text)
+    shown = [part.replace("\r\n", "\n") for part in parts] if crlf else parts
+    answers = infill_many(model.engine, model.tokenizer, model.infill_format, shown, asked)
+    middles = [answer.text.replace("\n", "\r\n") if crlf else answer.text for answer in answers]
     filled = stitch(parts, middles)
     if file is not None and args.in_place:
         replace_text(file, filled)
@@ -87,7 +90,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Raise `InputError` unless the text is given in one of the two ways."""
+    """Raise `InputError` unless the text is given in one of the two ways, and one result is asked for."""
+    if args.json and args.only_middle:
+        raise InputError("--json has every middle by itself; leave out --only-middle")
     if args.prefix is not None or args.suffix is not None:
         if args.file is not None or args.at or args.in_place:
             raise InputError("--prefix and --suffix are the whole text; leave out FILE, --at and --in-place")

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,14 +41,24 @@ def _null() -> io.TextIOWrapper:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
+def paragraph(text: str) -> str:
+    """Return a text as one paragraph, in which names from files cannot steer the terminal.
+
+    >>> paragraph("a tensor\\n  named \\x1b[31mred")
+    'a tensor named \\\\x1b[31mred'
+    """
+    line = " ".join(text.split())
+    return "".join(repr(one)[1:-1] if unicodedata.category(one) == "Cc" else one for one in line)
+
+
 def warn(text: str) -> None:
     """Print a warning as one paragraph on stderr; bars that are drawn there stay below it."""
-    print(f"spanmix: warning: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    print(f"spanmix: warning: {paragraph(text)}", file=sys.stderr, flush=True)
 
 
 def tell(text: str) -> None:
     """Print news as one paragraph on stderr, like `warn`."""
-    print(f"spanmix: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    print(f"spanmix: {paragraph(text)}", file=sys.stderr, flush=True)
 
 
 def drop_unwritten() -> None:

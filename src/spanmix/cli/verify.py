@@ -64,7 +64,8 @@ def add(verbs: Verbs) -> None:
 def run(args: argparse.Namespace) -> None:
     """Verify, and print what was found."""
     from spanmix.generate.completions_client import api_key_of
-    from spanmix.interchange.verify.verify import is_url, verify
+    from spanmix.generate.opening import is_url
+    from spanmix.interchange.verify.verify import verify
 
     if not is_url(args.target):
         if args.model or args.api_key_env:

@@ -187,7 +187,7 @@ class Endpoint:
             raise RefusedError(f"the answer is longer than {_MOST_BYTES:,} bytes")
         try:
             answer = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RefusedError("the answer is not JSON") from None
         if not isinstance(answer, dict):
             raise RefusedError("the answer is not a JSON object")
@@ -206,7 +206,7 @@ class Endpoint:
             return InputError(f"{self.url} sends to another address ({code}); name that one")
         try:
             content = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             content = response.reason_phrase
         inner = content.get("error", content) if isinstance(content, dict) else content
         error = RefusedError(f"{code}, {_told(inner)}")

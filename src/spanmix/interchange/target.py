@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from spanmix.errors import InputError
-from spanmix.files import follow, require_makable
+from spanmix.files import require_makable
 from spanmix.interchange.parity import Progress, Sides
 from spanmix.interchange.sources import Source
 from spanmix.model.folder import require_place
 
 WRITING = "write the weights, bytes"
 REPORT = "export_report.json"
-_WEIGHTS = ("*.safetensors", "*.bin")
 
 
 @contextmanager
@@ -45,22 +43,9 @@ def report_beside(file: Path) -> Path:
 
 
 def require_model_place(dest: Path) -> None:
-    """Raise `InputError` if `dest` cannot be made, or holds anything but a model, which may be replaced.
-
-    Other programs have a ``config.json`` too, and other things may have been put beside a model.
-    """
+    """Raise `InputError` if `dest` cannot be made, or holds anything but a model, which may be replaced."""
     require_place(dest)
     require_makable(dest)
-    real = follow(dest)
-    if not real.is_dir() or not any(real.iterdir()):
-        return
-    if not any(file for pattern in _WEIGHTS for file in real.glob(pattern)):
-        raise InputError(f"{dest} has a config.json but no weights, so it is not a model; name another place")
-    if inner := sorted(path.name for path in real.iterdir() if path.is_dir()):
-        raise InputError(
-            f"{dest} would be replaced, and the folder {inner[0]} in it be lost; move that away, or name "
-            "another place"
-        )
 
 
 @dataclass(frozen=True)

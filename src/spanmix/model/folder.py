@@ -26,6 +26,7 @@ from spanmix.model.weights import WEIGHT_TYPES, read_weights, require_enough_byt
 from spanmix.text.tokenizer import Tokenizer
 
 MAX_SHARD_BYTES = 5_000_000_000
+_WEIGHTS = ("*.safetensors", "*.bin")
 
 
 def save_model_folder(
@@ -89,10 +90,23 @@ def write_beside_weights(folder: Path, config: Mapping[str, Any], tokenizer: Tok
 
 
 def require_place(path: Path) -> None:
-    """Raise `InputError` unless a model folder can be written at `path`. To be asked before training."""
+    """Raise `InputError` unless a model folder can be written at `path`. To be asked before long work.
+
+    A model that is there may be replaced. Other programs have a ``config.json`` too, and other things may
+    have been put beside a model.
+    """
     real = replaceable(path)
-    if real.exists() and not (real / "config.json").is_file() and any(real.iterdir()):
+    if not real.exists() or not any(real.iterdir()):
+        return
+    if not (real / "config.json").is_file():
         raise InputError(f"{path} exists and is not a model folder; name another place to write the model")
+    if not any(file for pattern in _WEIGHTS for file in real.glob(pattern)):
+        raise InputError(f"{path} has a config.json but no weights, so it is not a model; name another place")
+    if inner := sorted(inside.name for inside in real.iterdir() if inside.is_dir()):
+        raise InputError(
+            f"{path} would be replaced, and the folder {inner[0]} in it be lost; move that away, or name "
+            "another place"
+        )
 
 
 def load_model_folder(path: str | Path) -> tuple[Decoder, Tokenizer]:
@@ -160,6 +174,9 @@ def resolve_model(name: str | Path) -> Path:
             f"{path} is a run with no model yet: that is written when the run's last step is done. `spanmix "
             f"export {path} --out FOLDER` writes the one of its newest checkpoint"
         )
+    if path.is_file():
+        for_llama = "; a GGUF file is for llama.cpp" if path.suffix == ".gguf" else ""
+        raise InputError(f"{path} is a file, and a model is a folder{for_llama}; name the model's folder")
     if path.exists():
         raise InputError(f"{path} is neither a model folder (with config.json) nor a run (with model/)")
     return _from_hub(str(name))

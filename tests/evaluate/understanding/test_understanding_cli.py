@@ -50,6 +50,7 @@ def test_sets_of_a_corpus_are_made_measured_and_kept(place, tmp_path, capsys):
         (task, name) for task in ("defects", "clones") for name in ("causal", "bidirectional")
     ]
     json.dumps(results, allow_nan=False)
+    assert results[0]["place"].startswith(f"the corpus {place / 'corpus'} (")
     assert {path.name for path in kept.iterdir()} == {
         "defects", "clones", "defects.causal.predictions.jsonl", "defects.bidirectional.predictions.jsonl",
         "clones.causal.predictions.jsonl", "clones.bidirectional.predictions.jsonl",

@@ -45,7 +45,7 @@ class LabeledSet:
 
     Args:
         task: its name.
-        place: the folder that it was read from.
+        place: the folder that it was read from, or what it was made of.
         train, valid, test: each has examples of both labels.
         num_read: how many examples there were of each part, before any were left out.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def make_local_set(
         task: ``defects`` or ``clones``.
         groups: the Python files.
         folder: to write, whole or not at all; what is there is replaced.
-        made_of: what the files are, such as a corpus and its fingerprint, for ``made.json``.
+        made_of: what the files are, such as a corpus and its fingerprint; the set's `place`.
         seed: decides everything that is random.
         most: examples of a part at most; 0 for all.
 
@@ -42,6 +43,6 @@ def make_local_set(
         facts = {"format_version": LOCAL_FORMAT_VERSION, "task": task, "made_of": made_of, "seed": seed}
         write_json(place / MADE_FILE, {**facts, "most": most, **made})
     try:
-        return READERS[task](folder)
+        return replace(READERS[task](folder), place=made_of)
     except InputError as error:
         raise InputError(f"{made_of} has too few Python functions for {task}: {error}") from None

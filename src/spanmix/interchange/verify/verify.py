@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spanmix.generate.completions_client import Endpoint
+from spanmix.generate.opening import is_url
 from spanmix.interchange.verify.endpoint import verify_endpoint
 from spanmix.interchange.verify.folder import verify_folder
 from spanmix.interchange.verify.gguf import verify_gguf
@@ -14,11 +15,6 @@ from spanmix.interchange.verify.result import Verification
 GGUF_SUFFIX = ".gguf"
 _RETRIES = 2
 """Of a request to a server: an answer within a minute is worth more here than patience."""
-
-
-def is_url(target: str) -> bool:
-    """Return whether a target is an address of a server."""
-    return target.startswith(("http://", "https://"))
 
 
 def verify(

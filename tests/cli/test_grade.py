@@ -64,6 +64,13 @@ def test_right_and_wrong_answers_are_told_apart(problems, tmp_path, capsys):
         (["--k", "0"], "--k is '0'"),
         (["--seconds", "0"], "seconds is 0.0"),
         (["--out", "samples.jsonl/x.json"], "samples.jsonl is a file; name another place"),
+        (["--results", "problems.jsonl"], "would be written over"),
+        (["--html", "samples.jsonl"], "--html samples.jsonl would be written over"),
+        (
+            ["--out", "a", "--write", "bigcode=./a"],
+            "--write bigcode a would be written over what --out writes",
+        ),
+        (["--write", "bigcode=a", "--write", "bigcode=b"], "--write names bigcode twice"),
     ],
 )
 def test_what_cannot_be_graded_is_refused_before_any_work(
@@ -71,9 +78,28 @@ def test_what_cannot_be_graded_is_refused_before_any_work(
 ):
     monkeypatch.chdir(tmp_path)
     samples = write_lines(tmp_path / "samples.jsonl", [{"task_id": "mine/add", "completion": "    pass\n"}])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert main(["grade", samples, "--problems", problems, *changes]) == 2
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "samples.jsonl_results.jsonl").exists()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_page_shows_what_a_file_cannot_hold(problems, tmp_path, capsys):
+    """JSON has halves of surrogate pairs; controls and marks of direction would hide what an answer is."""
+    answer = "    raise ValueError('\ud800')  # \x1b[31m\u202e<script>\n"
+    samples = write_lines(tmp_path / "samples.jsonl", [{"task_id": "mine/add", "completion": answer}])
+    page = tmp_path / "page.html"
+    assert main(["grade", samples, "--problems", problems, "--html", str(page)]) == 0
+    text = page.read_text()
+    assert "\\ud800" in text and "\\x1b[31m\\u202e&lt;script&gt;" in text and "in a sandbox" in text
+    assert "3 s and 1,024 MiB" in text and '<th scope="col"></th>' not in text
+
+
+def test_a_page_does_not_speak_of_a_sandbox_that_was_not_there(problems, tmp_path, capsys):
+    samples = write_lines(tmp_path / "samples.jsonl", [{"task_id": "mine/add", "completion": "    pass\n"}])
+    page = tmp_path / "page.html"
+    assert main(["grade", samples, "--problems", problems, "--html", str(page), "--unsafe"]) == 0
+    assert "in a sandbox" not in page.read_text() and "with the rights of its user" in page.read_text()
 
 
 def test_a_model_answers_and_is_graded_and_goes_on(problems, make_decoder, tokenizer, tmp_path, capsys):
@@ -104,10 +130,71 @@ def test_tasks_need_what_they_are_measured_on(problems, make_decoder, tokenizer,
     for tasks, message in (
         ("infill", "to measure infill name a corpus with --corpus"),
         (problems, "give --samples DIR"),
-        ("humanevil", "there is no 'humanevil' (did you mean 'humaneval'?)"),
+        ("humanevil", "there is no 'humanevil' (did you mean 'humaneval'?), and no file of that name"),
+        (",", "--tasks , names nothing to measure"),
     ):
         assert main(["evaluate", model, "--tasks", tasks]) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--start"], "--start is for questions, and none is measured here"),
+        (["--lm-eval", "x.json"], "--lm-eval is for questions"),
+        (["--corpus", "absent"], "--corpus is for held-out files or understanding"),
+        (["--spans", "3"], "--spans is for infill of held-out files"),
+        (["--head-only"], "--head-only is for understanding"),
+        (["--place-kinds", "line"], "--place-kinds is for --bench-from"),
+        (["--since", ""], "--since is for --replay"),
+        (["--test-seconds", "9"], "--test-seconds is for --executed"),
+        (["--no-grade", "--unsafe"], "--unsafe is for programs or tests that are run"),
+        (["--timeout", "9"], "--timeout is for servers"),
+        (["--seconds", "nan"], "seconds is nan"),
+        (["--max-tokens", "500"], "lower max_tokens"),
+        (["--num-samples", "2", "--temperature", "0"], "2 times the same sample"),
+        (["--tasks", "lambada=lambada.jsonl,problems.jsonl", "--samples", "problems.jsonl"], "is a file"),
+        (["--tasks", "lambada=lambada.jsonl,problems.jsonl", "--samples", "."], "in that file itself"),
+        (["--tasks", "problems.jsonl,other/problems.jsonl"], "would both be kept in kept/problems.jsonl"),
+        (["--out", "problems.jsonl"], "--out problems.jsonl would be written over problems.jsonl itself"),
+    ],
+)
+def test_what_is_asked_wrongly_is_refused_before_any_measuring(
+    problems, make_decoder, tokenizer, tmp_path, capsys, monkeypatch, changes, message
+):
+    from spanmix.model.folder import save_model_folder
+
+    save_model_folder(tmp_path / "m", make_decoder(1, 32, 2, 4, 128), tokenizer, {})
+    monkeypatch.chdir(tmp_path)
+    write_lines(tmp_path / "lambada.jsonl", [{"text": "return a"}])
+    (tmp_path / "other").mkdir()
+    write_lines(tmp_path / "other" / "problems.jsonl", PROBLEMS[:1])
+    before = {path.name for path in tmp_path.iterdir()}
+    verb = ["evaluate", "m", "--tasks", "problems.jsonl", "--samples", "kept", "--max-tokens", "9"]
+    assert main([*verb, *changes]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and "answer problems" not in printed.err and "lambada:" not in printed.err
+    assert {path.name for path in tmp_path.iterdir()} == before
+    assert json.loads((tmp_path / "problems.jsonl").read_text().splitlines()[0]) == PROBLEMS[0]
+
+
+def test_a_model_that_is_asked_in_another_way_does_not_go_on(
+    make_decoder, tokenizer, tmp_path, capsys, monkeypatch
+):
+    """Neither the number of hidden tokens nor another tokenizer shows in the weights."""
+    from spanmix.model.folder import save_model_folder
+
+    model = str(save_model_folder(tmp_path / "m", make_decoder(1, 32, 2, 4, 128), tokenizer, {}))
+    asked = write_lines(tmp_path / "infills.jsonl", [PROBLEMS[0] | {"suffix": "\nadd\n"}])
+    kept = tmp_path / "kept"
+    verb = ["evaluate", model, "--tasks", asked, "--samples", str(kept), "--max-tokens", "9", "--no-grade"]
+    assert main(verb) == 0
+    assert main([*verb, "--lead-tokens", "3"]) == 2
+    assert "made with other settings: infill_format.lead_tokens " in capsys.readouterr().err
+    settings = kept / "infills.jsonl.settings.json"
+    settings.write_text(settings.read_text().replace(tokenizer.fingerprint, "0" * 64))
+    assert main(verb) == 2
+    assert "made with other settings: tokenizer" in capsys.readouterr().err
 
 
 EVALPLUS = {

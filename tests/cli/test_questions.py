@@ -5,6 +5,7 @@ import json
 import pytest
 
 from spanmix.cli import main
+from spanmix.errors import InputError
 from spanmix.evaluate.choice.readers import read_items
 from spanmix.evaluate.choice.score import score_choices
 from spanmix.generate.torch_engine import TorchEngine
@@ -65,7 +66,9 @@ def test_figures_are_those_of_the_library(files, capsys):
     ("changes", "message"),
     [
         (["--tasks", "piqa"], "there is no 'piqa' (did you mean 'piqa=FILE'?)"),
-        (["--tasks", "piqa=absent.jsonl"], "absent"),
+        (["--tasks", "piqa=absent.jsonl"], "absent.jsonl is missing"),
+        (["--tasks", "piqa="], "piqa has no file; give one, as in piqa=FILE"),
+        (["--tasks", "piqa=piqa.jsonl,piqa=other.jsonl"], "--tasks names piqa twice"),
         (["--tasks", "lambada=piqa.jsonl"], "text"),
         (["--tasks", "boolq=xsum.jsonl", "--tokenizer", "model"], "passage"),
         (["--tasks", "lambada=lambada.jsonl", "--tokenizer", "model"], "--tokenizer is for servers"),
@@ -76,3 +79,17 @@ def test_what_cannot_be_asked_is_refused(files, capsys, monkeypatch, changes, me
     monkeypatch.chdir(files)
     assert main(["evaluate", "model", *changes]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_was_measured_is_kept_when_a_later_task_fails(files, capsys, monkeypatch):
+    out = files / "kept.json"
+
+    def fails(*_):
+        raise InputError("no such set")
+
+    monkeypatch.setattr("spanmix.cli.evaluate.measure_understanding", fails)
+    tasks = f"piqa={files / 'piqa.jsonl'},boolq-tuned={files}"
+    assert main(["evaluate", str(files / "model"), "--tasks", tasks, "--out", str(out)]) == 2
+    printed = capsys.readouterr()
+    assert "piqa, 2 questions" in printed.out and f"what was measured before is in {out}" in printed.err
+    assert set(json.loads(out.read_text())) == {"how", "questions"}

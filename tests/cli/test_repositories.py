@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -136,6 +137,20 @@ def test_the_repository_s_own_tests_decide(measure, repository, tmp_path, capsys
         measure(*flags, "--test-command", "A=1 python -m unittest -q test_used")
 
 
+def test_no_copy_of_a_checkout_is_left_when_the_system_ends_the_process(tmp_path):
+    code = (
+        "import os, signal, sys, tempfile\n"
+        "from spanmix.cli.repository_tests import cleared_up\n"
+        "with cleared_up(), tempfile.TemporaryDirectory(dir=sys.argv[1]):\n"
+        "    assert os.listdir(sys.argv[1])\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    signal.pause()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 143, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_languages_are_chosen(measure, repository):
     found = measure("--bench-from", repository, "--replay", repository, "--languages", "javascript,c")
     assert {one["language"] for one in found["bench"]["figures"]} == {"all", "javascript"}
@@ -164,11 +179,24 @@ def test_what_was_kept_is_not_mixed_with_something_else(measure, repository):
         (("--bench-from", "@", "--executed", "--test-command", "make"), "the test command is 'make'"),
         (("--bench-from", "@", "--executed", "--test-python", "/no"), "/no is no Python that runs"),
         (("--bench-from", "@", "--places", "0"), "'0' is not a whole number from 1"),
+        (("--since", ""), "--since is for --replay; give --replay GIT"),
+        (
+            ("--bench-from", "@", "--place-tokens", "2"),
+            "has a text of less than 2 tokens, so nothing was asked",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused(measure, repository, flags, message):
     with pytest.raises(InputError, match=re.escape(message)):
         measure(*(str(repository) if flag == "@" else flag for flag in flags))
+
+
+def test_both_repositories_are_looked_at_before_any_work(measure, repository, tmp_path):
+    with pytest.raises(InputError, match="/nowhere does not exist"):
+        measure("--bench-from", repository, "--replay", "/nowhere")
+    with pytest.raises(InputError, match="has no commit 'v9'"):
+        measure("--bench-from", repository, "--revision", "v9")
+    assert not (tmp_path / "kept").exists()
 
 
 def test_a_folder_is_needed_and_nothing_asked_is_nothing(measure, repository):

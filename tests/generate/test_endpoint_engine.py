@@ -309,6 +309,27 @@ def test_a_banned_token_or_an_end_without_a_reason_is_an_error(open_engine, loca
     assert generate(engine, [GenerateRequest(prompt, 5)])[0].token_ids == greedy_ids(local, prompt, 5)
 
 
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((200, {}, b"<html>"), "/v1: the answer is not JSON"),
+        ((404, {}, {"error": "gone"}), "/v1: 404, gone"),
+        ((200, {}, {"choices": []}), "/v1: the answer to 1 prompts has 0 choices"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_told_with_whose_it_is(open_engine, answer, message):
+    engine, model = open_engine()
+    for ask in (
+        lambda: generate(engine, [GenerateRequest(ids_of(1, 9), 4)]),
+        lambda: engine.score([ScoreRequest(ids_of(1, 9), ids_of(2, 3))]),
+    ):
+        model.before.append(answer)
+        with pytest.raises(SpanmixError, match=f"^http://127.*{message}"):
+            ask()
+        assert not model.before
+        ask()  # the next one is
+
+
 def test_the_context_is_the_servers_less_one_and_has_to_be_known(open_engine, local):
     engine, model = open_engine()
     assert engine.info.context_tokens == model.context - 1 == 159

@@ -49,12 +49,17 @@ def test_questions_and_infills_are_the_same(folder, make_model_server, serve, tm
     assert len(server.bodies) > 5
 
 
-def test_a_server_needs_a_tokenizer_and_no_engine(make_model_server, serve, folder, capsys):
+def test_a_server_needs_a_tokenizer_and_no_engine(make_model_server, serve, folder, tmp_path, capsys):
+    tasks = ["--tasks", "humaneval", "--samples", str(tmp_path / "kept"), "--max-tokens", "8"]
     with serve(make_model_server()) as url:
-        assert main(["evaluate", url, "--tasks", "humaneval"]) == 2
+        assert main(["evaluate", url, *tasks]) == 2
         assert "--tokenizer FOLDER" in capsys.readouterr().err
-        asked = ["--tokenizer", str(folder), "--tasks", "humaneval"]
+        asked = ["--tokenizer", str(folder), *tasks]
         assert main(["evaluate", url, *asked, "--engine", "torch"]) == 2
         assert "is a server" in capsys.readouterr().err
         assert main(["evaluate", url, *asked, "--server-ends", "<eon>"]) == 2
         assert "no control '<eon>' (did you mean '<eom>'?)" in capsys.readouterr().err
+        assert main(["evaluate", url, *asked, "--server-ends", ""]) == 2
+        assert "<mask_" not in capsys.readouterr().err
+        assert main(["evaluate", url, *asked, "--served-name", "other"]) == 2
+        assert "/v1/models lists no model 'other'; give a name that it lists" in capsys.readouterr().err

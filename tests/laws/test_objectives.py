@@ -1,5 +1,6 @@
 """Laws 1, 3, 6 and 7 for every objective: nothing is lost, no target is cut, the right tokens carry loss."""
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -23,7 +24,7 @@ from spanmix.objectives.build import build, denoisers
 from spanmix.objectives.characters import CharacterCutter
 from spanmix.objectives.choose import ObjectiveMixture
 from spanmix.objectives.objective import Alphabet, DocumentKey, TokenizedDocument, write_all
-from spanmix.objectives.spans import Corruption, draw_spans
+from spanmix.objectives.spans import SPAN_CONTROLS, Corruption, SpanDraws, draw_spans
 from spanmix.types import Example
 
 MODES = ("<unused_0>", "<unused_1>", "<unused_2>")
@@ -446,3 +447,24 @@ def test_the_choice_of_objective_follows_the_weights_of_the_source_and_changes_w
         ObjectiveMixture([CausalConfig(weight=1, sources=("cod",))], parts[0], 512, ["code"])
     with pytest.raises(InputError, match="source 'prose' has no objective"):
         ObjectiveMixture(configs[:2], parts[0], 512, ["code", "prose"])
+
+
+def test_every_piece_has_room_for_its_spans():
+    """Where a row is shared by several pieces, a piece's spans, hidden and shown tokens fit its share."""
+    shared = 0
+    for mean, max_spans, ratio in itertools.product((1.0, 1.5, 3.0), (2, 3, 8), (0.3, 0.7, 1.0)):
+        config = InfillConfig(
+            weight=1,
+            min_ratio=ratio,
+            max_ratio=ratio,
+            span_lengths="fixed",
+            mean_span_tokens=mean,
+            max_spans=max_spans,
+        )
+        draws = SpanDraws(config)
+        for room, length, word in itertools.product(range(8, 200), (1, 5, 14, 400), (0, 2**64 - 1)):
+            found = draws.corruption([0, word, 0], length, room, 3)
+            left = room // found.share - 3 - SPAN_CONTROLS * found.num_spans
+            assert left >= 2 * found.num_spans - 1
+            shared += found.share > 1
+    assert shared > 1000

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spanmix.cli.terminal import Progress, print_table, tell
+from spanmix.errors import InputError
 
 if TYPE_CHECKING:
     from spanmix.evaluate.choice.readers import ChoiceItem
@@ -82,7 +83,8 @@ def print_questions(found: dict[str, Any]) -> None:
 
 
 def split_named(names: Sequence[str], known: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Separate ``NAME=FILE`` of known names from all others.
+    """Separate ``NAME=FILE`` of known names from all others; raises `InputError` if one is named twice or has
+    no file.
 
     >>> split_named(["piqa=a.jsonl", "humaneval"], ["piqa"])
     ({'piqa': 'a.jsonl'}, ['humaneval'])
@@ -91,6 +93,10 @@ def split_named(names: Sequence[str], known: Sequence[str]) -> tuple[dict[str, s
     for entry in names:
         name, is_named, file = entry.partition("=")
         if is_named and name in known:
+            if name in named:
+                raise InputError(f"--tasks names {name} twice; measure one file of it at a time")
+            if not file:
+                raise InputError(f"--tasks: {name} has no file; give one, as in {name}=FILE")
             named[name] = file
         else:
             others.append(entry)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spanmix.cli.arguments import whole_number
-from spanmix.cli.grade import add_download, add_grading, grade_samples, isolation_of, print_figures
+from spanmix.cli.grade import (
+    add_download,
+    add_grading,
+    grade_samples,
+    isolation_of,
+    limits_of,
+    print_figures,
+)
 from spanmix.cli.graded import Places
 from spanmix.cli.terminal import Progress, tell
 from spanmix.errors import InputError
@@ -52,30 +61,74 @@ def add_code_tasks(parser: argparse.ArgumentParser) -> None:
     add_grading(parser)
 
 
-def answer_and_grade(args: argparse.Namespace, model: OpenModel, names: list[str]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class CodeTasks:
+    """Sets of problems, each with the file of its answers; how they are answered and run, if they are."""
+
+    sets: tuple[tuple[ProblemSet, Path], ...]
+    settings: SampleSettings
+    isolation: Isolation | None
+
+
+def read_code(args: argparse.Namespace, names: Sequence[str]) -> CodeTasks | None:
+    """Read the sets of problems that are named, and try the sandbox, before a model is opened.
+
+    Raises:
+        InputError: there is no such set, two would have their answers in one file, a number is out of its
+            range, or no sandbox works.
+    """
+    from spanmix.evaluate.code.sets import problem_set
+    from spanmix.files import require_makable
+
+    if not names:
+        return None
+    if args.samples is None:
+        raise InputError("to answer programming problems give --samples DIR, where the answers are kept")
+    require_makable(args.samples)
+    settings = _settings(args)
+    limits_of(args)  # which checks itself
+    sets: dict[Path, tuple[str, ProblemSet]] = {}
+    for name in names:
+        found = problem_set(name, download=args.download)
+        file = args.samples / f"{found.name.partition('.')[0]}.jsonl"
+        if Path(name).is_file() and file.exists() and file.samefile(name):
+            raise InputError(
+                f"the answers to {name} would be kept in that file itself; name another folder with --samples"
+            )
+        other, there = sets.setdefault(file, (name, found))
+        if there.sha256 != found.sha256:
+            raise InputError(
+                f"the answers to {other} and to {name} would both be kept in {file}; give one of them "
+                "another name, or measure them one by one, with a folder each as --samples"
+            )
+    isolation = None if args.no_grade else isolation_of(args)
+    return CodeTasks(tuple((found, file) for file, (_, found) in sets.items()), settings, isolation)
+
+
+def require_askable(model: OpenModel, tasks: CodeTasks) -> None:
+    """Raise `InputError` if a model cannot be asked such problems, or not with so long answers."""
+    from spanmix.evaluate.code.sampling import require_askable
+
+    for problems, _ in tasks.sets:
+        if any(problem.suffix is not None for problem in problems.problems):
+            model.infill_format  # noqa: B018 - what cannot infill is refused
+        require_askable(model.engine, model.tokenizer, model.asked, problems.problems[0], tasks.settings)
+
+
+def answer_and_grade(args: argparse.Namespace, model: OpenModel, tasks: CodeTasks) -> list[dict[str, Any]]:
     """Answer each set of problems, and grade what was answered.
 
     Returns:
         A report a set; with ``--no-grade`` none.
 
     Raises:
-        InputError: there is no such set, no sandbox works, or the samples there were made in another way.
+        InputError: the samples there were made in another way.
     """
-    from spanmix.evaluate.code.sets import problem_set
-
-    if args.samples is None:
-        raise InputError("to answer programming problems give --samples DIR, where the answers are kept")
-    settings = _settings(args)
-    sets = [problem_set(name, download=args.download) for name in names]
-    if any(problem.suffix is not None for found in sets for problem in found.problems):
-        model.infill_format  # noqa: B018 - what cannot infill is refused before all work
-    isolation = None if args.no_grade else isolation_of(args)
     reports = []
-    for problems in sets:
-        file = args.samples / f"{problems.name.partition('.')[0]}.jsonl"
-        _answer(args, model, problems, settings, file)
-        if isolation is not None:
-            reports.append(_grade(args, problems, file, isolation))
+    for problems, file in tasks.sets:
+        _answer(model, problems, tasks.settings, file)
+        if tasks.isolation is not None:
+            reports.append(_grade(args, problems, file, tasks.isolation))
     return reports
 
 
@@ -91,14 +144,15 @@ def _settings(args: argparse.Namespace) -> SampleSettings:
     )
 
 
-def _answer(
-    args: argparse.Namespace, model: OpenModel, problems: ProblemSet, settings: SampleSettings, file: Path
-) -> None:
+def _answer(model: OpenModel, problems: ProblemSet, settings: SampleSettings, file: Path) -> None:
     from spanmix.evaluate.code.samples import open_samples
     from spanmix.evaluate.code.sampling import make_samples
 
+    infills = any(problem.suffix is not None for problem in problems.problems)
     facts = {
         **model.identity(),
+        "start_ids": model.asked.start_ids,
+        "infill_format": asdict(model.infill_format) if infills else None,
         "problems": problems.name,
         "problems_sha256": problems.sha256,
         **settings.facts(),
@@ -123,7 +177,8 @@ def _grade(
     from spanmix.files import write_json
 
     places = Places(file, results_path(file), file.with_suffix(".html"))
-    report = grade_samples(args, problems, places, KS, isolation).report
+    ks = [k for k in KS if k <= args.num_samples]
+    report = grade_samples(args, problems, places, ks, isolation).report
     write_json(file.with_suffix(".report.json"), report)
     if not args.json:
         print_figures(report)

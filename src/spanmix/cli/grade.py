@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spanmix.cli.arguments import add_json, add_verb, utf8_name, whole_number
 from spanmix.cli.files import require_writable
-from spanmix.cli.graded import GradedSamples, Places
+from spanmix.cli.graded import GradedSamples, Places, require_apart
 from spanmix.cli.sample_formats import add_formats, named_formats, write_formats
 from spanmix.cli.terminal import Progress, print_json, print_table, tell, warn
 from spanmix.errors import InputError
@@ -117,6 +117,7 @@ def isolation_of(args: argparse.Namespace) -> Isolation:
 
 def run(args: argparse.Namespace) -> None:
     """Grade, write the results, and print pass@k."""
+    from spanmix.evaluate.appended import settings_path
     from spanmix.evaluate.code.answers import results_path
     from spanmix.evaluate.code.sets import problem_set
     from spanmix.evaluate.results import write_results
@@ -124,7 +125,10 @@ def run(args: argparse.Namespace) -> None:
     samples = Path(args.samples)
     places = Places(samples, args.results or results_path(samples), args.html)
     forms = named_formats(args.write)
-    for path in filter(None, (places.results, args.out, args.html, *forms.values())):
+    written = {"--results": places.results, "--out": args.out, "--html": args.html}
+    written |= {f"--write {name}": path for name, path in forms.items()}
+    require_apart(written, (samples, settings_path(samples), args.problems))
+    for path in filter(None, written.values()):
         require_writable(path)
     problems = problem_set(args.problems, download=args.download)
     done = grade_samples(args, problems, places, _ks(args.k), isolation_of(args))

@@ -78,6 +78,9 @@ def open_named(args: argparse.Namespace) -> OpenModel:
             "--served-name": args.served_name,
             "--api-key-env": args.api_key_env,
             "--context-tokens": args.context_tokens,
+            "--timeout": None if args.timeout == _TIMEOUT_SECONDS else args.timeout,
+            "--server-ends": None if args.server_ends == _EOT else args.server_ends,
+            "--allow-unseeded": args.allow_unseeded or None,
         }
         for flag in (flag for flag, value in given.items() if value is not None):
             raise InputError(f"{flag} is for servers, and {args.model} is not an http address; leave it out")

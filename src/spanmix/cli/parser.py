@@ -24,7 +24,10 @@ from spanmix.cli import (
 from spanmix.cli.arguments import OneParagraphParser
 from spanmix.errors import InputError, nearest
 
-VERBS = (prepare, data, plan, train, export, convert, verify, evaluate, grade, complete, infill, lessons, demo)
+VERBS = (
+    *(prepare, data, plan, train, export, convert, verify),
+    *(evaluate, grade, complete, infill, lessons, demo),
+)
 
 DESCRIPTION = """\
 Train, evaluate and serve code language models that complete and infill.

@@ -60,15 +60,23 @@ def repositories_asked(args: argparse.Namespace) -> bool:
         InputError: a flag is missing, or has a value that cannot be used.
     """
     for flag, belongs_to in (("since", "replay"), ("executed", "bench_from")):
-        if getattr(args, flag) and getattr(args, belongs_to) is None:
+        if getattr(args, flag) not in (None, False) and getattr(args, belongs_to) is None:
             name = belongs_to.replace("_", "-")
             raise InputError(f"--{flag} is for --{name}; give --{name} GIT, or leave it out")
     if args.bench_from is None and args.replay is None:
         return False
+    from spanmix.evaluate.replay.git import Repository
+    from spanmix.files import require_makable
+
     if args.samples is None:
         raise InputError("to measure on a repository give --samples DIR, where answers and reports are kept")
     _bench_settings(args)
     _history_settings(args)
+    require_makable(args.samples)
+    for folder in filter(None, (args.bench_from, args.replay)):
+        if folder != args.bench_from or not folder.is_file():
+            with Repository(folder) as repository:
+                repository.resolve(args.revision or _REVISION)
     return True
 
 
@@ -145,6 +153,11 @@ def _measure_bench(args: argparse.Namespace, model: OpenModel) -> dict[str, Any]
             facts=identity,
             progress=partial(progress, f"fill in {bench.origin.repository}"),
         )
+        if not answers:
+            raise InputError(
+                f"none of the {len(bench.items)} places has a text of less than {max_tokens} tokens, so "
+                "nothing was asked; give answers more room with --place-tokens"
+            )
         facts = _how(model, max_tokens)
         executed = None
         if tests is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -81,6 +83,20 @@ def repository_tests(args: argparse.Namespace) -> RepositoryTests:
     return RepositoryTests(python, args.test_command, isolation_of(args), _test_limits(args))
 
 
+@contextmanager
+def cleared_up() -> Iterator[None]:
+    """Let SIGTERM end the process as Ctrl-C does, so that no copy of the checkout is left behind."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
 def execute_answers(
     args: argparse.Namespace,
     bench: Bench,
@@ -98,7 +114,7 @@ def execute_answers(
     from spanmix.evaluate.replay.executed import execute
 
     how = {"test_command": args.test_command, "test_python": args.test_python}
-    with tempfile.TemporaryDirectory(prefix="spanmix-checkout-") as aside:
+    with cleared_up(), tempfile.TemporaryDirectory(prefix="spanmix-checkout-") as aside:
         return execute(
             args.bench_from,
             bench,

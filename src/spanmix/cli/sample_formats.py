@@ -30,7 +30,7 @@ def add_formats(parser: argparse.ArgumentParser) -> None:
 
 
 def named_formats(given: list[str]) -> dict[str, Path]:
-    """Read ``FORMAT=FILE``; raises `InputError` if a format is not known or has no file.
+    """Read ``FORMAT=FILE``; raises `InputError` if a format is not known, has no file, or is named twice.
 
     >>> named_formats(["evalplus=a/eval_results.json"])
     {'evalplus': PosixPath('a/eval_results.json')}
@@ -42,6 +42,8 @@ def named_formats(given: list[str]) -> dict[str, Path]:
             raise InputError(f"--write: there is no format {name!r}{nearest(name, FORMATS)}")
         if not file:
             raise InputError(f"--write {name} has no file; give one, as in --write {name}=results.json")
+        if name in named:
+            raise InputError(f"--write names {name} twice; write one file of it")
         named[name] = Path(file)
     return named
 

@@ -121,9 +121,12 @@ def open_appended(path: Path, keeping: Keeping[T], settings: Mapping[str, Any]) 
         raise InputError(f"{path} cannot be written: {error.strerror}; name another file") from None
     try:
         _lock(handle, path)
-        num_torn_bytes = _cut_torn_line(handle)
+        size, end = os.fstat(handle).st_size, _end_of_lines(handle)
         # As they will be read back, with lists for tuples.
-        _keep_settings(path, keeping, json.loads(json.dumps(settings)), os.fstat(handle).st_size > 0)
+        _keep_settings(path, keeping, json.loads(json.dumps(settings)), size, end)
+        if end < size:  # only now: a file without settings of ours is somebody else's
+            os.ftruncate(handle, end)
+        num_torn_bytes = size - end
         yield AppendedFile(path, handle, keeping, num_torn_bytes)
         os.fsync(handle)
     finally:
@@ -149,25 +152,22 @@ def _lock(handle: int, path: Path) -> None:
         ) from None
 
 
-def _cut_torn_line(handle: int) -> int:
-    """Cut the file behind its last newline; return how many bytes that were."""
-    size = end = os.fstat(handle).st_size
+def _end_of_lines(handle: int) -> int:
+    """Return where the last line that has its end ends."""
+    end = os.fstat(handle).st_size
     while end:
         start = max(0, end - _BLOCK)
         found = os.pread(handle, end - start, start).rfind(_END)
         if found != -1:
-            end = start + found + 1
-            break
+            return start + found + 1
         end = start
-    if end < size:
-        os.ftruncate(handle, end)
-    return size - end
+    return 0
 
 
-def _keep_settings(path: Path, keeping: Keeping[Any], settings: dict[str, Any], begun: bool) -> None:
+def _keep_settings(path: Path, keeping: Keeping[Any], settings: dict[str, Any], size: int, end: int) -> None:
     """Write the settings of a file that is begun; check those of one that is gone on with."""
     beside = settings_path(path)
-    if not begun:
+    if size == 0 or (end == 0 and beside.exists()):
         write_json(beside, keeping.pack(settings))
         return
     if not beside.exists():
@@ -175,13 +175,26 @@ def _keep_settings(path: Path, keeping: Keeping[Any], settings: dict[str, Any], 
             f"{path} has {keeping.noun}s, and {beside.name} beside it is missing, so nothing tells how they "
             "were made; restore it, or name another file"
         )
-    there = keeping.read(beside)
+    there, settings = _flat(keeping.read(beside)), _flat(settings)
     names = [name for name in sorted({*there, *settings}) if there.get(name) != settings.get(name)]
     if names:
         pairs = [f"{name} {_shown(there, name)} there, {_shown(settings, name)} now" for name in names]
         raise InputError(
             f"{path} was made with other settings: {'; '.join(pairs)}. Use those, or name another file"
         )
+
+
+def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return the settings without groups, so that a message says which of a group differs.
+
+    >>> _flat({"seed": 0, "format": {"lead": 3}})
+    {'seed': 0, 'format.lead': 3}
+    """
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = _flat(value, f"{above}{name}.") if isinstance(value, dict) and value else None
+        found |= inner or {f"{above}{name}": value}
+    return found
 
 
 def _shown(settings: Mapping[str, Any], name: str) -> str:

@@ -152,7 +152,7 @@ class Endpoint:
         try:
             return str(self._ask("/models", None)["data"][0]["id"])
         except (RefusedError, LookupError, TypeError):
-            raise InputError(f"{self.url}/models does not list a model; give its name with --model") from None
+            raise InputError(f"{self.url}/models does not list a model; give its name") from None
 
     def _ask(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         for attempt in range(self._retries + 1):

@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from spanmix.errors import InputError, SpanmixError
 from spanmix.generate.completions_client import Choice, Endpoint, RefusedError
@@ -35,6 +35,7 @@ from spanmix.generate.engine import EngineInfo, GenerateRequest, Score, ScoreReq
 from spanmix.generate.workers import Workers
 from spanmix.text.tokenizer import Tokenizer
 
+T = TypeVar("T")
 _SEEDS = 2**31
 """Servers take seeds of 32 or 64 bits, with a sign or without."""
 
@@ -108,7 +109,7 @@ class EndpointEngine:
                 f"{self._endpoint.url} cannot score: {self.traits.echo_problem}. Use a server that echoes "
                 "the prompt with its log-probabilities, such as vLLM, or the model's folder"
             )
-        answers = [self._workers.submit(partial(self._score, request)) for request in requests]
+        answers = [self._workers.submit(partial(self._named, self._score, request)) for request in requests]
         try:
             return [answer.result() for answer in answers]
         finally:
@@ -126,7 +127,7 @@ class EndpointEngine:
         prompt = self._prompt(request.prompt_ids)
         request_id = self._next_id
         self._next_id += 1
-        answer = self._workers.submit(partial(self._generate, request_id, request, prompt))
+        answer = self._workers.submit(partial(self._named, self._generate, request_id, request, prompt))
         self._jobs[request_id] = _Job(answer)
         return request_id
 
@@ -186,7 +187,7 @@ class EndpointEngine:
         if request.temperature > 0 and self.traits.sampling == UNSEEDED and not self._allow_unseeded:
             raise InputError(
                 f"{url} gives another sample for the same seed, so none could be made again; use temperature "
-                "0, or allow unseeded samples"
+                "0, or allow unseeded samples (--allow-unseeded)"
             )
         if self.traits.token_ids:
             return
@@ -223,6 +224,13 @@ class EndpointEngine:
                 "another tokenizer, adds tokens, or does not read the names of controls as controls"
             )
         return answer
+
+    def _named(self, job: Callable[..., T], *arguments: Any) -> T:
+        """Do a job; an error says whose answer it is about."""
+        try:
+            return job(*arguments)
+        except RefusedError as error:
+            raise RefusedError(f"{self._endpoint.url}: {error}") from None
 
     def _score(self, request: ScoreRequest) -> Score:
         if not len(request.target_ids):
@@ -275,7 +283,7 @@ class EndpointEngine:
         if banned is not None:
             raise RefusedError(
                 f"an answer holds {self._tokenizer.decode([banned])!r}, which was not to be generated: "
-                f"{self._endpoint.url} does not heed logit_bias"
+                "the server does not heed logit_bias"
             )
         if not tokens or (end is None and reason == "stop" and not self.traits.token_ids):
             tokens.append(AnswerToken(self._unsaid_end(request), math.nan, ()))
@@ -292,7 +300,16 @@ class EndpointEngine:
 
 def _context_of(endpoint: Endpoint) -> int:
     """Read the context from the server's list of models, where vLLM has it."""
-    length = endpoint.listed().get("max_model_len")
+    listed = endpoint.listed()
+    length = listed.get("max_model_len")
     if not isinstance(length, int) or length < 2:
-        raise InputError(f"{endpoint.url} does not say the model's context; give context_tokens")
+        if not listed:
+            raise InputError(
+                f"{endpoint.url}/models lists no model {endpoint.model!r}; give a name that it lists, or the "
+                "context too (--context-tokens)"
+            )
+        raise InputError(
+            f"{endpoint.url} does not say the context of {endpoint.model!r}; give context_tokens "
+            "(--context-tokens)"
+        )
     return length

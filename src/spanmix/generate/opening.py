@@ -62,9 +62,14 @@ class OpenModel:
 
     def identity(self) -> dict[str, str | None]:
         """Return what two measurements of the same model have in common: ``model``, ``weights_sha256``
-        (None for a server's) and ``engine``, what it computes in."""
+        (None for a server's), ``tokenizer``, its fingerprint, and ``engine``, what it computes in."""
         checksum = None if self.folder is None else _checksum(self.folder)
-        return {"model": self.name, "weights_sha256": checksum, "engine": self.engine.info.dtype}
+        return {
+            "model": self.name,
+            "weights_sha256": checksum,
+            "tokenizer": self.tokenizer.fingerprint,
+            "engine": self.engine.info.dtype,
+        }
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,8 @@ def open_served(url: str, served: Served, lead_tokens: int | None = None) -> Ope
     ends = set()
     for name in served.own_ends:
         if name not in tokenizer.special_ids:
-            raise InputError(f"the tokenizer has no control {name!r}{nearest(name, tokenizer.special_ids)}")
+            known = [one for one in tokenizer.special_ids if not one.startswith("<mask_")]
+            raise InputError(f"the tokenizer has no control {name!r}{nearest(name, known)}")
         ends.add(tokenizer.special_ids[name])
     key = api_key_of(served.api_key_env) if served.api_key_env else None
     endpoint = Endpoint(url, served.name, key, served.timeout_seconds)

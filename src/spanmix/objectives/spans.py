@@ -70,17 +70,20 @@ class SpanDraws:
             room: positions that the example may take.
             fixed: positions of those that are neither text nor a span's controls.
         """
-        # Each span takes its controls, a hidden token and, but for the last, a shown one behind it.
-        most = max(1, min(self.max_spans, (room - fixed) // (SPAN_CONTROLS + 2)))
         ratio = self._low + below(words[0], self._high - self._low + 1)
         if self._mean is not None:
             exact, share = self._solved(ratio / _FIXED_POINT / self._mean, length, room, fixed)
             # Up or down at random, so that the ratio holds on average where spans are few.
             num_spans = int(exact) + (words[1] < (exact - int(exact)) * _WORDS)
-            return Corruption(ratio, min(max(1, num_spans), most), share)
+            return Corruption(ratio, min(max(1, num_spans), self._most_in(room // share, fixed)), share)
         if below(words[1], _FIXED_POINT) < self._one:
             return Corruption(ratio, 1)
-        return Corruption(ratio, min(2 + below(words[2], self.max_spans - 1), most))
+        return Corruption(ratio, min(2 + below(words[2], self.max_spans - 1), self._most_in(room, fixed)))
+
+    def _most_in(self, room: int, fixed: int) -> int:
+        """Return the most spans that a piece's own room has place for, one at least."""
+        # Each span takes its controls, a hidden token and, but for the last, a shown one behind it.
+        return max(1, min(self.max_spans, (room - fixed) // (SPAN_CONTROLS + 2)))
 
     def most(self, room: int, fixed: int) -> tuple[int, int]:
         """Return the most spans that a piece can have, and by how much the room of such pieces is divided."""

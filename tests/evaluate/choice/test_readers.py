@@ -99,6 +99,7 @@ BAD = [
     ("piqa", [PIQA, {"goal": "x", "sol1": "y"}], r"valid.jsonl, line 2 has no sol2"),
     ("piqa", [{**PIQA, "sol2": ""}], r"line 1: answer 1 is empty"),
     ("hellaswag", [{**HELLASWAG, "label": ""}], r"line 1 has label ''; .*val"),
+    ("hellaswag", [{**HELLASWAG, "label": "9" * 5000}], r"line 1 has label '9{20}'; .*val"),
     ("hellaswag", [{**HELLASWAG, "label": 4}], r"line 1: the right answer is 4, of 4"),
     ("hellaswag", [{**HELLASWAG, "endings": ["x"]}], r"line 1 has endings"),
     ("hellaswag", [{**HELLASWAG, "endings": ["x", "[title]"], "label": 0}], r"line 1: answer 1 is empty"),
@@ -124,6 +125,8 @@ def test_what_is_wrong_is_told_with_file_line_and_field(tmp_path, task, rows, to
 
 def test_labels_that_do_not_belong_to_the_questions_are_refused(tmp_path):
     path = lines(tmp_path / "valid.jsonl", PIQA)
+    with pytest.raises(InputError, match=r"absent\.jsonl is missing"):
+        read_items("piqa", tmp_path / "absent.jsonl")
     with pytest.raises(InputError, match=r"valid-labels\.lst is missing"):
         read_piqa(path)
     with pytest.raises(InputError, match=r"1 questions and .* has 2 labels"):

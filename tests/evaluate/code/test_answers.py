@@ -62,6 +62,23 @@ def test_our_own_samples_keep_their_numbers(tmp_path, problems, make_sample):
     assert [(answer.sample, answer.program[-1]) for answer in answers] == [(2, "2"), (0, "0"), (1, "1")]
 
 
+@pytest.mark.parametrize("number", [True, -1, "0", None, 1.0])
+def test_what_is_no_number_of_a_sample_is_counted_anew(tmp_path, problems, number):
+    rows = [{"task_id": "T/0", "completion": "x", "sample": number}] * 2
+    answers = read_answers(write(tmp_path / "samples.jsonl", *rows), problems)
+    assert [answer.sample for answer in answers] == [0, 1]
+
+
+def test_a_sample_that_is_there_twice_is_refused(tmp_path, problems):
+    """As in two files put into one: with more samples than were drawn, pass@k is another figure."""
+    rows = [
+        {"task_id": task_id, "completion": "x", "sample": n} for task_id in ("T/0", "T/1") for n in (0, 1)
+    ]
+    assert len(read_answers(write(tmp_path / "samples.jsonl", *rows), problems)) == 4
+    with pytest.raises(InputError, match=r"line 5 has sample 0 of T/0, which .*line 1 has too"):
+        read_answers(write(tmp_path / "samples.jsonl", *rows, *rows), problems)
+
+
 def test_evalpluss_folders_are_read_in_the_order_of_their_numbers(tmp_path, problems):
     for name in ("T_0", "T_2_3_a"):
         (tmp_path / name).mkdir()

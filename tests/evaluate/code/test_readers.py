@@ -193,6 +193,13 @@ REFUSED = {
         r"line 2 has the id 'HumanEval/0', w",
     ),
     "no name": ([HUMAN_EVAL | {"entry_point": "a-b"}], r"line 1 has entry_point 'a-b', which is no name"),
+    "keyword": ([HUMAN_EVAL | {"entry_point": "class"}], r"line 1 has entry_point 'class', which is no name"),
+    "broken test": ([HUMAN_EVAL | {"test": "def check(f:\n"}], r"line 1 has a test that is not Python \("),
+    "no check": (
+        [HUMAN_EVAL | {"test": "assert add(1, 2) == 3\n"}],
+        r"line 1 has a test that defines no check",
+    ),
+    "no check, infill": ([INFILLING | {"test": ""}], r"line 1 has a test that defines no check"),
     "no name, plus": ([EVALPLUS | {"entry_point": ""}], r"line 1 has entry_point '', which is no name"),
     "no tests": ([MBPP | {"test_list": []}], r"line 1 has test_list \[\]; every answer would pass"),
     "no text": ([MBPP_ALONE], r"line 1 has no text, and no prompt either"),
@@ -235,7 +242,8 @@ def test_the_fingerprint_is_of_every_field(tmp_path):
     base = read_problems(write(tmp_path, HUMAN_EVAL))
     seen = {fingerprint(base)}
     for name in HUMAN_EVAL:
-        seen.add(fingerprint(read_problems(write(tmp_path, HUMAN_EVAL | {name: "changed"}))))
+        changed = {name: "def check(f): f()" if name == "test" else "changed"}
+        seen.add(fingerprint(read_problems(write(tmp_path, HUMAN_EVAL | changed))))
     for row in (INFILLING, MBPP, SANITIZED, MULTIPL_E, EVALPLUS, EVALPLUS | {"atol": 0.5}):
         seen.add(fingerprint(read_problems(write(tmp_path, row))))
     assert len(seen) == 1 + len(HUMAN_EVAL) + 6

@@ -54,6 +54,26 @@ def test_going_on_keeps_what_is_there(tmp_path, make_sample):
     assert path.read_bytes().startswith(before) and path.read_bytes().count(b"\n") == 3
 
 
+@pytest.mark.parametrize("content", [b'{"task_id": "T/0"}\n{"mine": 1}', b"no line at all", b"{}\n"])
+def test_a_file_of_somebody_else_is_left_as_it_is(tmp_path, make_sample, content):
+    """Its last line need not have an end, as a problem file's."""
+    path = tmp_path / "samples.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"samples\.jsonl\.settings\.json beside it is missing"):
+        fill(path, [make_sample("T/0", 0)])
+    assert path.read_bytes() == content and not settings_path(path).exists()
+
+
+def test_a_file_with_other_settings_is_left_as_it_is(tmp_path, make_sample):
+    path = tmp_path / "samples.jsonl"
+    fill(path, [make_sample("T/0", 0)], {**SETTINGS, "format": {"order": "psm", "lead_tokens": 0}})
+    path.write_bytes(path.read_bytes() + b'{"torn')
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"other settings: format\.lead_tokens 0 there, 3 now\. Use those"):
+        fill(path, [], {**SETTINGS, "format": {"order": "psm", "lead_tokens": 3}})
+    assert path.read_bytes() == before
+
+
 def test_a_line_that_was_torn_anywhere_is_cut_off_and_no_other(tmp_path, make_sample):
     path = tmp_path / "samples.jsonl"
     fill(path, [make_sample("T/0", n, "ü" * n) for n in range(3)])

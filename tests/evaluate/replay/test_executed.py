@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -185,3 +186,38 @@ def test_names_that_lead_out_are_refused(name, make_history, run_git, tmp_path):
     with Repository(folder) as repository, pytest.raises(InputError, match="cannot be checked out safely"):
         check_out(repository, commit, tmp_path / "work")
     assert not (tmp_path / "evil.py").exists()
+
+
+def test_a_checkout_may_be_named_from_the_current_folder(make_history, tmp_path, monkeypatch):
+    """Sandboxes start in a folder of their own."""
+    history = make_history()
+    history.commit(FILES, day=1)
+    folder = history.write()
+    bench = build_bench(folder, BenchSettings(kinds=("function",)))
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def watched(checkout):
+        seen.append(checkout)
+        return run_tests(checkout)
+
+    written = dict.fromkeys(FILES, "    return x + x\n")
+    answers = answered(bench, written)
+    assert execute(folder, bench, answers, watched, Path("work"), tmp_path / "v.jsonl", facts={}).passes
+    assert set(seen) == {tmp_path / "work"} and len(seen) == 4
+
+
+def test_a_checkout_without_all_of_its_files_is_none(make_history, tmp_path):
+    """Tests that run without a file say something about the clone, and nothing about an answer."""
+    history = make_history()
+    history.commit(FILES, day=1)
+    folder = history.write()
+    with Repository(folder) as repository:
+        (lost,) = [file for file in repository.files(history.ids[0]) if file.path == "unused.py"]
+        whole = tmp_path / "whole"
+        check_out(repository, history.ids[0], whole)
+        assert {path.name for path in whole.iterdir()} == set(FILES)
+        git_dir = folder if (folder / "objects").is_dir() else folder / ".git"
+        (git_dir / "objects" / lost.object_id[:2] / lost.object_id[2:]).unlink()
+        with pytest.raises(InputError, match=r"unused\.py of .* is not in this clone"):
+            check_out(repository, history.ids[0], tmp_path / "torn")

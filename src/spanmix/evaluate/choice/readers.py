@@ -28,6 +28,7 @@ from spanmix.evaluate.code.json_lines import read_objects
 from spanmix.files import parse_json
 
 T = TypeVar("T")
+_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def read_piqa(path: Path, labels: Path | None = None) -> list[ChoiceItem]:
         InputError: a file is missing or broken, or there are more questions than labels, or fewer.
     """
     labels = labels or path.with_name(f"{path.name.partition('.')[0]}-labels.lst")
-    golds = read_objects(labels)
     rows = list(_rows(path, _Piqa))
+    golds = read_objects(labels)
     if len(rows) != len(golds):
         raise InputError(f"{path} has {len(rows)} questions and {labels} has {len(golds)} labels")
     items = []
@@ -87,8 +88,8 @@ def read_hellaswag(path: Path) -> list[ChoiceItem]:
     items = []
     for place, row in _rows(path, _HellaSwag):
         gold = str(row.label)
-        if not gold.isdecimal():
-            raise InputError(f"{place} has label {gold!r}; use a part whose labels are published (val)")
+        if not gold.isdecimal() or len(gold) > _MOST_DIGITS:
+            raise InputError(f"{place} has label {gold[:20]!r}; use a part whose labels are published (val)")
         context = _cleaned(f"{row.activity_label}: {row.ctx_a} {row.ctx_b.capitalize()}")
         items.append(_item(place, context, tuple(map(_cleaned, row.endings)), int(gold)))
     return items

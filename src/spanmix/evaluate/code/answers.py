@@ -76,6 +76,7 @@ def read_answers(path: Path, problems: Sequence[CodeProblem]) -> list[Answer]:
     rows = _folder_rows(path, by_id) if path.is_dir() else _file_rows(path)
     answers: list[Answer] = []
     numbers: Counter[str] = Counter()
+    told: dict[tuple[str, int], str] = {}
     for place, fields in rows:
         task_id = fields.get("task_id")
         if not isinstance(task_id, str):
@@ -88,7 +89,15 @@ def read_answers(path: Path, problems: Sequence[CodeProblem]) -> list[Answer]:
                 f"first is {example}); name the problems that the samples are of"
             )
         number = fields.get("sample")
-        number = number if isinstance(number, int) else numbers[task_id]
+        if type(number) is not int or number < 0:
+            number = numbers[task_id]
+        elif (task_id, number) in told:
+            raise InputError(
+                f"{place} has sample {number} of {task_id}, which {told[task_id, number]} has too; counted "
+                "twice it would make pass@k wrong, so delete one of them"
+            )
+        else:
+            told[task_id, number] = place
         answers.append(Answer(task_id, number, _program(by_id[task_id], fields, place), fields))
         numbers[task_id] += 1
     if not answers:

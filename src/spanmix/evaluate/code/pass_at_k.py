@@ -104,7 +104,8 @@ def pass_at_k(tallies: Mapping[str, Tally], ks: Sequence[int] = KS, seed: int = 
         if k < 1:
             raise InputError(f"pass@{k} cannot be estimated; use a k of at least 1")
         if least < k:
-            left_out[k] = f"{fewest} has {least} samples, and pass@{k} needs {k} of every problem"
+            there = "1 sample" if least == 1 else f"{least} samples"
+            left_out[k] = f"{fewest} has {there}, and pass@{k} needs {k} of every problem"
             continue
         values_C = np.array([estimate(t.num_samples, t.num_passed, k) for t in tallies.values()])
         figures[k] = intervals.ratio(values_C, np.ones(len(values_C)), seed)

@@ -13,10 +13,13 @@ A file is JSON lines or one JSON array, packed with gzip or not. Other fields ar
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import keyword
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -47,7 +50,7 @@ class _HumanEvalRow:
             self.prompt,
             None,
             self.canonical_solution,
-            self.test,
+            _test(self.test, place),
             _name(self.entry_point, place),
         )
 
@@ -62,9 +65,9 @@ class _InfillingRow:
     test: str
 
     def problem(self, place: str, plus_tests: bool) -> CodeProblem:
-        entry_point = _name(self.entry_point, place)
+        test, entry_point = _test(self.test, place), _name(self.entry_point, place)
         return call_problem(
-            self.task_id, self.prompt, self.suffix, self.canonical_solution, self.test, entry_point
+            self.task_id, self.prompt, self.suffix, self.canonical_solution, test, entry_point
         )
 
 
@@ -216,6 +219,24 @@ def _shape_of(fields: dict[str, object], place: str) -> _Shape:
 
 
 def _name(entry_point: str, place: str) -> str:
-    if not entry_point.isidentifier():
+    if not entry_point.isidentifier() or keyword.iskeyword(entry_point):
         raise InputError(f"{place} has entry_point {entry_point[:80]!r}, which is no name of a function")
     return entry_point
+
+
+def _test(test: str, place: str) -> str:
+    """Return the test, if it is one; with a broken one every answer would look wrong."""
+    wrong = _wrong_in(test)
+    if wrong is not None:
+        raise InputError(f"{place} has a test that {wrong}, so every answer would fail; mend it")
+    return test
+
+
+@cache
+def _wrong_in(test: str) -> str | None:
+    try:
+        nodes = list(ast.walk(ast.parse(test)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return f"is not Python ({error})"
+    names = {getattr(node, name, None) for node in nodes for name in ("name", "id", "asname")}
+    return None if "check" in names else "defines no check(candidate)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from spanmix import __version__, html
 from spanmix.evaluate.code.answers import Answer
 from spanmix.evaluate.code.grading import Graded
 from spanmix.evaluate.code.sets import ProblemSet
+from spanmix.evaluate.grade.isolation import Unsafe
 from spanmix.evaluate.grade.limits import Limits
 from spanmix.evaluate.measured_on import measured_on
 from spanmix.files import write_text
@@ -19,6 +21,8 @@ from spanmix.html import Html
 REPORT_VERSION = 1
 _MOST_SHOWN = 100
 """Failures on the page; the JSON has all of them."""
+_UNSEEN = ("Cc", "Cf", "Cs")
+"""Unicode's controls, marks of direction, and surrogates, which JSON can hold and a file cannot."""
 
 
 def report_json(
@@ -70,12 +74,16 @@ def write_page(
     graded: Graded,
 ) -> None:
     """Write ``report.html``: the figures, and the failures to look at; whole or not at all."""
+    limits = report["limits"]
+    machine = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
     facts = {
         "set": f"{report['problems']['name']}, {report['problems']['number']} problems",
         "samples": f"{report['num_samples']:,}, of which {report['num_passed']:,} passed",
         **{f"not reported: pass@{k}": why for k, why in report["left_out"].items()},
         "timed out at first, then run alone": len(report["rerun"]),
         "kept apart by": report["isolation"],
+        "a program may use": f"{limits['seconds']:g} s and {limits['memory_bytes'] >> 20:,} MiB",
+        "graded with": f"Spanmix {report['spanmix']}, {machine}",
         **(report["settings"] or {"settings": "not known"}),
     }
     rows = [[html.text(name), html.text(value)] for name, value in facts.items()]
@@ -84,10 +92,11 @@ def write_page(
         for k, figure in report["pass_at_k"].items()
     ]
     sections = [
-        ("Figures", html.join([html.cards(cards), html.table(["", ""], rows, label_columns=2)])),
+        ("Figures", html.join([html.cards(cards), html.table(["fact", "value"], rows, label_columns=2)])),
         ("Failed", _failures(problems, answers, graded)),
     ]
-    subtitle = "Graded by Spanmix, each program in a sandbox. Intervals are 95 %, over problems."
+    kept = "with the rights of its user" if report["isolation"] == Unsafe.name else "in a sandbox"
+    subtitle = f"Graded by Spanmix, each program {kept}. Intervals are 95 %, over problems."
     write_text(path, html.page(str(report["problems"]["name"]), subtitle, sections))
 
 
@@ -112,5 +121,18 @@ def _failures(problems: ProblemSet, answers: Sequence[Answer], graded: Graded) -
             else [(answer.program, "infill")]
         )
         title = f"{answer.task_id}, sample {answer.sample}"
-        parts.append(html.code(shown, title=title, note=verdict.result[:400]))
+        shown = [(_visible(words), role) for words, role in shown]
+        parts.append(html.code(shown, title=title, note=_visible(verdict.result[:400])))
     return html.join(parts)
+
+
+def _visible(words: str) -> str:
+    """Write what a page cannot hold, or would hide or turn around, as Python does.
+
+    >>> _visible("a\\ud800\\x1b[31m\\n")
+    'a\\\\ud800\\\\x1b[31m\\n'
+    """
+    return "".join(
+        repr(one)[1:-1] if unicodedata.category(one) in _UNSEEN and one not in "\n\t" else one
+        for one in words
+    )

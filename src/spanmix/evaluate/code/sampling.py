@@ -151,6 +151,13 @@ def make_samples(
     return made
 
 
+def require_askable(
+    engine: Engine, tokenizer: TextTokenizer, asked: Asked, problem: CodeProblem, settings: SampleSettings
+) -> None:
+    """Raise `InputError` if `make_samples` would refuse a problem. To be asked before long work."""
+    _prompt(engine, tokenizer, asked, problem, settings)
+
+
 @dataclass(frozen=True)
 class _Prompt:
     """A problem as the model is asked it; `num_cut` tokens of it did not fit."""

@@ -145,9 +145,9 @@ class _Checkout:
             check_out(repository, commit_id, work_folder)
             self._names = {file.path: os.fsdecode(file.name) for file in repository.files(commit_id)}
             label = repository.label
-        self._folder = work_folder
+        self._folder = work_folder.absolute()  # a sandbox starts elsewhere
         self._run_tests = run_tests
-        before = run_tests(work_folder)
+        before = run_tests(self._folder)
         if not before.passed:
             raise SpanmixError(
                 f"the tests of {label} do not pass as they are ({before.result}), so they decide about no "
@@ -187,7 +187,7 @@ def check_out(repository: Repository, commit_id: str, folder: Path) -> None:
     """Write the files of a commit into an empty folder: no ``.git``, no name or link that leads out of it.
 
     Raises:
-        InputError: the folder is not empty, or a name would lead out of it.
+        InputError: the folder is not empty, a name would lead out of it, or a file is not in this clone.
         SpanmixError: the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -196,10 +196,16 @@ def check_out(repository: Repository, commit_id: str, folder: Path) -> None:
     files = repository.files(commit_id)
     # Links come last, so that nothing is written through one.
     for file in sorted(files, key=lambda file: file.mode == LINK_MODE):
-        content = repository.read(file.object_id) if file.mode in {*FILE_MODES, LINK_MODE} else None
-        if content is not None:
-            with full_disk_named(folder):
-                _write(folder, file, content)
+        if file.mode not in {*FILE_MODES, LINK_MODE}:
+            continue
+        content = repository.read(file.object_id)
+        if content is None:
+            raise InputError(
+                f"{file.path} of {commit_id[:12]} is not in this clone of {repository.label}, or damaged, so "
+                "its tests would run without it; `git fsck` says which, and `git fetch --refetch` gets all"
+            )
+        with full_disk_named(folder):
+            _write(folder, file, content)
     for parent, _, _ in os.walk(folder):
         # Whatever files are made with by default: a sandbox's user has to read them.
         Path(parent).chmod(0o755)

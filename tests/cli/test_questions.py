@@ -73,6 +73,8 @@ def test_figures_are_those_of_the_library(files, capsys):
         (["--tasks", "boolq=xsum.jsonl", "--tokenizer", "model"], "passage"),
         (["--tasks", "lambada=lambada.jsonl", "--tokenizer", "model"], "--tokenizer is for servers"),
         (["--tasks", "lambada=lambada.jsonl", "--lm-eval", "model"], "model is a folder"),
+        (["--tasks", "lambada=lambada.jsonl,defects"], "give defects=FOLDER"),
+        (["--tasks", "lambada=lambada.jsonl,boolq-tuned=absent"], "there is no folder absent"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(files, capsys, monkeypatch, changes, message):

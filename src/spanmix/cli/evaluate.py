@@ -30,6 +30,7 @@ from spanmix.cli.understanding import (
     add_understanding,
     measure_understanding,
     print_understanding,
+    require_understandable,
 )
 from spanmix.errors import InputError, nearest
 
@@ -156,6 +157,7 @@ def _measure(args: argparse.Namespace, tasks: Tasks, results: dict[str, Any]) ->
     corpus = open_corpus(args, tasks.corpus) if tasks.corpus else None
     questions = read_questions(tasks.questions)
     code = read_code(args, tasks.code)
+    require_understandable(args, tasks.understanding)
     show = (lambda *_: None) if args.json else (lambda printing, found: printing(found))
     _say_how(results, {"model": args.model}, args.seed)
     if tasks.need_engine:

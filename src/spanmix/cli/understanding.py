@@ -72,6 +72,16 @@ def add_understanding(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def require_understandable(args: argparse.Namespace, asked: list[str]) -> None:
+    """Raise `InputError` for whatever `measure_understanding` would refuse before any work."""
+    _settings(args)
+    named = _named(asked)
+    if named:
+        _tunable(args.model)
+    for name, place in named.items():
+        _require_place(args, name, place)
+
+
 def measure_understanding(args: argparse.Namespace, asked: list[str]) -> list[dict[str, Any]]:
     """Fine-tune and measure the model on each task, with each representation.
 
@@ -169,9 +179,10 @@ def _named(asked: Sequence[str]) -> dict[str, Path | None]:
 def _tunable(name: str) -> Path:
     """Return the folder of a model whose weights can be trained."""
     from spanmix.generate.ctranslate2_folder import is_ctranslate2_folder
+    from spanmix.generate.opening import is_url
     from spanmix.model.folder import resolve_model
 
-    if name.startswith(("http://", "https://")):
+    if is_url(name):
         raise InputError(
             f"{name} is a server, and fine-tuning needs the weights; name the folder of the model it serves"
         )
@@ -196,6 +207,13 @@ def _settings(args: argparse.Namespace) -> TuningSettings:
     )
 
 
+def _require_place(args: argparse.Namespace, name: str, place: Path | None) -> None:
+    if place is None and args.corpus is None:
+        raise InputError(f"to measure {name} give {name}=FOLDER with its files, or --corpus to make it of")
+    if place is not None and not place.is_dir():
+        raise InputError(f"--tasks {name}={place}: there is no folder {place}")
+
+
 def _set(args: argparse.Namespace, name: str, place: Path | None, kept: Path) -> LabeledSet:
     """Read a task's set, or make it of a corpus or of the Python files of a folder."""
     from spanmix.evaluate.understanding.examples import PARTS, limited
@@ -204,10 +222,7 @@ def _set(args: argparse.Namespace, name: str, place: Path | None, kept: Path) ->
     from spanmix.evaluate.understanding.readers import READERS, has_set
     from spanmix.text.corpus import Corpus
 
-    if place is None and args.corpus is None:
-        raise InputError(f"to measure {name} give {name}=FOLDER with its files, or --corpus to make it of")
-    if place is not None and not place.is_dir():
-        raise InputError(f"--tasks {name}={place}: there is no folder {place}")
+    _require_place(args, name, place)
     if place is not None and (name not in LOCAL_TASKS or has_set(place)):
         whole = READERS[name](place)
         examples = limited(whole, args.max_examples, args.seed)

@@ -33,7 +33,7 @@ def resolve(recipe: Recipe) -> Recipe:
         raise InputError("run.device is 'cuda', but PyTorch sees no GPU here; use 'cpu' or 'auto'")
     precision = run.precision
     if precision == "auto":
-        precision = "bf16" if _computes_bf16(device) else "fp32"
+        precision = "bf16" if computes_bf16(device) else "fp32"
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of this run on this machine
     num_threads = run.num_threads or max(1, len(os.sched_getaffinity(0)) // beside)
     resolved = replace(
@@ -115,7 +115,8 @@ def _compile(recipe: Recipe, device: str) -> str:
     return asked
 
 
-def _computes_bf16(device: str) -> bool:
+def computes_bf16(device: str) -> bool:
+    """Return whether a device, ``cpu`` or ``cuda``, has instructions for bf16."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     capabilities = torch.cpu.get_capabilities()

@@ -146,8 +146,12 @@ def test_epochs_have_equal_compute_and_growing_ones_a_fixed_corpus(builtin):
 def test_the_understanding_of_lesson_1_is_asked_for(builtin):
     endpoints = {claim.endpoint for claim in builtin.lessons[0].claims}
     assert endpoints & set(TASK_ENDPOINTS)
-    asked = builtin.scale("tiny").understanding
-    assert set(asked.arms) == {"causal", "prefix-lm", "prefix-lm-mixture", "prefix-lm-ul2"}
+    needed = {
+        arm for claim in builtin.lessons[0].claims if claim.endpoint in TASK_ENDPOINTS for arm in claim.effect
+    }
+    assert needed == {"causal", "prefix-lm-mixture"}
+    assert set(builtin.scale("tiny").understanding.arms) == needed
+    assert needed < set(builtin.scale("small").understanding.arms)
 
 
 @pytest.mark.parametrize(

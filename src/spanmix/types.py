@@ -81,6 +81,8 @@ class Document:
         licence: SPDX expression, or ``""`` if unknown.
         prompt_characters: how many characters at the start of the text are a prompt; the rest is the
             response to it. 0 in a file that has none.
+        repository: the repository that it lies in, ``owner/name`` where both are known, or ``""``.
+        stars: the repository's stars, or None if unknown.
     """
 
     text: str
@@ -89,6 +91,8 @@ class Document:
     language: str = ""
     licence: str = ""
     prompt_characters: int = 0
+    repository: str = ""
+    stars: int | None = None
 
 
 class DocumentRef(NamedTuple):

@@ -11,10 +11,19 @@ SPECIAL_INSIDE = "special token inside the text"
 
 @dataclass(frozen=True)
 class Dropped:
-    """A document that was not taken: its path and one of a few fixed reasons."""
+    """A document that was not taken.
+
+    Args:
+        path: where it came from.
+        reason: one of a few fixed reasons, which are counted.
+        value: what was measured, such as the share that was too small.
+        excerpt: a part of its text, for people to look at.
+    """
 
     path: str
     reason: str
+    value: float | str | None = None
+    excerpt: str = ""
 
 
 def longer_than(max_document_bytes: int) -> str:

@@ -1,0 +1,20 @@
+"""What is done to each document on its way into a corpus: a `Step`, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from spanmix.text.dropped import Dropped
+from spanmix.types import Document
+
+Note = Callable[[str, dict[str, str | int | float | bool | None]], None]
+"""Writes a row about the document into an audit file: the kind of the file (``redactions``), and its columns."""
+
+
+class Step(Protocol):
+    """Keep, change or drop a document, by what is in it alone: the same text always meets the same end."""
+
+    def __call__(self, document: Document, note: Note) -> Document | Dropped:
+        """Return the document, another one in its place, or why it was dropped."""
+        ...

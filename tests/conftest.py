@@ -124,10 +124,26 @@ def recipe_sections():
         train_configs,
         watch_config,
     )
+    from spanmix.corpus_configs import (
+        decontamination,
+        duplicates,
+        filters,
+        layout,
+        licences,
+        redaction,
+        sources,
+    )
 
     return {
         "corpus": config.CorpusConfig,
         "corpus.sources": config.SourceFilesConfig,
+        "corpus.sources.columns": sources.ColumnsConfig,
+        "corpus.sources.filters": filters.FiltersConfig,
+        "corpus.sources.licences": licences.LicencesConfig,
+        "corpus.duplicates": duplicates.DuplicatesConfig,
+        "corpus.redaction": redaction.RedactionConfig,
+        "corpus.decontamination": decontamination.DecontaminationConfig,
+        "corpus.layout": layout.LayoutConfig,
         "tokenizer": config.TokenizerConfig,
         "model": train_configs.ModelConfig,
         "model.lora": train_configs.LoraConfig,

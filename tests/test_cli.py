@@ -66,7 +66,7 @@ def test_help_names_every_verb(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert len(NAMES) == 13
+    assert len(NAMES) == 14
     for name in NAMES:
         assert f"\n    {name} " in text
 

@@ -286,6 +286,7 @@ def test_the_recipe_page_documents_every_field_with_its_default(recipe_sections)
     for section, own in fields.items():
         first, _, rest = section.partition(".")
         heading = f"## `{first}[].{rest}`" if first == "objectives" and rest else f"## `{section}"
+        heading = heading.replace("corpus.sources.", "corpus.sources[].")
         part = text.split(heading, 1)[1].split("\n## ", 1)[0]
         for field in own:
             row = next(line for line in part.splitlines() if line.startswith(f"| `{field.name}` |"))

@@ -9,6 +9,11 @@ import re
 from dataclasses import dataclass, field
 
 from spanmix.bounds import MANY, MAX_ENTRIES, require, require_from_to, require_seed
+from spanmix.corpus_configs.decontamination import DecontaminationConfig
+from spanmix.corpus_configs.duplicates import DuplicatesConfig
+from spanmix.corpus_configs.layout import LayoutConfig
+from spanmix.corpus_configs.redaction import RedactionConfig
+from spanmix.corpus_configs.sources import SourceFilesConfig as SourceFilesConfig
 from spanmix.data_configs import DataConfig
 from spanmix.evaluate_config import EvaluateConfig
 from spanmix.objective_configs import ObjectiveConfig
@@ -29,28 +34,6 @@ _EXTRA_TOKEN = re.compile(r"<(?!\|endoftext\||pad>|sep>|eom>|mask_|unused_)[^\s<
 
 
 @dataclass(frozen=True)
-class SourceFilesConfig:
-    """Where the documents of one source come from.
-
-    Args:
-        name: the source's name; its hash keys every random decision about it.
-        paths: folders, files or ``.jsonl`` files; with a `tokenizer`, tokenized files or folders of them.
-        include: glob patterns of file names to take from folders.
-        text_field: the field of a ``.jsonl`` line that holds the text.
-        prompt_field: the field that holds a prompt; then `text_field` is the response to it.
-        tokenizer: a ``tokenizer.json``, or a folder that holds one, with which the source's files were
-            tokenized; then its paths are ``.ds`` files, ``.bin`` files, or folders of them.
-    """
-
-    name: str
-    paths: tuple[str, ...]
-    include: tuple[str, ...] = ("*",)
-    text_field: str = "text"
-    prompt_field: str | None = None
-    tokenizer: str | None = None
-
-
-@dataclass(frozen=True)
 class CorpusConfig:
     """The prepared corpus and, for ``spanmix prepare``, what it is made of.
 
@@ -60,6 +43,11 @@ class CorpusConfig:
         held_out_share: share of documents (by near-copy group) kept out of training.
         seed: decides which documents are held out.
         max_document_bytes: longer files are dropped and counted.
+        duplicates: what counts as a near-copy, and what becomes of it.
+        redaction: which secrets and personal data are replaced; none by default.
+        decontamination: which benchmarks are kept out; none by default.
+        layout: what is written around the text of a file.
+        partition_bytes: text that `prepare` works on as one task; what is in memory grows with it.
     """
 
     path: str
@@ -67,12 +55,18 @@ class CorpusConfig:
     held_out_share: float = 0.02
     seed: int = 0
     max_document_bytes: int = 16_000_000
+    duplicates: DuplicatesConfig = field(default_factory=DuplicatesConfig)
+    redaction: RedactionConfig | None = None
+    decontamination: DecontaminationConfig | None = None
+    layout: LayoutConfig = field(default_factory=LayoutConfig)
+    partition_bytes: int = 32_000_000
 
     def __post_init__(self) -> None:
         share = self.held_out_share
         require(0 <= share < 1, "corpus.held_out_share", share, "use a share from 0 to below 1")
         require_seed("corpus.seed", self.seed)
         require_from_to("corpus.max_document_bytes", self.max_document_bytes, 1, MANY)
+        require_from_to("corpus.partition_bytes", self.partition_bytes, 1, MANY)
 
 
 @dataclass(frozen=True)

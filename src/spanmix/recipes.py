@@ -13,6 +13,7 @@ import typing
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -116,7 +117,7 @@ def read_fields(name: str) -> dict[str, Any]:
                 f"recipe {name} is not UTF-8 text (byte {error.start}); save it as UTF-8"
             ) from None
     elif name in builtin_recipes():
-        text = (resources.files("spanmix") / "recipe_files" / f"{name}.yaml").read_text(encoding="utf-8")
+        text = builtin_recipes()[name].read_text(encoding="utf-8")
     elif path.is_dir():
         raise InputError(f"recipe {name} is a folder; name a recipe file")
     else:
@@ -148,10 +149,12 @@ def _parse_yaml(text: str, what: str) -> Any:
         ) from None
 
 
-def builtin_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
-    folder = resources.files("spanmix") / "recipe_files"
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+def builtin_recipes() -> dict[str, Traversable]:
+    """Return the recipes that come with the package by name, those of corpora behind those of runs."""
+    runs = resources.files("spanmix") / "recipe_files"
+    files = [*runs.iterdir(), *(runs / "corpora").iterdir()]
+    named = [(item.name.removesuffix(".yaml"), item) for item in files if item.name.endswith(".yaml")]
+    return dict(sorted(named, key=lambda pair: pair[0]))
 
 
 def recipe_from_fields(fields: dict[str, Any], name: str) -> Recipe:

@@ -12,7 +12,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from spanmix.config import SourceFilesConfig
 from spanmix.errors import InputError
-from spanmix.text.readers import read_source
+from spanmix.text.readers.source import read_source
 
 LIMIT = 120
 EOT = "<|endoftext|>"

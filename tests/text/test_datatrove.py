@@ -7,7 +7,7 @@ from datatrove.pipeline.tokens.tokenizer import TokenizedFile
 
 from spanmix.config import SourceFilesConfig
 from spanmix.errors import InputError
-from spanmix.text.readers import read_source
+from spanmix.text.readers.source import read_source
 
 TEXTS = [f"def f{i}(x):\n\treturn 'wörld' * {i}\n" for i in range(12)]
 

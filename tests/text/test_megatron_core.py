@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from spanmix.config import SourceFilesConfig
-from spanmix.text.readers import read_source
+from spanmix.text.readers.source import read_source
 from spanmix.text.token_store import TokenStore, TokenStoreWriter
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

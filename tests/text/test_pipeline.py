@@ -14,7 +14,7 @@ from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.errors import InputError
 from spanmix.text.corpus import Corpus
 from spanmix.text.pipeline import prepare
-from spanmix.text.readers import read_source
+from spanmix.text.readers.source import read_source
 from spanmix.text.tokenizer import Tokenizer
 
 TOKENIZER = TokenizerConfig(vocab_size=512, num_sentinels=20)
@@ -88,7 +88,7 @@ def test_same_input_gives_the_same_bytes_and_a_second_run_returns_at_once(tmp_pa
     config = make_sources(tmp_path / "in")
     calls = []
     first = prepare(config, TOKENIZER, tmp_path / "a", lambda *call: calls.append(call))
-    assert list(dict.fromkeys(call[0] for call in calls)) == ["scan", "tokenizer", "encode"]
+    assert list(dict.fromkeys(call[0] for call in calls)) == ["read", "copies", "tokenizer", "encode"]
     assert all(0 <= done <= total for _, done, total in calls)
     assert calls[-1][1] == calls[-1][2]
     prepare(config, TOKENIZER, tmp_path / "b")
@@ -180,12 +180,11 @@ def test_bad_settings_are_refused_before_reading(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-@pytest.mark.parametrize("stage", ["tokenizer", "encode"])
-def test_a_changed_file_stops_the_work(tmp_path, stage):
+def test_a_changed_file_stops_the_work(tmp_path):
     config = make_sources(tmp_path / "in")
 
-    def change(now, done, total):
-        if now == stage and done == 0:
+    def change(stage, done, total):
+        if stage == "read" and done == 0:
             (tmp_path / "in" / "code" / "f03.py").write_text("changed\n")
 
     with pytest.raises(InputError, match=r"f03\.py changed while it was read"):
@@ -213,18 +212,14 @@ def test_killed_anywhere_it_leaves_no_corpus_and_the_next_run_makes_the_same(tmp
     stages = []
     prepare(config, TOKENIZER, tmp_path / "whole", lambda stage, done, total: stages.append(stage))
     out = tmp_path / "out"
-    moments = [
-        stages.index("scan") + 3,
-        stages.index("tokenizer") + 2,
-        stages.index("encode") + 1,
-        len(stages),
-    ]
+    moments = [stages.index(stage) + 1 for stage in ("read", "copies", "tokenizer", "encode")]
+    moments += [stages.index("read") + 2, stages.index("tokenizer") + 3, len(stages)]
     for at in moments:
         argument = pickle.dumps((config, TOKENIZER, str(out), at)).hex()
         done = subprocess.run([sys.executable, "-c", KILLED, argument], timeout=60)
         assert done.returncode == -signal.SIGKILL
         assert not out.exists()
-    assert (tmp_path / ".out.spanmix-partial").exists()
+    assert (tmp_path / ".out.spanmix-work").exists()
     prepare(config, TOKENIZER, out)
     assert contents(out) == contents(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
@@ -259,7 +254,9 @@ def restore(made, folder):
 
 
 def test_a_corpus_that_lacks_or_truncates_any_file_is_refused(tmp_path, made):
-    needed = [name for name in made if not name.startswith("tokenizer/")] + ["tokenizer/tokenizer.json"]
+    for_people = ("tokenizer/", "audit/", "report.html", "README.md")
+    needed = [name for name in made if not name.startswith(for_people)]
+    needed.append("tokenizer/tokenizer.json")
     assert len(needed) == 1 + 4 * 3 + 1
     for name in needed:
         restore(made, tmp_path)

@@ -1,4 +1,4 @@
-"""Near-copies stay together, and a document's side does not depend on the others."""
+"""A document's side does not depend on the others."""
 
 import random
 
@@ -6,33 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanmix.text.near_copies import NearCopies
 from spanmix.text.split import held_out_documents
-
-WORDS = [f"name{i}" for i in range(3000)]
-
-
-def groups_of(documents):
-    near_copies = NearCopies()
-    for document in documents:
-        near_copies.add(document)
-    return near_copies.groups()
-
-
-def test_near_copies_are_found_and_others_are_not():
-    rng = random.Random(3)
-    originals = [rng.choices(WORDS, k=400) for _ in range(100)]
-    copies = [[*words[:200], "changed", *words[201:]] for words in originals]
-    groups = groups_of([" ".join(words).encode() for words in [*originals, *copies]])
-    assert (groups[:100] == np.arange(100)).all()
-    assert (groups[100:] == np.arange(100)).sum() >= 99
-
-
-def test_small_and_large_documents():
-    documents = [b"", b"a", b"a b", b"a", b"a " * 3_000_000, b"x" * 5_000_000, b"a " * 2_999_999]
-    groups = groups_of(documents)
-    assert groups.tolist() == [0, 1, 2, 1, 4, 5, 4]
-    assert len(groups_of([])) == 0
 
 
 def split(keys, sources=None, groups=None, share=0.2, seed=0):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.text.corpus import Corpus
 from spanmix.text.dropped import BINARY, EMPTY, NOT_UTF8, SPECIAL_INSIDE, UNREADABLE, Dropped
-from spanmix.text.pipeline import _hash_inputs, prepare
-from spanmix.text.readers import list_files
+from spanmix.text.pipeline import _settings, prepare
+from spanmix.text.preparation.partitions import inputs_hash, list_partitions
+from spanmix.text.readers.files import list_files
 from spanmix.types import Document
 
 LIMIT = 120
@@ -227,25 +228,19 @@ def test_every_file_that_decides_is_watched(tmp_path, foreign):
     for ending, content in (("metadata", b"gpt2|2\n3\n"), ("loss", b"\1\1\1")):
         (data / f"x.ds.{ending}").write_bytes(content)
     config = CorpusConfig("out", (foreign.source(tmp_path, data),))
-    seen = [_hash_inputs(config, TokenizerConfig(), None)]
-    assert seen[0][1] == sum((data / name).stat().st_size for name in ("x.ds", "y.bin"))
+    partitions = list_partitions(config)
+    seen = [inputs_hash(partitions, "")]
+    listed = sum(partition.num_bytes for partition in partitions)
+    assert listed == sum((data / name).stat().st_size for name in ("x.ds", "y.bin"))
     watched = sorted(data.iterdir())
     assert len(watched) == 6
     for file in watched:
         os.utime(file, (1_700_000_000, 1_700_000_000))
-        seen.append(_hash_inputs(config, TokenizerConfig(), None))
+        seen.append(inputs_hash(list_partitions(config), ""))
+    assert len(set(seen)) == 7
+    before = _settings(config, TokenizerConfig(), None)
     inner.add_tokens(["more"])
     inner.save(str(tmp_path / "tokenizer.json"))
-    seen.append(_hash_inputs(config, TokenizerConfig(), None))
-    assert len(set(seen)) == 8
+    assert _settings(config, TokenizerConfig(), None) != before
     listed = list(list_files(config.sources[0]))
     assert [len(file.beside) for file in listed] == [3, 1]
-
-
-def test_a_corpus_older_than_the_field_is_still_known(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("a.py").write_text("x = 1\n")
-    os.utime("a.py", (1_700_000_000, 1_700_000_000))
-    config = CorpusConfig("out", (SourceFilesConfig("code", ("a.py",)),))
-    made_from, _ = _hash_inputs(config, TokenizerConfig(512, 20), None)
-    assert made_from == "c5383e35c15147160c418379866f1fcebe14d62e441296bdf715c32a93a6b38f"

@@ -17,9 +17,17 @@ from spanmix.cli.choice_tasks import (
     split_named,
 )
 from spanmix.cli.code_tasks import add_code_tasks, answer_and_grade, read_code, require_askable
-from spanmix.cli.corpus_tasks import CORPUS_TASKS, add_corpus_tasks, measure_corpus, open_corpus
+from spanmix.cli.corpus_tasks import (
+    CORPUS_TASKS,
+    DEFAULT_TASKS,
+    add_corpus_tasks,
+    measure_corpus,
+    open_corpus,
+)
 from spanmix.cli.files import require_writable
 from spanmix.cli.graded import require_apart
+from spanmix.cli.memorization import FLAGS as MEMORIZATION_FLAGS
+from spanmix.cli.memorization import print_memorization
 from spanmix.cli.models import add_served, open_named
 from spanmix.cli.repositories import add_repositories, measure_repositories, repositories_asked
 from spanmix.cli.tables import print_infill, print_sources
@@ -41,6 +49,7 @@ EXAMPLE = """
 spanmix evaluate runs/demo --corpus runs/demo/corpus
 spanmix evaluate runs/mine --corpus corpora/mine --tasks bits-per-byte --json
 spanmix evaluate runs/mine --corpus corpora/mine --tasks infill --kinds in_word --sources code
+spanmix evaluate runs/mine --corpus corpora/mine --tasks memorization --report memory.html
 spanmix evaluate runs/mine --tasks humaneval,single-line --samples evals/mine --num-samples 20
 spanmix evaluate runs/mine --tasks piqa=piqa/valid.jsonl,boolq=boolq/dev.jsonl --out choice.json
 spanmix evaluate runs/mine --tasks defects,clones --corpus corpora/mine --head-only
@@ -53,8 +62,9 @@ CODE_SETS = ("humaneval", "single-line", "multi-line", "random-span", "random-sp
 
 _FLAGS_OF = {
     "held-out files or understanding": ("corpus",),
-    "held-out files": ("sources",),
+    "held-out files": ("sources", "report"),
     "infill of held-out files": ("kinds", "spans"),
+    "memorization": MEMORIZATION_FLAGS,
     "questions": ("start", "lm_eval"),
     "programming problems": (
         *("num_samples", "temperature", "top_p", "max_tokens", "truncation", "no_grade", "download"),
@@ -107,8 +117,9 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--tasks",
         metavar="A,B",
-        help=f"what to measure: {','.join(CORPUS_TASKS)} (both if not given; infill only of a model that was "
-        f"trained to), {','.join(CODE_SETS)}, a file of problems, questions as NAME=FILE with "
+        help=f"what to measure: {','.join(DEFAULT_TASKS)} (both if not given; infill only of a model that "
+        "was trained to), memorization (which needs the index of `spanmix trace`), "
+        f"{','.join(CODE_SETS)}, a file of problems, questions as NAME=FILE with "
         f"{','.join(CHOICE_TASKS)}, or understanding as {','.join(UNDERSTANDING_TASKS)}, =FOLDER behind each",
     )
     parser.add_argument(
@@ -136,8 +147,9 @@ def run(args: argparse.Namespace) -> None:
     """Measure all that is asked for, print a table for each, and keep what is there if one of them fails."""
     tasks = _tasks(args)
     _require_belonging(args, tasks)
-    require_apart({"--out": args.out, "--lm-eval": args.lm_eval}, [*tasks.questions.values(), *tasks.code])
-    for path in filter(None, (args.out, args.lm_eval)):
+    written = {"--out": args.out, "--lm-eval": args.lm_eval, "--report": args.report}
+    require_apart(written, [*tasks.questions.values(), *tasks.code])
+    for path in filter(None, written.values()):
         require_writable(path)
     results: dict[str, Any] = {}
     try:
@@ -169,6 +181,7 @@ def _measure(args: argparse.Namespace, tasks: Tasks, results: dict[str, Any]) ->
             results |= measure_corpus(args, model, corpus, tasks.corpus)
             show(print_sources, results)
             show(print_infill, results)
+            show(print_memorization, results)
         if questions:
             results["questions"] = measure_questions(args, model, questions)
             show(print_questions, results["questions"])
@@ -195,7 +208,7 @@ def _write(args: argparse.Namespace, results: dict[str, Any]) -> None:
 def _tasks(args: argparse.Namespace) -> Tasks:
     """Sort what is asked for by what it needs."""
     repositories = repositories_asked(args)
-    default = "" if repositories else ",".join(CORPUS_TASKS)
+    default = "" if repositories else ",".join(DEFAULT_TASKS)
     asked = [name for name in dict.fromkeys((args.tasks or default).split(",")) if name]
     questions, others = split_named(asked, CHOICE_TASKS)
     code = [name for name in others if name in CODE_SETS or Path(name).is_file()]
@@ -220,6 +233,7 @@ def _require_belonging(args: argparse.Namespace, tasks: Tasks) -> None:
         "held-out files or understanding": bool(tasks.corpus or tasks.understanding),
         "held-out files": bool(tasks.corpus),
         "infill of held-out files": "infill" in tasks.corpus,
+        "memorization": "memorization" in tasks.corpus,
         "questions": bool(tasks.questions),
         "programming problems": bool(tasks.code),
         "programming problems or repositories": bool(tasks.code) or tasks.repositories,

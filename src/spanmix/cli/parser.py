@@ -18,6 +18,7 @@ from spanmix.cli import (
     lessons,
     plan,
     prepare,
+    trace,
     train,
     verify,
 )
@@ -25,7 +26,7 @@ from spanmix.cli.arguments import OneParagraphParser
 from spanmix.errors import InputError, nearest
 
 VERBS = (
-    *(prepare, data, plan, train, export, convert, verify),
+    *(prepare, trace, data, plan, train, export, convert, verify),
     *(evaluate, grade, complete, infill, lessons, demo),
 )
 

@@ -102,7 +102,7 @@ def measure_repositories(args: argparse.Namespace, model: OpenModel) -> dict[str
 
 def _file_limits(args: argparse.Namespace) -> FileLimits:
     from spanmix.evaluate.replay.left_out import FileLimits
-    from spanmix.text.readers import LANGUAGE_OF
+    from spanmix.text.languages.endings import LANGUAGE_OF
 
     names = () if args.languages is None else listed("--languages", args.languages, set(LANGUAGE_OF.values()))
     return FileLimits(languages=tuple(names))

@@ -9,6 +9,7 @@ from typing import Any
 from spanmix import html
 from spanmix.charts import Series, line_chart
 from spanmix.evaluate.infill_match import InfillFigures, InfillSample
+from spanmix.evaluate.memorization_report import memorization_section
 from spanmix.files import write_text
 from spanmix.html import Html
 
@@ -37,6 +38,7 @@ def write_report(
         ("Held-out files", _losses(results)),
         ("Infill", _infill(results)),
         ("Filled in", _samples(infill)),
+        ("Memorization", memorization_section(results)),
         ("Training", _training(metrics)),
         ("The run", _facts(results)),
     ]

@@ -6,6 +6,7 @@
     sources {name: {loss: SourceLoss, xz: XzPerFile, ratio_to_xz: Interval,
                     xz_after_training: XzAfterTraining}}
     infill [InfillFigures]
+    memorization [MemorizationFigures], absent if there is none
 
 Each dataclass stands there field by field, without what it has per file and without samples. Whatever
 was not measured is absent.
@@ -22,6 +23,7 @@ from typing import Any
 from spanmix.evaluate.compressors import XzAfterTraining, XzPerFile, ratio_to_xz
 from spanmix.evaluate.infill_match import InfillFigures
 from spanmix.evaluate.losses import SourceLoss
+from spanmix.evaluate.memorization import MemorizationFigures
 from spanmix.files import follow, write_json
 
 RESULTS_FORMAT_VERSION = 1
@@ -43,6 +45,7 @@ def gather(
     seed: int,
     sources: Sequence[SourceResult] = (),
     infill: Sequence[InfillFigures] = (),
+    memorization: Sequence[MemorizationFigures] = (),
     facts: Mapping[str, str | int | float] | None = None,
     seconds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
@@ -53,10 +56,11 @@ def gather(
         seed: the run's seed, for the intervals that are made here.
         sources: held-out losses, with xz beside them.
         infill: one entry per kind of spans.
+        memorization: one entry per source and side.
         facts: what the run was: recipe, versions, counts; written as given, in this order.
         seconds: how long each phase took.
     """
-    return {
+    results = {
         "format_version": RESULTS_FORMAT_VERSION,
         "title": title,
         "facts": dict(facts or {}),
@@ -64,6 +68,9 @@ def gather(
         "sources": {result.loss.source: _source(result, seed) for result in sources},
         "infill": [_fields(figures) for figures in infill],
     }
+    if memorization:
+        results["memorization"] = [dataclasses.asdict(figures) for figures in memorization]
+    return results
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> None:

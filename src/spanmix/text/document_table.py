@@ -98,6 +98,15 @@ def write_table(prefix: Path, rows: Mapping[str, Sequence[Any]]) -> None:
     pyarrow.parquet.write_table(pyarrow.table(rows, _schema()), table_path(prefix))
 
 
+def join_tables(parts: Sequence[Path], prefix: Path) -> None:
+    """Write a source's table from those of its parts, given by the paths of their files without endings."""
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetWriter(table_path(prefix), _schema()) as writer:
+        for part in parts:
+            writer.write_table(pyarrow.parquet.read_table(table_path(part)))
+
+
 def table_path(prefix: Path) -> Path:
     """Return where the table of a source lies."""
     return Path(f"{prefix}.documents.parquet")

@@ -1,64 +1,68 @@
-"""Make a corpus of raw sources: read, drop, split, train the tokenizer, encode.
+"""Make a corpus of raw sources: read and clean, find copies, train the tokenizer, encode, put together.
 
-The sources are read three times (scan, tokenizer sample, encode) and never held in memory. A document that
-changed between two readings stops the work.
+Sources are cut into partitions, each a task that runs on the cores of this machine or on a cluster. Nothing
+that is written depends on which, or on how many there are. What is done is kept until the corpus is whole,
+so that work that was interrupted goes on.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from spanmix import seeding
 from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.errors import InputError
-from spanmix.files import one_whole_folder, replaceable
-from spanmix.text.corpus import (
-    TOKENIZER_FOLDER,
-    Corpus,
-    Progress,
-    SourceWriter,
-    stores_fingerprint,
-)
-from spanmix.text.readers import SourceFile, list_files
-from spanmix.text.report import (
-    HELD_OUT_SUFFIX,
-    CorpusReport,
-    SourceReport,
-    SplitSettings,
-    check_source_name,
-)
-from spanmix.text.scan import Entry, Scan
+from spanmix.files import one_writer, replaceable, whole_folder
+from spanmix.text.corpus import TOKENIZER_FOLDER, Corpus, Progress, stores_fingerprint
+from spanmix.text.corpus_page.card import write_card
+from spanmix.text.corpus_page.figures import read_figures
+from spanmix.text.corpus_page.page import write_corpus_page
+from spanmix.text.duplicates.decide import TRAIN
+from spanmix.text.preparation.assemble import assemble_source
+from spanmix.text.preparation.cleaning import Cleaned, clean_all
+from spanmix.text.preparation.copies import Copies, find_copies
+from spanmix.text.preparation.encoding import encode_all
+from spanmix.text.preparation.partitions import Partition, inputs_hash, list_partitions, refuse_empty
+from spanmix.text.preparation.parts import parts_of_sources
+from spanmix.text.preparation.steps_of import files_of_steps
+from spanmix.text.preparation.tokenizer_sample import draw_sample, sample_texts
+from spanmix.text.preparation.work import Work, no_empty_parents, work_folder
+from spanmix.text.report import CorpusReport, SplitSettings, check_source_name
 from spanmix.text.source_tokenizer import hash_source_tokenizer
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.tokenizer_training import check_size
-from spanmix.types import Document
 
-TOKENIZER_SAMPLE_BYTES = 32_000_000
-_BATCH_BYTES = 8_000_000
+_FEW_BYTES = 8_000_000
+"""Less than this is done in one process: starting others would take longer."""
 
 
 def prepare(
-    config: CorpusConfig, tokenizer: TokenizerConfig, out: Path | str, progress: Progress | None = None
+    config: CorpusConfig,
+    tokenizer: TokenizerConfig,
+    out: Path | str,
+    progress: Progress | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
 ) -> CorpusReport:
     """Make the corpus `out` of `config.sources`; it appears whole or not at all.
 
     If `out` is already a corpus made with the same settings from the same files (by path, size and time of
     change), it is checked and returned at once. It may lie inside a source, and is never read as one. Exact
-    copies are dropped, across sources too; the first stays.
+    copies are dropped, across sources too; the first stays, or that of the repository with the most stars.
 
     Args:
-        config: what to read and how much to hold out; `out` stands for its `path`.
+        config: what to read and what becomes of it; `out` stands for its `path`.
         tokenizer: what to train, or the folder of the tokenizer to use.
         out: the corpus folder.
-        progress: called with the stage ("scan", "tokenizer", "encode", and "check" from 1 GB on), bytes
-            done and bytes in all.
+        progress: called with the stage ("read", "copies", "tokenizer", "encode", and "check" from 1 GB on),
+            bytes done and bytes in all.
+        workers: processes at once; by default one for each core.
+        cluster: address of a Ray cluster, whose machines see all sources and `out` at the same paths.
 
     Returns:
         The contents of ``corpus.json``.
@@ -74,27 +78,73 @@ def prepare(
     given = Tokenizer.load(tokenizer.path) if tokenizer.path else None
     if given is None:
         check_size(tokenizer.vocab_size, tokenizer.num_sentinels, len(tokenizer.extra_tokens))
-    made_from, num_bytes = _hash_inputs(config, tokenizer, given)
+    partitions = list_partitions(config)
+    made_from = inputs_hash(partitions, _settings(config, tokenizer, given))
     if _is_made(out, made_from):
         return Corpus.open(out, meter).report
+    refuse_empty(config, partitions)
     replaceable(out)
-    scan = Scan(config, _advance(meter, "scan", num_bytes))
-    with one_whole_folder(out) as folder:
-        trained = given or _train_tokenizer(tokenizer, scan, config.seed, meter)
+    num_bytes = sum(partition.num_bytes for partition in partitions)
+    if cluster is None and num_bytes < _FEW_BYTES:
+        workers = 1
+    with no_empty_parents(out), one_writer(out), work_folder(out, num_bytes) as folder:
+        work = Work(folder, workers or os.cpu_count() or 1, cluster)
+        return _make(config, tokenizer, given, partitions, work, meter, made_from)
+
+
+def _make(
+    config: CorpusConfig,
+    tokenizer: TokenizerConfig,
+    given: Tokenizer | None,
+    partitions: Sequence[Partition],
+    work: Work,
+    progress: Progress,
+    made_from: str,
+) -> CorpusReport:
+    """Do all stages, one after the other."""
+    to_read = sum(partition.num_bytes for partition in partitions)
+    cleaned = clean_all(config, partitions, given, work, _advance(progress, "read", to_read))
+    copies = find_copies(
+        config, cleaned, work, _advance(progress, "copies", sum(part.summary.kept_bytes for part in cleaned))
+    )
+    parts = parts_of_sources(config.sources, cleaned, copies)
+    trained = given or _train_tokenizer(tokenizer, cleaned, copies, config.seed, progress)
+    to_encode = sum(part.summary.kept_bytes for mine in parts for part in mine)
+    encoded = encode_all(config, trained, parts, work, _advance(progress, "encode", to_encode))
+    with whole_folder(Path(config.path)) as folder:
         trained.save(folder / TOKENIZER_FOLDER)
-        sources = _encode_all(trained, scan, folder, meter)
+        sources = {}
+        for source, mine, done in zip(config.sources, parts, encoded, strict=True):
+            sources[source.name] = assemble_source(source.name, mine, done, trained, folder)
         report = CorpusReport(
             format_version=CORPUS_FORMAT_VERSION,
-            fingerprint=stores_fingerprint(folder, list(sources), trained, meter),
+            fingerprint=stores_fingerprint(folder, list(sources), trained, progress),
             tokenizer=trained.fingerprint,
             vocab_size=trained.vocab_size,
             ends_with_eod=True,
             made_from=made_from,
             sources=sources,
             settings=SplitSettings.of(config),
+            copies=copies.report,
+            made_with=_made_with(config, tokenizer),
         )
         report.save(folder)
+        figures = read_figures(folder)
+        write_corpus_page(folder, figures)
+        write_card(folder, figures)
     return report
+
+
+def _train_tokenizer(
+    config: TokenizerConfig, cleaned: Sequence[Cleaned], copies: Copies, seed: int, progress: Progress
+) -> Tokenizer:
+    facts, documents = copies.facts, copies.documents
+    num_bytes = facts.whole("num_bytes")
+    is_train = copies.decisions.fates == TRAIN
+    chosen = draw_sample(documents.keys, documents.sources, num_bytes, is_train, seed)
+    advance = _advance(progress, "tokenizer", int(num_bytes[chosen].sum()))
+    texts = sample_texts([part.folder for part in cleaned], facts.starts, chosen, advance)
+    return Tokenizer.train(texts, config.vocab_size, config.num_sentinels, config.extra_tokens)
 
 
 def _check_names(sources: Sequence[SourceFilesConfig]) -> None:
@@ -109,26 +159,27 @@ def _check_names(sources: Sequence[SourceFilesConfig]) -> None:
             )
 
 
-def _hash_inputs(
-    config: CorpusConfig, tokenizer: TokenizerConfig, given: Tokenizer | None
-) -> tuple[str, int]:
-    """Hash settings and input files; also return the files' size in bytes."""
+def _settings(config: CorpusConfig, tokenizer: TokenizerConfig, given: Tokenizer | None) -> str:
+    """Return all settings that decide what is in the corpus, as text."""
     settings = dataclasses.asdict(config) | {"path": None, "format_version": CORPUS_FORMAT_VERSION}
     settings["tokenizer"] = given.fingerprint if given else dataclasses.asdict(tokenizer)
+    settings["files"] = files_of_steps(config)
     for source in settings["sources"]:
-        if source["tokenizer"] is None:  # corpora that are older than the field stay what they are
-            del source["tokenizer"]
-        else:
+        if source["tokenizer"] is not None:
             source["tokenizer"] = hash_source_tokenizer(source["tokenizer"])
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    num_bytes = 0
-    for files in config.sources:
-        for item in list_files(files, Path(config.path)):
-            if isinstance(item, SourceFile):
-                num_bytes += item.num_bytes
-                for file in (item, *item.beside):
-                    digest.update(f"{str(file.path)!r} {file.num_bytes} {file.changed_ns}\n".encode())
-    return digest.hexdigest(), num_bytes
+    return json.dumps(settings, sort_keys=True)
+
+
+def _made_with(config: CorpusConfig, tokenizer: TokenizerConfig) -> dict[str, Any]:
+    """Return the recipe and the versions of what did the work, for people to read."""
+    names = ("spanmix", "daft", "detect-secrets", "tokenizers")
+    made_with = {
+        "corpus": {name: value for name, value in dataclasses.asdict(config).items() if name != "path"},
+        "tokenizer": dataclasses.asdict(tokenizer),
+        "versions": {name: metadata.version(name) for name in names},
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(made_with))  # as it is read again
+    return plain
 
 
 def _is_made(out: Path, made_from: str) -> bool:
@@ -146,100 +197,6 @@ def _is_made(out: Path, made_from: str) -> bool:
             f"or remove it to make it anew"
         )
     return True
-
-
-def _train_tokenizer(config: TokenizerConfig, scan: Scan, seed: int, progress: Progress) -> Tokenizer:
-    sample = _sample(scan, seed)
-    advance = _advance(progress, "tokenizer", sum(scan.entries[i].num_bytes for i in sample))
-
-    def texts() -> Iterator[str]:
-        for source in scan.sources:
-            for i, document, entry in scan.documents(source):
-                if i in sample:
-                    advance(entry.num_bytes)
-                    yield document.text
-
-    return Tokenizer.train(texts(), config.vocab_size, config.num_sentinels, config.extra_tokens)
-
-
-def _sample(scan: Scan, seed: int) -> set[int]:
-    """Choose training documents for the tokenizer: all, or some MB with each source in proportion."""
-    train = [i for i, entry in enumerate(scan.entries) if not entry.is_copy and not entry.is_held_out]
-    num_bytes: Counter[int] = Counter()
-    for i in train:
-        num_bytes[scan.entries[i].source] += scan.entries[i].num_bytes
-    keep = min(1.0, TOKENIZER_SAMPLE_BYTES / num_bytes.total())
-    keys = [scan.entries[i].key for i in train]
-    words = seeding.draw(seed, "tokenizer_sample", 0, 0, keys, 1)[:, 0]
-    sample = set()
-    taken: Counter[int] = Counter()
-    for position in np.argsort(words, kind="stable").tolist():
-        entry = scan.entries[train[position]]
-        if taken[entry.source] < keep * num_bytes[entry.source]:
-            taken[entry.source] += entry.num_bytes
-            sample.add(train[position])
-    return sample
-
-
-def _encode_all(
-    tokenizer: Tokenizer, scan: Scan, folder: Path, progress: Progress
-) -> dict[str, SourceReport]:
-    kept = (entry.num_bytes for entry in scan.entries if not entry.is_copy)
-    advance = _advance(progress, "encode", sum(kept))
-    reports = {}
-    for source in scan.sources:
-        name = source.name
-        with (
-            SourceWriter(folder / name, tokenizer) as train,
-            SourceWriter(folder / (name + HELD_OUT_SUFFIX), tokenizer) as held_out,
-        ):
-            for batch in _batches(scan, source):
-                _encode_batch(tokenizer, batch, train, held_out)
-                advance(sum(entry.num_bytes for _, entry in batch))
-            licences = Counter(train.licences) + Counter(held_out.licences)
-            dropped = scan.dropped[name]
-            reports[name] = SourceReport(train.counts, held_out.counts, _sorted(licences), _sorted(dropped))
-    return reports
-
-
-def _encode_batch(
-    tokenizer: Tokenizer, batch: list[tuple[Document, Entry]], train: SourceWriter, held_out: SourceWriter
-) -> None:
-    # A prompt and its response are encoded by themselves: a server gets the one and writes the other.
-    cuts = [document.prompt_characters for document, _ in batch]
-    prompts = tokenizer.encode_arrays(
-        [document.text[:cut] for (document, _), cut in zip(batch, cuts, strict=True)]
-    )
-    rests = tokenizer.encode_arrays(
-        [document.text[cut:] for (document, _), cut in zip(batch, cuts, strict=True)]
-    )
-    for (document, entry), prompt, rest in zip(batch, prompts, rests, strict=True):
-        ids = np.concatenate([prompt, rest])
-        assert not tokenizer.is_control[ids].any(), f"{document.path} was encoded with control ids (law 9)"
-        num_bytes = int(tokenizer.num_bytes[ids].sum(dtype=np.int64))
-        if num_bytes != entry.num_bytes:
-            raise InputError(
-                f"the tokenizer makes {num_bytes} bytes of the {entry.num_bytes} bytes of {document.path}; "
-                f"use one that keeps text as it is"
-            )
-        (held_out if entry.is_held_out else train).add(document, ids, num_bytes, len(prompt))
-
-
-def _batches(scan: Scan, source: SourceFilesConfig) -> Iterator[list[tuple[Document, Entry]]]:
-    batch: list[tuple[Document, Entry]] = []
-    num_bytes = 0
-    for _, document, entry in scan.documents(source):
-        batch.append((document, entry))
-        num_bytes += entry.num_bytes
-        if num_bytes >= _BATCH_BYTES:
-            yield batch
-            batch, num_bytes = [], 0
-    if batch:
-        yield batch
-
-
-def _sorted(counts: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counts.items()))
 
 
 def _advance(progress: Progress, stage: str, total: int) -> Callable[[int], None]:

@@ -27,6 +27,7 @@ import numpy as np
 import tokenizers
 
 from spanmix.errors import InputError
+from spanmix.text.bulk_encoding import BulkEncoder
 from spanmix.text.byte_level import byte_alphabet
 from spanmix.text.published_files import BLANK, NEVER_IN_UTF8, PublishedFile, byte_of_piece
 from spanmix.text.text_tokenizer import TextTokenizer, encode_chunks
@@ -81,6 +82,9 @@ class PublishedTokenizer(TextTokenizer):
     def special_ids(self) -> dict[str, int]:
         """Ids of all special tokens by their strings."""
         return {text: i for i, text in self._control_strings.items() if i not in self._nameless}
+
+    def _make_bulk(self) -> BulkEncoder | None:
+        return super()._make_bulk() if self._start is self._inner else None
 
     def _encode_chunks(self, chunks: list[str], at_start: Sequence[bool]) -> Iterable[IntArray]:
         # What stands between two BLANKs is encoded for itself; few texts have any.

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig
 from spanmix.errors import InputError
@@ -48,13 +49,66 @@ class SplitCounts:
 
 
 @dataclass(frozen=True)
+class ReadCounts:
+    """What was met in a source: documents that are kept, and those that `SourceReport.dropped` counts.
+
+    Args:
+        documents: files, or rows of a dataset, whether or not they could be read.
+        bytes: of those that could, in UTF-8.
+        kept: how many of them are in the corpus; several may be one document there, see `corpus.layout`.
+        dropped_bytes: by reason, as far as they are known.
+        changed: by step, how many documents it changed.
+    """
+
+    documents: int
+    bytes: int
+    kept: int
+    dropped_bytes: dict[str, int]
+    changed: dict[str, int]
+
+
+@dataclass(frozen=True)
 class SourceReport:
-    """What became of a source: both sides, documents by licence, and dropped documents by reason."""
+    """What became of a source.
+
+    Args:
+        train, held_out: what is in the corpus, on both sides.
+        licences: documents of the corpus by licence.
+        dropped: documents that are not in it by reason.
+        languages: documents of the corpus by language; none in corpora made before this was written down.
+        read: what was met; none in those either.
+    """
 
     train: SplitCounts
     held_out: SplitCounts
     licences: dict[str, int]
     dropped: dict[str, int]
+    languages: dict[str, int] | None = None
+    read: ReadCounts | None = None
+
+
+@dataclass(frozen=True)
+class CopiesReport:
+    """What was found of near-copies.
+
+    Args:
+        candidates: pairs that agreed in a band.
+        pairs: those of them whose signatures agreed in the threshold.
+        groups: groups of two documents or more.
+        largest: documents in the largest group.
+        checked: near-copies that were dropped, drawn by the seed, whose true share of windows in common with
+            what was kept in their place was counted.
+        below_threshold: how many of these had a smaller one than the threshold.
+        mean_share: the mean of it, in [0, 1]; none if nothing was checked.
+    """
+
+    candidates: int
+    pairs: int
+    groups: int
+    largest: int
+    checked: int
+    below_threshold: int
+    mean_share: float | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +124,8 @@ class CorpusReport:
         made_from: SHA-256 over the settings and the list of input files.
         sources: by name.
         settings: what it was made with; none in corpora made before this was written down.
+        copies: what was found of near-copies; none in those either.
+        made_with: sections ``corpus`` and ``tokenizer`` of the recipe, and versions; none in those either.
     """
 
     format_version: int
@@ -80,6 +136,8 @@ class CorpusReport:
     made_from: str
     sources: dict[str, SourceReport]
     settings: SplitSettings | None = None
+    copies: CopiesReport | None = None
+    made_with: dict[str, Any] | None = None
 
     def save(self, folder: Path) -> None:
         """Write ``corpus.json``."""

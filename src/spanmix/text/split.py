@@ -11,8 +11,8 @@ from spanmix import seeding
 
 
 def held_out_documents(
-    content_keys: Sequence[int],
-    source_ids: Sequence[int],
+    content_keys: Sequence[int] | NDArray[np.integer],
+    source_ids: Sequence[int] | NDArray[np.integer],
     groups: NDArray[np.int64],
     share: float,
     seed: int,
@@ -33,23 +33,26 @@ def held_out_documents(
     Returns:
         bool [documents], true where the document is held out.
     """
-    if share == 0 or not content_keys:
+    if share == 0 or not len(content_keys):
         return np.zeros(len(content_keys), np.bool_)
-    smallest: dict[int, int] = {}
-    groups_of_source: dict[int, set[int]] = {}
-    for key, source, group in zip(content_keys, source_ids, groups.tolist(), strict=True):
-        smallest[group] = min(smallest.get(group, key), key)
-        groups_of_source.setdefault(source, set()).add(group)
-    keys = list(smallest.values())
-    words = seeding.draw(seed, "held_out", 0, 0, keys, 1)[:, 0].tolist()
+    numbers, group_of = np.unique(groups, return_inverse=True)
+    smallest = np.full(len(numbers), np.iinfo(np.int64).max)
+    np.minimum.at(smallest, group_of, np.asarray(content_keys, np.int64))
+    words = seeding.draw(seed, "held_out", 0, 0, smallest, 1)[:, 0]
+    chosen = words < np.uint64(int(share * 2**64))
     # Equal words are next to impossible; the group's number makes the order total all the same.
-    rank = {group: (word, group) for group, word in zip(smallest, words, strict=True)}
-    limit = int(share * 2**64)
-    chosen = {group for group, word in zip(smallest, words, strict=True) if word < limit}
-    for members in groups_of_source.values():
-        if len(members) > 1 and not members & chosen:
-            chosen.add(min(members, key=rank.__getitem__))
-    for members in groups_of_source.values():
-        if members <= chosen:
-            chosen.remove(max(members, key=rank.__getitem__))
-    return np.isin(groups, list(chosen))
+    rank = np.empty(len(numbers), np.int64)
+    rank[np.lexsort((numbers, words))] = np.arange(len(numbers))
+    members = _groups_of_sources(np.asarray(source_ids, np.int64), group_of)
+    for mine in members:
+        if len(mine) > 1 and not chosen[mine].any():
+            chosen[mine[rank[mine].argmin()]] = True
+    for mine in members:
+        if chosen[mine].all():
+            chosen[mine[rank[mine].argmax()]] = False
+    return np.asarray(chosen[group_of], np.bool_)
+
+
+def _groups_of_sources(source_ids: NDArray[np.int64], group_of: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the groups of each source that has documents."""
+    return [np.unique(group_of[source_ids == source]) for source in np.unique(source_ids)]

@@ -9,7 +9,7 @@ from spanmix.text.dropped import Dropped
 from spanmix.types import Document
 
 Note = Callable[[str, dict[str, str | int | float | bool | None]], None]
-"""Writes a row about the document into an audit file: the kind of the file (``redactions``), and its columns."""
+"""Writes a row about the document into an audit file: the file's kind (``redactions``), and its columns."""
 
 
 class Step(Protocol):

@@ -12,16 +12,18 @@ import numpy as np
 import tokenizers
 
 from spanmix.errors import InputError
+from spanmix.text.bulk_encoding import BulkEncoder, bulk_encoder
 from spanmix.types import IntArray, TextControls
 
+BULK_CHARACTERS = 1 << 12
+"""Texts of so many in all go to a `BulkEncoder`, if there is one; it would be slower with a short prompt."""
+
 CHUNK_CHARACTERS = 1 << 18
-"""Longer texts are encoded in chunks, because one huge word makes byte-pair merging slow."""
+"""Longer texts are given to the library in chunks, because one huge word makes byte-pair merging slow."""
 
 _BOUNDARY_SEARCH = 1 << 14
 GPT2_WORD_START = re.compile(r"(?<=\S)[ \t\n]")
 """A blank behind a non-blank always starts a new word of GPT-2's rule, whatever else stands around it."""
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TextTokenizer:
@@ -87,7 +89,7 @@ class TextTokenizer:
         return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text, on all cores; see `encode`."""
+        """Return the ids of each text; see `encode`."""
         return [ids.tolist() for ids in self.encode_arrays(texts)]
 
     def encode_arrays(self, texts: Sequence[str]) -> list[IntArray]:
@@ -112,7 +114,18 @@ class TextTokenizer:
         deciding = [spec.get(key) for key in ("model", "added_tokens", "normalizer", "pre_tokenizer")]
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
+    @cached_property
+    def _bulk(self) -> BulkEncoder | None:
+        return self._make_bulk()
+
+    def _make_bulk(self) -> BulkEncoder | None:
+        return bulk_encoder(self._inner, self.num_bytes)
+
     def _encode_arrays(self, texts: Sequence[str], inside: bool) -> list[IntArray]:
+        for text in texts:
+            _require_unicode(text)
+        if sum(map(len, texts)) >= BULK_CHARACTERS and self._bulk is not None:
+            return self._bulk.encode(texts)
         parts: list[list[IntArray]] = [[] for _ in texts]
         for owners, starts, chunks in _batches(texts, self._word_start):
             found = self._encode_chunks(chunks, [start and not inside for start in starts])
@@ -124,6 +137,15 @@ class TextTokenizer:
         """Return the ids of each chunk; `at_start` says which stand at the beginning of all tokens."""
         del at_start  # byte-level tokens are the same everywhere
         return encode_chunks(self._inner, chunks)
+
+
+def _require_unicode(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"text holds a lone surrogate at character {error.start}; it is not Unicode"
+        ) from None
 
 
 def encode_chunks(inner: tokenizers.Tokenizer, chunks: list[str]) -> Iterator[IntArray]:
@@ -144,8 +166,6 @@ def _batches(
     batch: list[str] = []
     size = 0
     for owner, text in enumerate(texts):
-        if found := _SURROGATE.search(text):
-            raise InputError(f"text holds a lone surrogate at character {found.start()}; it is not Unicode")
         for number, chunk in enumerate(split_text(text, word_start)):
             owners.append(owner)
             starts.append(number == 0)

@@ -17,6 +17,7 @@ A document is one sequence; one that begins with a prompt is two, the prompt and
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _HEADER = struct.Struct("<9sQBQQ")
 _KINDS: dict[int, type[np.integer[Any]]] = {
     8: np.uint16, 4: np.int32, 5: np.int64, 3: np.int16, 1: np.uint8, 2: np.int8,
 }  # fmt: skip
+_COPY_BYTES = 1 << 22
 _OUR_CODES = (8, 4)
 INTEGER_CODES = tuple(_KINDS)
 """The format's codes of all kinds of integers; a store of ours has 8 or 4."""
@@ -66,6 +68,15 @@ class TokenStoreWriter:
             self._lengths.append(num_prompt_tokens)
         self._lengths.append(len(document) - num_prompt_tokens)
         self._documents.append(len(self._lengths))
+
+    def extend(self, prefix: Path | str) -> None:
+        """Append all documents of another store with ids of the same kind, as they are."""
+        other = open_indexed(prefix, (self._code,))
+        with _paths(prefix)[0].open("rb") as stream:
+            shutil.copyfileobj(stream, self._stream, _COPY_BYTES)
+        first = len(self._lengths)
+        self._lengths += other.lengths.tolist()
+        self._documents += (first + other.documents[1:]).tolist()
 
     def __enter__(self) -> TokenStoreWriter:
         return self

@@ -24,8 +24,8 @@ from typing import Annotated, TypeVar
 from pydantic import Field
 
 from spanmix.errors import InputError, nearest
-from spanmix.evaluate.code.json_lines import read_objects
 from spanmix.files import parse_json
+from spanmix.text.problems.json_lines import read_objects
 
 T = TypeVar("T")
 _MOST_DIGITS = 9

@@ -23,12 +23,12 @@ import numpy as np
 
 from spanmix.errors import InputError
 from spanmix.evaluate import intervals
-from spanmix.evaluate.code.json_lines import read_objects
 from spanmix.evaluate.intervals import Interval
 from spanmix.files import parse_json
 from spanmix.generate.batch import generate
 from spanmix.generate.engine import Engine, GenerateRequest
 from spanmix.generate.text import controls_but
+from spanmix.text.problems.json_lines import read_objects
 from spanmix.text.text_tokenizer import TextTokenizer
 
 KINDS = ("rouge1", "rouge2", "rougeL")

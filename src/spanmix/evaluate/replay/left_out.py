@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from spanmix.errors import InputError, nearest
 from spanmix.evaluate.replay.git import FILE_MODES, SUBMODULE_MODE, Repository, TreeFile
 from spanmix.text.dropped import BINARY, NOT_UTF8, Dropped, longer_than
-from spanmix.text.readers import LANGUAGE_OF
+from spanmix.text.languages.endings import LANGUAGE_OF
 
 VENDORED, LOCK_FILE, MINIFIED, GENERATED = "vendored", "lock file", "minified", "generated"
 LINK, SUBMODULE, LFS_POINTER = "link", "submodule", "Git LFS pointer"

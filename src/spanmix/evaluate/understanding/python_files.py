@@ -17,7 +17,7 @@ from spanmix.config import SourceFilesConfig
 from spanmix.errors import InputError
 from spanmix.evaluate.understanding.functions import Function, functions_of
 from spanmix.text.corpus import Corpus, CorpusSource
-from spanmix.text.readers import read_source
+from spanmix.text.readers.source import read_source
 from spanmix.types import Document
 
 FOLDER_SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}

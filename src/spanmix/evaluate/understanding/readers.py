@@ -24,9 +24,9 @@ from typing import TypeVar
 from spanmix import seeding
 from spanmix.errors import InputError
 from spanmix.evaluate.choice.readers import read_boolq as read_questions
-from spanmix.evaluate.code.json_lines import read_objects
 from spanmix.evaluate.understanding.examples import PARTS, LabeledSet, LabeledText
 from spanmix.files import parse_json
+from spanmix.text.problems.json_lines import read_objects
 
 T = TypeVar("T")
 

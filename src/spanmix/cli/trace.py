@@ -1,0 +1,214 @@
+"""``spanmix trace``: which parts of a text stand word for word in a corpus's training documents, and
+where."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spanmix.cli.arguments import add_json, add_verb, text, utf8_name, whole_number
+from spanmix.cli.files import read_file
+from spanmix.cli.terminal import Progress, paragraph, print_json, print_table, tell
+from spanmix.errors import InputError
+
+if TYPE_CHECKING:
+    from spanmix.cli.arguments import Verbs
+    from spanmix.text.trace.index import TraceIndex
+    from spanmix.text.trace.layout import IndexRecord
+    from spanmix.text.trace.matches import Match, Traced
+
+EXAMPLE = """
+spanmix trace --corpus corpora/mine --build
+spanmix trace answer.py --corpus corpora/mine --min-bytes 60
+spanmix complete runs/mine file.py | spanmix trace - --corpus corpora/mine --json
+"""
+MARKS = ("⟦", "⟧")
+COLORS = ("\x1b[1;31m", "\x1b[0m")
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb."""
+    parser = add_verb(
+        verbs, "trace", "find the parts of a text that stand word for word in the training data", EXAMPLE, run
+    )
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the text to look up; - for stdin")
+    parser.add_argument("--text", type=text, metavar="TEXT", help="the text to look up, instead of FILE")
+    parser.add_argument("--corpus", type=utf8_name, required=True, metavar="CORPUS", help="made by prepare")
+    parser.add_argument(
+        "--min-bytes", type=whole_number(1), default=40, metavar="N", help="shortest match (%(default)s)"
+    )
+    parser.add_argument(
+        "--top",
+        type=whole_number(1),
+        default=20,
+        metavar="K",
+        help="matches to list, the longest first (%(default)s)",
+    )
+    parser.add_argument(
+        "--places", type=whole_number(0), default=3, metavar="N", help="places to list of each (%(default)s)"
+    )
+    _add_building(parser)
+    add_json(parser)
+
+
+def _add_building(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the index")
+    group.add_argument(
+        "--build",
+        action="store_true",
+        help="build it first, go on where building was ended, or mend what is damaged",
+    )
+    group.add_argument(
+        "--shortest-bytes",
+        type=whole_number(1),
+        metavar="N",
+        help="with --build: shortest match that it finds (16); fewer make it larger",
+    )
+    group.add_argument(
+        "--shard-mb",
+        type=whole_number(1),
+        metavar="N",
+        help="with --build: MB of text that are sorted at once (128), with nine times as much memory",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Build the index if that is asked for; look up the text and print it with what was found of it."""
+    if args.file is not None and args.text is not None:
+        raise InputError("give either FILE (- for stdin) or --text TEXT")
+    if args.file is None and args.text is None and not args.build:
+        raise InputError("give FILE (- for stdin) or --text TEXT, or --build to build the index alone")
+    if not args.build and (args.shortest_bytes or args.shard_mb):
+        raise InputError("--shortest-bytes and --shard-mb say how to build the index; give them with --build")
+    asked = args.text if args.file is None else read_file(args.file).text
+    record = _build(args) if args.build else None
+    if asked is None:
+        assert record is not None
+        _print_index(args, record)
+        return
+    from spanmix.text.trace.index import TraceIndex
+
+    index = TraceIndex.open(args.corpus)
+    traced = index.trace(asked, args.min_bytes, max_occurrences=args.places)
+    if args.json:
+        print_json(_as_json(args, index, asked, traced))
+        return
+    num_bytes = len(asked.encode("utf-8"))
+    if num_bytes < args.min_bytes:
+        tell(f"the text has {num_bytes} bytes, and matches of {args.min_bytes} and more are looked for")
+    _print_found(asked, traced, args.top)
+
+
+def _build(args: argparse.Namespace) -> IndexRecord:
+    from spanmix.text.trace.build import build_index
+    from spanmix.text.trace.layout import IndexSettings
+
+    settings = None
+    if args.shortest_bytes is not None or args.shard_mb is not None:
+        plain = IndexSettings()
+        settings = IndexSettings(
+            plain.shortest_bytes if args.shortest_bytes is None else args.shortest_bytes,
+            plain.shard_mb if args.shard_mb is None else args.shard_mb,
+        )
+    with Progress() as progress:
+        return build_index(Path(args.corpus), settings, progress)
+
+
+def _print_index(args: argparse.Namespace, record: IndexRecord) -> None:
+    facts = {
+        "corpus": args.corpus,
+        "corpus_fingerprint": record.corpus,
+        "shortest_bytes": record.settings.shortest_bytes,
+        "text_bytes": record.num_bytes,
+        "index_bytes": record.size,
+        "shards": len(record.shards),
+    }
+    if args.json:
+        print_json(facts)
+        return
+    print(
+        f"{args.corpus}: indexed {record.num_bytes:,} bytes of text in {len(record.shards)} shards, "
+        f"{record.size:,} bytes on the disk; finds every match of {record.settings.shortest_bytes} bytes and "
+        "more"
+    )
+
+
+def _as_json(args: argparse.Namespace, index: TraceIndex, asked: str, traced: Traced) -> dict[str, Any]:
+    import dataclasses
+
+    longest = traced.longest
+    spans = _united([(match.start, match.last_end) for match in traced.matches])
+    return {
+        "corpus": args.corpus,
+        "corpus_fingerprint": index.record.corpus,
+        "min_bytes": args.min_bytes,
+        "text_bytes": len(asked.encode("utf-8")),
+        "matched_bytes": sum(end - start for start, end in spans),
+        "longest_bytes": 0 if longest is None else longest.num_bytes,
+        "matches": [dataclasses.asdict(match) for match in traced.matches],
+    }
+
+
+def _print_found(asked: str, traced: Traced, top: int) -> None:
+    from spanmix.control_pictures import printable
+
+    is_terminal = sys.stdout.isatty()
+    spans = _united([(match.start_character, match.last_end_character) for match in traced.matches])
+    shown = marked(asked, spans, COLORS if is_terminal else MARKS, printable if is_terminal else str)
+    print(shown, end="" if shown.endswith("\n") else "\n")
+    if not traced.matches:
+        print("no match", file=sys.stderr)
+        return
+    print()
+    longest = sorted(traced.matches, key=lambda match: (-match.num_bytes, match.start))
+    rows = [row for match in longest[:top] for row in _rows(asked, match)]
+    print_table(["where", "licence", "line", "bytes", "occurrences"], rows)
+    if len(longest) > top:
+        print(f"{len(longest) - top:,} shorter matches are not listed; --top {len(longest)} lists all")
+
+
+def _rows(asked: str, match: Match) -> list[list[str]]:
+    """One line for each place of a match; what is the same for all stands in the first."""
+    line = asked.count("\n", 0, match.start_character) + 1
+    facts = [f"{line:,}", f"{match.num_bytes:,}", f"{match.num_occurrences:,}"]
+    places = [
+        [paragraph(f"{place.path}:{place.line}"), paragraph(place.licence or "unknown")]
+        for place in match.occurrences
+    ]
+    first, *others = places or [["", ""]]
+    return [[*first, *facts], *([*place, "", "", ""] for place in others)]
+
+
+def _united(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join spans that overlap or touch.
+
+    >>> _united([(0, 4), (2, 6), (6, 7), (9, 10)])
+    [(0, 7), (9, 10)]
+    """
+    united: list[tuple[int, int]] = []
+    for start, end in spans:
+        if united and start <= united[-1][1]:
+            united[-1] = (united[-1][0], max(united[-1][1], end))
+        else:
+            united.append((start, end))
+    return united
+
+
+def marked(
+    asked: str, spans: list[tuple[int, int]], marks: tuple[str, str], show: Callable[[str], str] = str
+) -> str:
+    """Return a text with marks around the spans, in characters, of which none overlap; `show` changes the
+    rest.
+
+    >>> marked("one two three", [(4, 7)], ("[", "]"))
+    'one [two] three'
+    """
+    shown = []
+    done = 0
+    for start, end in spans:
+        shown += [show(asked[done:start]), marks[0], show(asked[start:end]), marks[1]]
+        done = end
+    return "".join([*shown, show(asked[done:])])

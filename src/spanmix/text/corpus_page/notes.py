@@ -1,0 +1,153 @@
+"""Count a source's audit files of notes: what was redacted, and what was matched of benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spanmix.errors import InputError
+from spanmix.text.document_table import MEND
+
+_BLOCK_BYTES = 1 << 24
+_MATCHES = 3
+"""So many matches of each task are shown."""
+
+
+@dataclass(frozen=True)
+class Redactions:
+    """What was replaced of one kind: places, documents, and places by detector."""
+
+    places: int
+    documents: int
+    detectors: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class TaskMatch:
+    """Where a document matched a task: its path and line, how, and the passage."""
+
+    path: str
+    line: int
+    method: str
+    kind: str
+    share: float
+    matched: str
+
+
+@dataclass
+class TaskFigures:
+    """What was matched of one task of a benchmark: documents, the methods that found them, and examples."""
+
+    documents: int = 0
+    methods: set[str] = field(default_factory=set)
+    matches: list[TaskMatch] = field(default_factory=list)
+
+
+@dataclass
+class BenchmarkFigures:
+    """What was matched of one benchmark: documents, what was done with them, and tasks by their ids."""
+
+    documents: int = 0
+    actions: set[str] = field(default_factory=set)
+    tasks: dict[str, TaskFigures] = field(default_factory=dict)
+
+
+def notes_path(folder: Path, source: str, kind: str) -> Path:
+    """Return where the notes of a kind lie."""
+    return folder / "audit" / f"{source}.{kind}.jsonl"
+
+
+def count_redactions(path: Path) -> dict[str, Redactions] | None:
+    """Count what was replaced by kind; None if nothing is on record. The rows of a document stand together.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    places: dict[str, dict[str, int]] = {}
+    documents: dict[str, int] = {}
+    last_path: dict[str, str] = {}
+    for rows in _blocks(path, ("path", "kind", "detector")):
+        for row in (
+            rows.group_by(["kind", "detector"], use_threads=False).aggregate([([], "count_all")]).to_pylist()
+        ):
+            of_kind = places.setdefault(row["kind"] or "", {})
+            detector = row["detector"] or ""
+            of_kind[detector] = of_kind.get(detector, 0) + row["count_all"]
+        kinds, paths = rows["kind"].to_numpy(), rows["path"].to_numpy()
+        for kind in sorted(set(kinds.tolist()) - {None}):
+            mine = paths[kinds == kind]
+            begins = int((mine[1:] != mine[:-1]).sum()) + (mine[0] != last_path.get(kind))
+            documents[kind] = documents.get(kind, 0) + begins
+            last_path[kind] = mine[-1]
+    return {
+        kind: Redactions(sum(of_kind.values()), documents.get(kind, 0), dict(sorted(of_kind.items())))
+        for kind, of_kind in sorted(places.items())
+    }
+
+
+def count_contamination(path: Path) -> dict[str, BenchmarkFigures] | None:
+    """Count what was matched by benchmark; None if nothing is on record. A document's rows stand together.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    benchmarks: dict[str, BenchmarkFigures] = {}
+    document = None
+    seen: set[tuple[str, str]] = set()
+    names = ("path", "benchmark", "task_id", "method", "kind", "matched", "line", "share", "action")
+    for rows in _blocks(path, names):
+        for row in rows.to_pylist():
+            if row["path"] != document:
+                document = row["path"]
+                seen = set()
+            benchmark = benchmarks.setdefault(str(row["benchmark"]), BenchmarkFigures())
+            _count_match(row, benchmark, seen)
+    return dict(sorted(benchmarks.items()))
+
+
+def _count_match(row: Mapping[str, Any], benchmark: BenchmarkFigures, seen: set[tuple[str, str]]) -> None:
+    """Count a row; `seen` has what its document matched so far."""
+    name, task_id = str(row["benchmark"]), str(row["task_id"])
+    task = benchmark.tasks.setdefault(task_id, TaskFigures())
+    if (name, "") not in seen:
+        benchmark.documents += 1
+    if (name, task_id) not in seen:
+        task.documents += 1
+        if len(task.matches) < _MATCHES:
+            shown = TaskMatch(
+                row["path"] or "",
+                row["line"] or 0,
+                row["method"] or "",
+                row["kind"] or "",
+                row["share"] or 0.0,
+                row["matched"] or "",
+            )
+            task.matches.append(shown)
+    seen |= {(name, ""), (name, task_id)}
+    task.methods.add(row["method"] or "")
+    benchmark.actions.add(row["action"] or "")
+
+
+def _blocks(path: Path, names: tuple[str, ...]) -> Iterator[Any]:
+    """Yield the named columns of a file of JSON lines, some megabytes at a time."""
+    import pyarrow
+    import pyarrow.json
+
+    kinds = {"line": pyarrow.int64(), "share": pyarrow.float64()}
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in names])
+    parse = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    read = pyarrow.json.ReadOptions(block_size=_BLOCK_BYTES)
+    if not path.stat().st_size:
+        return
+    try:
+        for batch in pyarrow.json.open_json(path, read, parse):
+            if batch.num_rows:
+                yield pyarrow.Table.from_batches([batch])
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path} cannot be read: {error}. {MEND}") from None

@@ -1,0 +1,139 @@
+"""Find what a file says of its own licence: SPDX tags anywhere, a notice or a licence's text at its start.
+
+>>> found = header_licence("// SPDX-License-Identifier: MIT OR GPL-2.0\\n// Copyright 2020 Ann Author\\n")
+>>> found.expression, found.copyrights
+('MIT OR GPL-2.0-only', ('Copyright 2020 Ann Author',))
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from spanmix.text.licences.expressions import all_of, any_of, licence_ids, spdx_expression
+from spanmix.text.licences.phrases import licences_in, offers_choice, words_of
+
+HEADER_CHARACTERS = 8_000
+"""How much of a file's start is read for notices: three BSD texts with their copyright lines."""
+_MOST_COPYRIGHTS = 20
+_LONGEST_LINE = 300
+
+_TAG = "SPDX-License-Identifier:"
+# Nothing but signs of a comment may stand in front, or a program that writes tags would seem to have them.
+_TAGGED = re.compile(
+    rf"^(?:[^\w\n\"'`]{{0,20}}|(?i:rem|dnl|\.\.)[ \t]+){_TAG}[ \t]*([^\n\r]{{1,{_LONGEST_LINE}}})",
+    re.MULTILINE,
+)
+_TAG_END = re.compile(r"\s*(?:\*+/|\*\||-->|#\}|\*\)|--\]\]|\|#|%>|\"\"\"|'''|-\}).*$")
+_TELLING = (
+    "licen",
+    "permission",
+    "redistribut",
+    "public domain",
+    "copyright",
+    "©",
+    "proprietary",
+    "perl itself",
+)
+_BEFORE, _BEHIND = 500, 1_600
+"""Characters of a notice in front of the first telling word and behind the last: a disclaimer has 900."""
+_COPYRIGHT = re.compile(
+    r"^[^\w\n©]{0,20}((?:SPDX-FileCopyrightText:[ \t]*|(?:portions )?copyright\b|©|\(c\)[ "
+    r"\t]+(?=(?:copyright|\d{4})))"
+    rf"[^\n\r]{{3,{_LONGEST_LINE}}})",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HOLDER = re.compile(r"\d{4}|©|\(c\)|copyright:? (?:by |the )?[A-Z][a-z]", re.IGNORECASE)
+_SENTENCE = re.compile(
+    r"copyright (?:notice|holder|owner|law|statement|and |is |in |of |interest|license)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What was said of a licence somewhere.
+
+    Args:
+        expression: SPDX expression, or None if none is known.
+        unknown: a statement that could not be understood, or ``""``.
+        copyrights: the copyright lines, as written.
+    """
+
+    expression: str | None = None
+    unknown: str = ""
+    copyrights: tuple[str, ...] = ()
+
+
+def header_licence(text: str) -> Stated:
+    """Return what a file states of its own licence.
+
+    Tags count wherever they begin a comment line. Notices count in the first `HEADER_CHARACTERS`. All of them
+    together hold (AND), except that a tag already speaks for the texts of the licences that it names, and
+    that a notice which offers a choice is one (OR).
+    """
+    tagged, unknown = _tags(text)
+    head = _notice(text[:HEADER_CHARACTERS])
+    if not head:
+        return Stated(tagged, unknown)
+    return Stated(with_texts(tagged, text_expression(head)), unknown, copyright_lines(head))
+
+
+def text_expression(text: str) -> str | None:
+    """Return the SPDX expression of a notice or a licence file's text, or None."""
+    words = words_of(text)
+    ids = licences_in(words)
+    return any_of(ids) if offers_choice(words) else all_of(ids)
+
+
+def with_texts(declared: str | None, texts: str | None) -> str | None:
+    """Join a declared expression with that of texts beside it, which it speaks for if it names their
+    licences.
+
+    >>> with_texts("MIT OR GPL-2.0-or-later", "GPL-2.0-only AND MIT"), with_texts("MIT", "GPL-2.0-only")
+    ('MIT OR GPL-2.0-or-later', 'GPL-2.0-only AND MIT')
+    """
+    if declared is None or texts is None:
+        return declared or texts
+    if {_bare(one) for one in licence_ids(texts)} <= {_bare(one) for one in licence_ids(declared)}:
+        return declared
+    return all_of((declared, texts))
+
+
+def copyright_lines(text: str) -> tuple[str, ...]:
+    """Return the lines that claim a copyright, without the signs of a comment, each once."""
+    lines = []
+    for match in _COPYRIGHT.finditer(text):
+        line = " ".join(match[1].split()).removesuffix("*/").rstrip(" */#-\"'")
+        line = line.removeprefix("SPDX-FileCopyrightText:").strip()
+        if _HOLDER.search(line) and not _SENTENCE.match(line):
+            lines.append(line)
+    return tuple(dict.fromkeys(lines))[:_MOST_COPYRIGHTS]
+
+
+def _notice(head: str) -> str:
+    """Return the part of a file's start where telling words are, or nothing: most files have none."""
+    lower = head.lower()
+    first = [place for word in _TELLING if (place := lower.find(word)) >= 0]
+    if not first:
+        return ""
+    last = max(lower.rfind(word) for word in _TELLING)
+    return head[max(0, min(first) - _BEFORE) : last + _BEHIND]
+
+
+def _tags(text: str) -> tuple[str | None, str]:
+    if _TAG not in text:
+        return None, ""
+    known, unknown = [], ""
+    for match in _TAGGED.finditer(text):
+        statement = _TAG_END.sub("", match[1]).strip()
+        expression = spdx_expression(statement)
+        if expression is None:
+            unknown = unknown or statement
+        else:
+            known.append(expression)
+    return all_of(known), unknown
+
+
+def _bare(spdx: str) -> str:
+    # The text of a GNU licence is the same for "only" and "or later"; an exception adds to a licence.
+    return spdx.partition(" WITH ")[0].removesuffix("-only").removesuffix("-or-later")

@@ -1,0 +1,101 @@
+"""Know which installed Python package a file of ``site-packages`` belongs to, and that package's licence."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from spanmix.text.licences.headers import Stated
+from spanmix.text.licences.joined import join
+from spanmix.text.licences.metadata import read_metadata
+
+_MOST_FILES = 200
+_MOST_BYTES = 2_000_000
+
+
+class PythonPackages:
+    """The packages of one folder.
+
+    Args:
+        folder: the folder that packages are installed in.
+        names: its entries, sorted.
+    """
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        self._folder = folder
+        self._of_top: dict[str, list[str]] = {}
+        self._files: dict[str, frozenset[str]] = {}
+        self._stated: dict[str, Stated] = {}
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info")):
+                self._add(name)
+
+    def is_empty(self) -> bool:
+        """Say whether no package lists its files."""
+        return not self._of_top
+
+    def of(self, path: str) -> Stated:
+        """Return what the package states that a file belongs to, by its path in the folder."""
+        path = path.replace("\\", "/")
+        candidates = self._of_top.get(path.partition("/")[0], [])
+        owners = (
+            [one for one in candidates if path in self._files[one]] if len(candidates) > 1 else candidates
+        )
+        if len(owners) != 1:
+            return Stated()
+        return self._read(owners[0])
+
+    def _add(self, name: str) -> None:
+        files = set()
+        for listing in ("RECORD", "installed-files.txt", "SOURCES.txt"):
+            try:
+                with (self._folder / name / listing).open(
+                    encoding="utf-8", errors="replace", newline=""
+                ) as lines:
+                    files = {row[0] for row in csv.reader(lines) if row}
+            except (OSError, csv.Error):
+                continue
+            break
+        self._files[name] = frozenset(files)
+        tops = {path.partition("/")[0] for path in files if not path.startswith(("..", "/"))}
+        for top in sorted(tops):
+            self._of_top.setdefault(top, []).append(name)
+
+    def _read(self, name: str) -> Stated:
+        stated = self._stated.get(name)
+        if stated is None:
+            stated = self._stated[name] = self._join(self._folder / name)
+        return stated
+
+    def _join(self, info: Path) -> Stated:
+        declared = Stated()
+        for metadata in ("METADATA", "PKG-INFO"):
+            declared = read_metadata(metadata, read_text(info / metadata))
+            if declared != Stated():
+                break
+        files = licence_files(info)
+        if (info / "licenses").is_dir():
+            top = [path for path in files if path.parent == info / "licenses"]
+            files = top or files
+        texts = [read_text(path) for path in files]
+        return join([declared.expression] if declared.expression else [], texts, declared.unknown)
+
+
+def licence_files(folder: Path) -> list[Path]:
+    """Return the licence texts in a folder and its folders, sorted; others' files are passed over."""
+    found = []
+    for path in sorted(folder.rglob("*"))[:_MOST_FILES]:
+        name = path.name.lower()
+        is_named = any(word in name for word in ("licen", "copying"))
+        if path.is_file() and (is_named or folder.name == "LICENSES"):
+            found.append(path)
+    return found
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text, or nothing if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_MOST_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,189 @@
+"""Look up the licence of the repository or package that a file on disk lies in.
+
+From the file's folder upwards, the nearest folder that states a licence holds: a library that was copied
+into a repository keeps its own. The search ends at the root of a git checkout, at a folder of installed
+packages (``site-packages``, ``node_modules``, …) or at the root of the file system. A folder states a
+licence by
+
+1. metadata: ``pyproject.toml``, ``PKG-INFO``, ``package.json``, ``Cargo.toml``, ``REUSE.toml``,
+   ``debian/copyright``;
+2. licence files: ``LICENSE``, ``LICENCE``, ``COPYING``, ``UNLICENSE``, ``copyright`` with any ending, and
+   ``LICENSES/``.
+
+Metadata speaks for the licence files beside it if it names the licence that each of them begins with:
+installed packages often bundle the texts of what was compiled into them. If the two contradict each other,
+both hold. Python packages are found by the ``RECORD`` of the ``.dist-info`` that lists the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spanmix.text.licences import dep5
+from spanmix.text.licences.headers import Stated
+from spanmix.text.licences.joined import join
+from spanmix.text.licences.metadata import READERS, read_metadata, reuse_patterns
+from spanmix.text.licences.python_packages import PythonPackages, licence_files, read_text
+
+_LICENCE_FILE = re.compile(
+    r"(?:un)?licen[sc]es?(?:[-_.].*)?|copying(?:[-_.].*)?|copyright(?:\.txt|\.md)?|mit-license.*", re.I
+)
+_NO_TEXT = (
+    ".py",
+    ".js",
+    ".ts",
+    ".go",
+    ".rs",
+    ".java",
+    ".c",
+    ".h",
+    ".html",
+    ".json",
+    ".sh",
+    ".rb",
+    ".php",
+    ".css",
+)
+_ENDS = frozenset(
+    {"site-packages", "dist-packages", "node_modules", "vendor", "third_party", "external", "Pods"}
+)
+
+
+@dataclass(frozen=True)
+class RepositoryLicence:
+    """What the folders above a file state.
+
+    Args:
+        stated: licence and copyright lines, or what of it could not be understood.
+        folder: the folder that states it, or ``""``.
+    """
+
+    stated: Stated = field(default_factory=Stated)
+    folder: str = ""
+
+
+class RepositoryLicences:
+    """Look up files' repository licences; every folder is read once.
+
+    It keeps what it found for the life of the object, so that a partition's documents meet the same licences.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[str, RepositoryLicence] = {}
+        self._by_path: dict[str, _ByPath] = {}
+        self._packages: dict[str, PythonPackages] = {}
+
+    def of(self, path: str) -> RepositoryLicence:
+        """Return what holds for a file, by its path; nothing if there is no such file."""
+        if not os.path.isfile(path):  # noqa: PTH113
+            return RepositoryLicence()
+        full = os.path.abspath(path)  # noqa: PTH100
+        folder = os.path.dirname(full)  # noqa: PTH120
+        found = self._of_folder(folder)
+        by_path = self._by_path.get(found.folder)
+        if by_path is not None:
+            stated = by_path.of(os.path.relpath(full, found.folder))
+            return RepositoryLicence(stated, found.folder) if stated is not None else found
+        packages = self._packages.get(found.folder)
+        if packages is not None:
+            return RepositoryLicence(packages.of(os.path.relpath(full, found.folder)), found.folder)
+        return found
+
+    def _of_folder(self, folder: str) -> RepositoryLicence:
+        passed = []
+        found = RepositoryLicence()
+        while True:
+            known = self._folders.get(folder)
+            if known is not None:
+                found = known
+                break
+            passed.append(folder)
+            if self._states(folder):
+                found = self._folders[folder]
+                break
+            parent = os.path.dirname(folder)  # noqa: PTH120
+            at_root = parent == folder or os.path.exists(os.path.join(folder, ".git"))  # noqa: PTH110, PTH118
+            if at_root or os.path.basename(parent) in _ENDS - {"site-packages", "dist-packages"}:  # noqa: PTH119
+                break
+            if os.path.basename(folder) in _ENDS:  # noqa: PTH119
+                break
+            folder = parent
+        for one in passed:
+            self._folders.setdefault(one, found)
+        return found
+
+    def _states(self, folder: str) -> bool:
+        """Read a folder, and say whether it states a licence."""
+        try:
+            names = sorted(os.listdir(folder))  # noqa: PTH208
+        except OSError:
+            return False
+        if any(name.endswith((".dist-info", ".egg-info")) for name in names):
+            packages = PythonPackages(Path(folder), names)
+            if not packages.is_empty():
+                self._packages[folder] = packages
+                self._folders[folder] = RepositoryLicence(Stated(), folder)
+                return True
+        stated, by_path = read_folder(Path(folder), names)
+        if stated == Stated():
+            return False
+        self._folders[folder] = RepositoryLicence(stated, folder)
+        if by_path is not None:
+            self._by_path[folder] = by_path
+        return True
+
+
+@dataclass(frozen=True)
+class _ByPath:
+    """Files of which a folder states more than of the rest: by DEP-5 paragraphs or REUSE's annotations."""
+
+    paragraphs: tuple[dep5.Paragraph, ...]
+    patterns: tuple[tuple[str, str], ...]
+
+    def of(self, path: str) -> Stated | None:
+        path = path.replace(os.sep, "/")
+        for pattern, expression in reversed(self.patterns):
+            if dep5.matches(pattern, path):
+                return Stated(expression)
+        stated = dep5.stated_for(self.paragraphs, path)
+        return stated if stated != Stated() else None
+
+
+def read_folder(folder: Path, names: list[str]) -> tuple[Stated, _ByPath | None]:
+    """Return what a folder states of all files below it, and of some of them."""
+    declared, unknown = [], ""
+    paragraphs: tuple[dep5.Paragraph, ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
+    for name in names:
+        if name.lower() in READERS:
+            text = read_text(folder / name)
+            stated = read_metadata(name, text)
+            declared += [stated.expression] if stated.expression else []
+            unknown = unknown or stated.unknown
+            if name.lower() == "reuse.toml":
+                patterns = tuple(reuse_patterns(text))
+    for place in ("debian/copyright", ".reuse/dep5", "copyright"):
+        text = read_text(folder / place) if place.partition("/")[0] in names else ""
+        if dep5.is_dep5(text):
+            paragraphs = dep5.read_dep5(text)
+    texts = [text for path in _licence_files(folder, names) if not dep5.is_dep5(text := read_text(path))]
+    stated = join(declared, texts, unknown)
+    if paragraphs:
+        whole = dep5.stated_for(paragraphs, None)
+        expression = stated.expression or whole.expression
+        stated = Stated(expression, stated.unknown or whole.unknown, stated.copyrights or whole.copyrights)
+    by_path = _ByPath(paragraphs, patterns) if paragraphs or patterns else None
+    return stated, by_path
+
+
+def _licence_files(folder: Path, names: list[str]) -> list[Path]:
+    files = []
+    for name in names:
+        if not _LICENCE_FILE.fullmatch(name) or name.lower().endswith(_NO_TEXT):
+            continue
+        path = folder / name
+        files += licence_files(path) if path.is_dir() else [path]
+    return files

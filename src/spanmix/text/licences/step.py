@@ -1,0 +1,86 @@
+"""Keep the documents whose licence is permitted.
+
+A document's licence is said by its own header, by its repository and by its row's column. None of them is
+taken over another: all that is said must be permitted, since a permissive header in a repository under the
+GPL may be a mistake of either. Within one of them ``OR`` leaves a choice. Only a SPDX tag and the metadata
+of a package speak for the licence texts that stand beside them, see `spanmix.text.licences.headers` and
+`spanmix.text.licences.repository`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from spanmix.corpus_configs.licences import LicencesConfig
+from spanmix.text.dropped import Dropped
+from spanmix.text.licences.attribution import attribution_row
+from spanmix.text.licences.expressions import Permitted, all_of, spdx_expression
+from spanmix.text.licences.headers import Stated, header_licence
+from spanmix.text.licences.opt_out import OptOut
+from spanmix.text.licences.repository import RepositoryLicences
+from spanmix.text.steps import Note
+from spanmix.types import Document
+
+NOT_PERMITTED, NOT_KNOWN, OPTED_OUT = "licence not permitted", "licence not known", "opted out"
+_EXCERPT = 300
+_COLUMN_SEPARATORS = (";", "\n", "\t")
+
+
+class LicenceStep:
+    """Drop what is not permitted, and write down the licence of the rest.
+
+    Args:
+        config: what is permitted.
+
+    Raises:
+        InputError: an id is unknown, or the opt-out list cannot be read.
+    """
+
+    def __init__(self, config: LicencesConfig) -> None:
+        self._config = config
+        self._permitted = Permitted(config.permitted)
+        self._opt_out = OptOut.load(config.opt_out) if config.opt_out is not None else OptOut()
+        self._repositories = RepositoryLicences()
+
+    def __call__(self, document: Document, note: Note) -> Document | Dropped:
+        """Return the document with its SPDX expression, or drop it with the licence or the statement found.
+
+        A kept document writes a row to the audit file ``attribution``.
+        """
+        entry = self._opt_out.entry(document.repository, document.path)
+        if entry is not None:
+            return Dropped(document.path, OPTED_OUT, entry)
+        statements = self._statements(document)
+        expression = all_of(one.expression for one in statements if one.expression is not None)
+        if expression is not None and not self._permitted(expression):
+            return Dropped(document.path, NOT_PERMITTED, expression, document.text[:_EXCERPT])
+        unknown = next((one.unknown for one in statements if one.unknown), "")
+        if (unknown or expression is None) and self._config.unknown == "drop":
+            return Dropped(document.path, NOT_KNOWN, unknown or None, document.text[:_EXCERPT])
+        kept = replace(document, licence=expression or "")
+        if self._config.attribution:
+            note("attribution", attribution_row(kept, statements))
+        return kept
+
+    def _statements(self, document: Document) -> list[Stated]:
+        statements = [header_licence(document.text)]
+        if document.licence:
+            statements.append(read_column(document.licence))
+        elif self._config.repository_files:
+            statements.append(self._repositories.of(document.path).stated)
+        return statements
+
+
+def read_column(value: str) -> Stated:
+    """Read a row's licence: an expression, a name, or several of them with ``;`` between, which all count.
+
+    >>> read_column("mit").expression, read_column("mit; gpl-3.0").expression, read_column("see file").unknown
+    ('MIT', 'GPL-3.0-only AND MIT', 'see file')
+    """
+    parts: Iterable[str] = [value]
+    for separator in _COLUMN_SEPARATORS:
+        parts = [piece for part in parts for piece in part.split(separator)]
+    found = [(part.strip(), spdx_expression(part)) for part in parts if part.strip()]
+    unknown = next((part for part, expression in found if expression is None), "")
+    return Stated(all_of(expression for _, expression in found if expression is not None), unknown)

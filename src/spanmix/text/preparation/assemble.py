@@ -1,0 +1,131 @@
+"""Put the parts of all partitions together: token stores, tables of documents, and what was dropped."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spanmix.errors import SpanmixError
+from spanmix.text.document_table import join_tables
+from spanmix.text.duplicates.decide import HELD_OUT, REASONS, TRAIN
+from spanmix.text.preparation.encode import Encoded
+from spanmix.text.preparation.parts import Part
+from spanmix.text.preparation.tables import dropped_schema
+from spanmix.text.report import HELD_OUT_SUFFIX, ReadCounts, SourceReport, SplitCounts
+from spanmix.text.token_store import TokenStoreWriter
+from spanmix.text.tokenizer import Tokenizer
+
+AUDIT_FOLDER = "audit"
+
+
+def assemble_source(
+    name: str,
+    parts: Sequence[Part],
+    encoded: Sequence[tuple[Path, Encoded]],
+    tokenizer: Tokenizer,
+    folder: Path,
+) -> SourceReport:
+    """Write all files of one source into the corpus `folder`, and say what became of its documents.
+
+    Raises:
+        SpanmixError: the counts do not add up; that would be a fault of Spanmix.
+    """
+    for side, suffix in (("train", ""), ("held_out", HELD_OUT_SUFFIX)):
+        prefix = folder / (name + suffix)
+        with TokenStoreWriter(prefix, tokenizer.vocab_size, tokenizer.control.eot) as store:
+            for part, _ in encoded:
+                store.extend(part / side)
+        join_tables([part / side for part, _ in encoded], prefix)
+    _write_audit(name, parts, folder / AUDIT_FOLDER)
+    report = _report(parts, [counts for _, counts in encoded])
+    read = report.read
+    if read is None or read.documents != read.kept + sum(report.dropped.values()):
+        raise SpanmixError(
+            f"source {name}: documents that were read, kept and dropped do not add up: {report}"
+        )
+    return report
+
+
+def _report(parts: Sequence[Part], encoded: Sequence[Encoded]) -> SourceReport:
+    dropped: Counter[str] = Counter()
+    dropped_bytes: Counter[str] = Counter()
+    changed: Counter[str] = Counter()
+    kept = 0
+    for part in parts:
+        for reason, (count, num_bytes) in part.summary.dropped.items():
+            dropped[reason] += count
+            dropped_bytes[reason] += num_bytes
+        for fate, reason in REASONS.items():
+            if count := int((part.fates == fate).sum()):
+                dropped[reason] += count
+                dropped_bytes[reason] += int(part.num_bytes[part.fates == fate].sum())
+        changed.update(part.summary.changed_documents)
+        kept += int(np.isin(part.fates, (TRAIN, HELD_OUT)).sum())
+    read = ReadCounts(
+        sum(part.summary.num_documents for part in parts),
+        sum(part.summary.num_bytes for part in parts),
+        kept,
+        _sorted(dropped_bytes),
+        _sorted(changed),
+    )
+    licences = sum((Counter(counts.licences) for counts in encoded), Counter())
+    languages = sum((Counter(counts.languages) for counts in encoded), Counter())
+    return SourceReport(
+        _total([counts.train for counts in encoded]),
+        _total([counts.held_out for counts in encoded]),
+        _sorted(licences),
+        _sorted(dropped),
+        _sorted(languages),
+        read,
+    )
+
+
+def _write_audit(name: str, parts: Sequence[Part], folder: Path) -> None:
+    """Write a row of each dropped document, and what the steps noted, in the order of reading."""
+    import pyarrow.parquet
+
+    folder.mkdir(exist_ok=True)
+    with pyarrow.parquet.ParquetWriter(folder / f"{name}.dropped.parquet", dropped_schema()) as writer:
+        for part in parts:
+            writer.write_table(pyarrow.parquet.read_table(part.folder / "dropped.parquet"))
+            writer.write_table(_copies(part))
+    kinds = sorted({path.name for part in parts for path in part.folder.glob("notes.*.jsonl")})
+    for kind in kinds:
+        with (folder / f"{name}.{kind.removeprefix('notes.')}").open("wb") as out:
+            for part in parts:
+                if (part.folder / kind).exists():
+                    with (part.folder / kind).open("rb") as stream:
+                        shutil.copyfileobj(stream, out)
+
+
+def _copies(part: Part) -> Any:
+    """Return the rows of the copies in a partition; what each is a copy of stands as its value."""
+    import pyarrow.parquet
+
+    numbers = np.flatnonzero(part.is_dropped)
+    paths = pyarrow.parquet.read_table(part.folder / "documents.parquet", columns=["path"])["path"]
+    columns = {
+        "path": [paths[i].as_py() for i in numbers.tolist()],
+        "reason": [REASONS[fate] for fate in part.fates[numbers].tolist()],
+        "value": [part.copied_paths[i] for i in numbers.tolist()],
+        "num_bytes": part.num_bytes[numbers],
+        "excerpt": [""] * len(numbers),
+    }
+    return pyarrow.table(columns, dropped_schema())
+
+
+def _total(counts: Sequence[SplitCounts]) -> SplitCounts:
+    return SplitCounts(
+        sum(one.documents for one in counts),
+        sum(one.tokens for one in counts),
+        sum(one.bytes for one in counts),
+    )
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items()))

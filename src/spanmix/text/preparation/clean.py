@@ -1,0 +1,188 @@
+"""Read one partition, do all steps to each of its documents, and write what is left with its signatures.
+
+What a task writes is a folder that is whole or absent:
+
+====================  ============================================================================
+``documents.parquet``  the documents that are left, with all fields of `Document`
+``dropped.parquet``    path, reason, measured value, bytes and an excerpt of the others
+``notes.KIND.jsonl``   what the steps noted
+``*.npy``              see `spanmix.text.duplicates.facts`
+``summary.json``       counts, see `Summary`
+====================  ============================================================================
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spanmix.config import CorpusConfig, SourceFilesConfig
+from spanmix.errors import InputError
+from spanmix.files import parse_json
+from spanmix.text.dropped import Dropped
+from spanmix.text.duplicates.facts import FactsWriter
+from spanmix.text.preparation.partitions import Partition
+from spanmix.text.preparation.steps_of import NamedStep, build_steps
+from spanmix.text.preparation.tables import DocumentWriter, DroppedWriter
+from spanmix.text.readers.units import changed, read_unit
+from spanmix.text.steps import Note
+from spanmix.types import Document
+
+READING = "read"
+
+
+@dataclass(frozen=True)
+class CleanJob:
+    """What a task needs.
+
+    Args:
+        config: the whole recipe's corpus; its `path` is not read.
+        source: the partition's source.
+        partition: what to read.
+        tokenizer: the folder of the corpus's tokenizer, if it is not trained on the corpus.
+        out: the folder to write.
+    """
+
+    config: CorpusConfig
+    source: SourceFilesConfig
+    partition: Partition
+    tokenizer: str | None
+    out: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a partition.
+
+    Args:
+        num_documents: all that were met.
+        num_bytes: of the documents that were read, in UTF-8.
+        kept_documents, kept_bytes: what is left.
+        dropped: by reason, documents and bytes as far as they are known.
+        first_dropped: by reason, the path of the first.
+        changed_documents: by step, how many it changed.
+        seconds: by step.
+    """
+
+    num_documents: int
+    num_bytes: int
+    kept_documents: int
+    kept_bytes: int
+    dropped: dict[str, tuple[int, int]]
+    first_dropped: dict[str, str]
+    changed_documents: dict[str, int]
+    seconds: dict[str, float]
+
+
+def clean_partition(text: str) -> str:
+    """Do one job, given as JSON, and return its `Summary` as JSON; what is done is not done again."""
+    job = parse_json(text, CleanJob, "the job")
+    out = Path(job.out)
+    if not out.exists():
+        aside = out.with_name(out.name + ".partial")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        summary = _Cleaning(job, aside).run()
+        (aside / "summary.json").write_text(json.dumps(dataclasses.asdict(summary)), encoding="utf-8")
+        aside.rename(out)
+    return (out / "summary.json").read_text(encoding="utf-8")
+
+
+class _Cleaning:
+    """One pass over a partition."""
+
+    def __init__(self, job: CleanJob, folder: Path) -> None:
+        self._job = job
+        self._folder = folder
+        kept_out = job.partition.source < 0
+        self._steps: Sequence[NamedStep] = (
+            () if kept_out else build_steps(job.config, job.source, job.tokenizer)
+        )
+        self._dropped: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        self._first_dropped: dict[str, str] = {}
+        self._changed: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._notes: dict[str, list[str]] = defaultdict(list)
+        self._num_documents = self._num_bytes = 0
+
+    def run(self) -> Summary:
+        kept_documents = kept_bytes = 0
+        facts = FactsWriter(self._job.config.duplicates)
+        with (
+            DocumentWriter(self._folder / "documents.parquet") as documents,
+            DroppedWriter(self._folder / "dropped.parquet") as dropped,
+        ):
+            for item in self._items():
+                result, num_bytes = self._through_steps(item)
+                if isinstance(result, Dropped):
+                    self._count(result, num_bytes)
+                    dropped.add(result, num_bytes)
+                    continue
+                documents.add(result)
+                before = time.perf_counter()
+                facts.add(result.text, result.stars)
+                self._seconds["sign"] += time.perf_counter() - before
+                kept_documents += 1
+                kept_bytes += len(result.text.encode())
+        facts.save(self._folder)
+        for kind, lines in self._notes.items():
+            path = self._folder / f"notes.{kind}.jsonl"
+            path.write_text("".join(lines), encoding="utf-8")
+        return Summary(
+            self._num_documents,
+            self._num_bytes,
+            kept_documents,
+            kept_bytes,
+            {reason: (count, num_bytes) for reason, (count, num_bytes) in sorted(self._dropped.items())},
+            dict(sorted(self._first_dropped.items())),
+            dict(sorted(self._changed.items())),
+            dict(self._seconds),
+        )
+
+    def _items(self) -> Iterator[Document | Dropped]:
+        yield from self._job.partition.dropped
+        for unit in self._job.partition.units:
+            before = time.perf_counter()
+            for item in read_unit(unit, self._job.source, self._job.config.max_document_bytes):
+                self._seconds[READING] += time.perf_counter() - before
+                yield item
+                before = time.perf_counter()
+            if changed(unit):
+                raise InputError(
+                    f"source {self._job.source.name}: {unit.path} changed while it was read; start again"
+                )
+            self._seconds[READING] += time.perf_counter() - before
+
+    def _through_steps(self, item: Document | Dropped) -> tuple[Document | Dropped, int]:
+        """Do all steps to a document; also return its bytes as it was read."""
+        self._num_documents += 1
+        if isinstance(item, Dropped):
+            return item, 0
+        num_bytes = len(item.text.encode())
+        self._num_bytes += num_bytes
+        note: Note = self._note
+        for step in self._steps:
+            before = time.perf_counter()
+            result = step.do(item, note)
+            self._seconds[step.name] += time.perf_counter() - before
+            if isinstance(result, Dropped):
+                return result, num_bytes
+            if result.text != item.text:
+                self._changed[step.name] += 1
+            item = result
+        return item, num_bytes
+
+    def _count(self, dropped: Dropped, num_bytes: int) -> None:
+        counts = self._dropped[dropped.reason]
+        counts[0] += 1
+        counts[1] += num_bytes
+        self._first_dropped.setdefault(dropped.reason, dropped.path)
+
+    def _note(self, kind: str, row: dict[str, str | int | float | bool | None]) -> None:
+        self._notes[kind].append(json.dumps(row, ensure_ascii=False) + "\n")

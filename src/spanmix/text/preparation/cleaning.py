@@ -1,0 +1,63 @@
+"""Read all partitions and do all steps to their documents."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spanmix.config import CorpusConfig, SourceFilesConfig
+from spanmix.files import parse_json
+from spanmix.text.preparation.clean import Summary, clean_partition
+from spanmix.text.preparation.partitions import AGAINST, Partition
+from spanmix.text.preparation.steps_of import files_of_steps
+from spanmix.text.preparation.work import Advance, Work
+from spanmix.text.tokenizer import Tokenizer
+
+_ONLY_LATER = ("path", "sources", "held_out_share", "seed", "layout", "partition_bytes")
+"""Fields of a corpus's recipe that decide nothing about what is read of a partition."""
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A partition that was read: where its documents lie, and what became of the others."""
+
+    partition: Partition
+    folder: Path
+    summary: Summary
+
+
+def clean_all(
+    config: CorpusConfig,
+    partitions: Sequence[Partition],
+    tokenizer: Tokenizer | None,
+    work: Work,
+    advance: Advance,
+) -> list[Cleaned]:
+    """Read partitions, each in a task of its own; `advance` is called with the bytes of each."""
+    whole = dataclasses.asdict(config) | {"path": "", "sources": ()}
+    deciding = {name: value for name, value in whole.items() if name not in _ONLY_LATER}
+    deciding["files"] = files_of_steps(config)
+    deciding["tokenizer"] = tokenizer and tokenizer.fingerprint
+    folder = work.folder / "given_tokenizer"
+    if tokenizer is not None:
+        tokenizer.save(folder)
+    places: list[Path] = []
+    jobs: list[dict[str, Any]] = []
+    for partition in partitions:
+        source = dataclasses.asdict(_source(config, partition.source))
+        fields = {"source": source, "partition": dataclasses.asdict(partition)}
+        places.append(work.place("clean", fields | deciding))
+        given = None if tokenizer is None else str(folder)
+        jobs.append(fields | {"config": whole, "tokenizer": given, "out": str(places[-1])})
+    cleaned = []
+    for partition, place, answer in zip(partitions, places, work.run(clean_partition, jobs), strict=True):
+        cleaned.append(Cleaned(partition, place, parse_json(answer, Summary, "the summary")))
+        advance(partition.num_bytes)
+    return cleaned
+
+
+def _source(config: CorpusConfig, number: int) -> SourceFilesConfig:
+    return SourceFilesConfig(AGAINST, config.duplicates.against) if number < 0 else config.sources[number]

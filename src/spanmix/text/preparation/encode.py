@@ -1,0 +1,131 @@
+"""Turn the documents of one partition into ids: a token store for each side, as parts of the corpus's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanmix.corpus_configs.layout import LayoutConfig
+from spanmix.errors import InputError
+from spanmix.files import parse_json
+from spanmix.text.corpus import SourceWriter
+from spanmix.text.duplicates.decide import HELD_OUT, TRAIN
+from spanmix.text.preparation.layout import join_repositories, lay_out
+from spanmix.text.preparation.tables import read_documents
+from spanmix.text.report import SplitCounts
+from spanmix.text.tokenizer import Tokenizer
+from spanmix.types import Document
+
+SIDES = {"train": TRAIN, "held_out": HELD_OUT}
+_BATCH_CHARACTERS = 8_000_000
+
+
+@dataclass(frozen=True)
+class EncodeJob:
+    """What a task needs.
+
+    Args:
+        partition: folder of what the first task wrote.
+        fates: file of what becomes of each of its documents, uint8.
+        tokenizer: its folder.
+        layout, seed: of the corpus.
+        out: the folder to write.
+    """
+
+    partition: str
+    fates: str
+    tokenizer: str
+    layout: LayoutConfig
+    seed: int
+    out: str
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a partition came to: counts of both sides, and documents by licence and by language."""
+
+    train: SplitCounts
+    held_out: SplitCounts
+    licences: dict[str, int]
+    languages: dict[str, int]
+
+
+def encode_partition(text: str) -> str:
+    """Do one job, given as JSON, and return its `Encoded` as JSON; what is done is not done again."""
+    job = parse_json(text, EncodeJob, "the job")
+    out = Path(job.out)
+    if not out.exists():
+        aside = out.with_name(out.name + ".partial")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        (aside / "encoded.json").write_text(json.dumps(asdict(_encode(job, aside))), encoding="utf-8")
+        aside.rename(out)
+    return (out / "encoded.json").read_text(encoding="utf-8")
+
+
+def _encode(job: EncodeJob, folder: Path) -> Encoded:
+    tokenizer = _tokenizer(job.tokenizer)
+    fates = np.load(job.fates)
+    counts: dict[str, SplitCounts] = {}
+    licences: Counter[str] = Counter()
+    languages: Counter[str] = Counter()
+    for side, fate in SIDES.items():
+        with SourceWriter(folder / side, tokenizer) as writer:
+            for batch in _batches(_documents(job, fates == fate)):
+                _encode_batch(tokenizer, batch, writer)
+                languages.update(document.language for document in batch)
+        counts[side] = writer.counts
+        licences.update(writer.licences)
+    return Encoded(counts["train"], counts["held_out"], dict(licences), dict(languages))
+
+
+def _documents(job: EncodeJob, wanted: NDArray[np.bool_]) -> Iterator[Document]:
+    digests = np.load(Path(job.partition) / "digests.npy")[:, 0] >> np.uint64(1)
+    files = (
+        lay_out(document, int(digests[number]), job.layout, job.seed)
+        for number, document in read_documents(Path(job.partition) / "documents.parquet", wanted)
+    )
+    return join_repositories(files, job.layout) if job.layout.unit == "repository" else files
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document.text)
+        if size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _encode_batch(tokenizer: Tokenizer, batch: list[Document], writer: SourceWriter) -> None:
+    # A prompt and its response are encoded by themselves: a server gets the one and writes the other.
+    prompts = tokenizer.encode_arrays([document.text[: document.prompt_characters] for document in batch])
+    rests = tokenizer.encode_arrays([document.text[document.prompt_characters :] for document in batch])
+    for document, prompt, rest in zip(batch, prompts, rests, strict=True):
+        ids = np.concatenate([prompt, rest])
+        assert not tokenizer.is_control[ids].any(), f"{document.path} was encoded with control ids (law 9)"
+        num_bytes = int(tokenizer.num_bytes[ids].sum(dtype=np.int64))
+        expected = len(document.text.encode())
+        if num_bytes != expected:
+            raise InputError(
+                f"the tokenizer makes {num_bytes} bytes of the {expected} bytes of {document.path}; "
+                f"use one that keeps text as it is"
+            )
+        writer.add(document, ids, num_bytes, len(prompt))
+
+
+@cache
+def _tokenizer(folder: str) -> Tokenizer:
+    return Tokenizer.load(folder)

@@ -1,0 +1,88 @@
+"""Write headers in front of files, and join the files of a repository."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from spanmix import seeding
+from spanmix.corpus_configs.layout import LayoutConfig
+from spanmix.types import Document
+
+_STARS = ((0, "0"), (10, "1-10"), (100, "10-100"), (1000, "100-1000"))
+
+
+def lay_out(document: Document, key: int, config: LayoutConfig, seed: int) -> Document:
+    """Return a file as it goes into the corpus, with the headers that its layout gives it.
+
+    ``<|repository|>owner/name`` and ``<|path|>`` and ``<|stars|>``, each on a line of its own, then the
+    language tag with the text right behind it.
+
+    Args:
+        document: the file.
+        key: 63 bits of a hash of its bytes, by which headers are drawn.
+        config: which headers there are.
+        seed: the corpus's seed.
+    """
+    head = ""
+    fields = {"repository": document.repository, "path": document.path, "stars": _stars(document.stars)}
+    words = seeding.draw_one(seed, "headers", 0, 0, key, len(fields))
+    for word, (name, value) in zip(words, fields.items(), strict=True):
+        share = getattr(config, f"{name}_share")
+        if value and word < int(share * 2**64):
+            head += f"<|{name}|>{_one_line(value)}\n"
+    if config.language_tag and document.language:
+        head += f"<|{document.language}|>"
+    if not head:
+        return document
+    # A header is shown before the prompt, and is no part of what is answered.
+    cut = document.prompt_characters + len(head) if document.prompt_characters else 0
+    return dataclasses.replace(document, text=head + document.text, prompt_characters=cut)
+
+
+def join_repositories(documents: Iterable[Document], config: LayoutConfig) -> Iterator[Document]:
+    """Join the files of each repository, given one after the other; a file without a repository stays alone.
+
+    The files stand in the order of their paths' folders, each behind a line ``<|file|>path``.
+    """
+    for repository, files in groupby(documents, lambda document: document.repository):
+        if not repository:
+            yield from files
+            continue
+        together: list[Document] = []
+        num_bytes = 0
+        for file in files:
+            piece = dataclasses.replace(file, text=f"<|file|>{_one_line(file.path)}\n{file.text}")
+            size = len(piece.text.encode())
+            if together and num_bytes + size > config.max_repository_bytes:
+                yield _joined(together)
+                together, num_bytes = [], 0
+            together.append(piece)
+            num_bytes += size
+        if together:
+            yield _joined(together)
+
+
+def _joined(files: list[Document]) -> Document:
+    texts = [file.text if file.text.endswith("\n") else file.text + "\n" for file in files]
+    languages = {file.language for file in files}
+    licences = sorted({file.licence for file in files if file.licence})
+    return dataclasses.replace(
+        files[0],
+        text="".join(texts),
+        language=languages.pop() if len(languages) == 1 else "",
+        licence=" AND ".join(licences),
+        prompt_characters=0,
+    )
+
+
+def _stars(stars: int | None) -> str:
+    """Return stars as the range that StarCoder was shown."""
+    if stars is None:
+        return ""
+    return next((name for most, name in _STARS if stars <= most), "1000+")
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", " ").replace("\r", " ")

@@ -1,0 +1,87 @@
+"""Cut the sources into partitions: some files, or parts of large ones, that are one task."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spanmix.config import CorpusConfig, SourceFilesConfig
+from spanmix.errors import InputError
+from spanmix.text.dropped import Dropped
+from spanmix.text.readers.units import UNIT_BYTES, Unit, list_units
+
+AGAINST = "against"
+"""The source of the documents that `corpus.duplicates.against` keeps out."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Consecutive parts of one source.
+
+    Args:
+        source: position of the source in the configuration; -1 for what is kept out.
+        units: what to read, in order.
+        dropped: files that could not even be listed.
+    """
+
+    source: int
+    units: tuple[Unit, ...]
+    dropped: tuple[Dropped, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """What is to be read, as far as it is known."""
+        return sum(unit.num_bytes for unit in self.units)
+
+
+def list_partitions(config: CorpusConfig) -> list[Partition]:
+    """List all files of all sources, and cut them into partitions; what is kept out comes first.
+
+    Raises:
+        InputError: a source is missing.
+    """
+    out = Path(config.path)
+    found: list[Partition] = []
+    if config.duplicates.against:
+        found += _cut(-1, SourceFilesConfig(AGAINST, config.duplicates.against), config, out)
+    for number, source in enumerate(config.sources):
+        found += _cut(number, source, config, out)
+    return found
+
+
+def inputs_hash(partitions: list[Partition], settings: str) -> str:
+    """Hash settings and input files by path, size and time of change, in hex."""
+    digest = hashlib.sha256(settings.encode())
+    for partition in partitions:
+        digest.update(json.dumps(dataclasses.asdict(partition), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _cut(number: int, source: SourceFilesConfig, config: CorpusConfig, out: Path) -> Iterator[Partition]:
+    units: list[Unit] = []
+    dropped: list[Dropped] = []
+    num_bytes = 0
+    for item in list_units(source, out, min(UNIT_BYTES, config.partition_bytes)):
+        if isinstance(item, Dropped):
+            dropped.append(item)
+            continue
+        units.append(item)
+        num_bytes += item.num_bytes
+        if num_bytes >= config.partition_bytes:
+            yield Partition(number, tuple(units), tuple(dropped))
+            units, dropped, num_bytes = [], [], 0
+    if units or dropped:
+        yield Partition(number, tuple(units), tuple(dropped))
+
+
+def refuse_empty(config: CorpusConfig, partitions: list[Partition]) -> None:
+    """Refuse a source in which no file was found."""
+    for number, source in enumerate(config.sources):
+        if not any(partition.source == number for partition in partitions):
+            where = ", ".join(source.paths) or "no paths"
+            wanted = "no file" if source.tokenizer is None else "no .ds file, and no .bin that has an .idx,"
+            raise InputError(f"source {source.name} ({where}) has no text: {wanted} was found")

@@ -1,0 +1,101 @@
+"""What became of each source's documents, partition by partition."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanmix.config import SourceFilesConfig
+from spanmix.errors import InputError
+from spanmix.text.duplicates.decide import REASONS
+from spanmix.text.preparation.clean import Summary
+from spanmix.text.preparation.cleaning import Cleaned
+from spanmix.text.preparation.copies import Copies
+
+
+@dataclass(frozen=True)
+class Part:
+    """A partition of a source, read and decided.
+
+    Args:
+        folder: what the task that read it wrote.
+        summary: what that task said.
+        fates: uint8 [documents], see `spanmix.text.duplicates.decide`.
+        copied_paths: by number in the partition, the path of what a dropped copy is a copy of.
+        num_bytes: int64 [documents].
+    """
+
+    folder: Path
+    summary: Summary
+    fates: NDArray[np.uint8]
+    copied_paths: dict[int, str]
+    num_bytes: NDArray[np.int64]
+
+    @property
+    def is_dropped(self) -> NDArray[np.bool_]:
+        """Which documents are copies that are not in the corpus."""
+        return np.isin(self.fates, list(REASONS))
+
+
+def parts_of_sources(
+    sources: Sequence[SourceFilesConfig], cleaned: Sequence[Cleaned], copies: Copies
+) -> list[list[Part]]:
+    """Return the parts of each source, in order.
+
+    Raises:
+        InputError: nothing is left of a source.
+    """
+    paths = _paths_of_kept(cleaned, copies)
+    parts: list[list[Part]] = [[] for _ in sources]
+    for number, part in enumerate(cleaned):
+        if part.partition.source < 0:
+            continue
+        start, end = copies.facts.starts[number : number + 2]
+        fates = copies.decisions.fates[start:end]
+        copy_of = copies.decisions.copy_of[start:end]
+        copied = np.flatnonzero(np.isin(fates, list(REASONS)))
+        copied_paths = {i: paths[int(copy_of[i])] for i in copied.tolist()}
+        num_bytes = np.array(copies.facts.partition(number, "num_bytes"))
+        parts[part.partition.source].append(Part(part.folder, part.summary, fates, copied_paths, num_bytes))
+    for source, mine in zip(sources, parts, strict=True):
+        if all(part.is_dropped.all() for part in mine):
+            _refuse(source, mine)
+    return parts
+
+
+def _refuse(source: SourceFilesConfig, parts: Sequence[Part]) -> None:
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for part in parts:
+        counts.update({reason: count for reason, (count, _) in part.summary.dropped.items()})
+        counts.update(REASONS[fate] for fate in part.fates.tolist())
+        first = part.summary.first_dropped | first
+    listed = ", ".join(
+        f"{count} {reason}" + (f" (first {first[reason]})" if reason in first else "")
+        for reason, count in sorted(counts.items())
+    )
+    where = ", ".join(source.paths)
+    raise InputError(f"source {source.name} ({where}) has no text: dropped {listed or 'nothing'}")
+
+
+def _paths_of_kept(cleaned: Sequence[Cleaned], copies: Copies) -> dict[int, str]:
+    """Return the paths of the documents that copies are copies of."""
+    import pyarrow.parquet
+
+    is_copy = np.isin(copies.decisions.fates, list(REASONS))
+    wanted = np.unique(copies.decisions.copy_of[is_copy])
+    owners = np.searchsorted(np.array(copies.facts.starts), wanted, side="right") - 1
+    by_owner: dict[int, list[int]] = defaultdict(list)
+    for owner, document in zip(owners.tolist(), wanted.tolist(), strict=True):
+        by_owner[owner].append(document)
+    paths = {}
+    for owner, documents in by_owner.items():
+        table = pyarrow.parquet.read_table(cleaned[owner].folder / "documents.parquet", columns=["path"])
+        for document in documents:
+            paths[document] = table["path"][document - copies.facts.starts[owner]].as_py()
+    return paths

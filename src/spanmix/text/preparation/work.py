@@ -1,0 +1,106 @@
+"""The folder beside a corpus in which it is made, so that work that was interrupted goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spanmix.errors import SpanmixError
+from spanmix.files import follow, full_disk_named
+from spanmix.text.engine import Task, run_tasks
+
+Advance = Callable[[int], None]
+"""Called with the bytes of each piece of work that is done."""
+
+KEPT_FROM_BYTES = 100_000_000
+"""Work on less than this is not kept after an error: doing it again takes seconds."""
+
+_VERSION = 1
+"""Goes up when a task writes something else from the same job."""
+
+
+class Work:
+    """Finished tasks, each a folder that is named after all that decides what is in it.
+
+    Args:
+        folder: where they lie.
+        workers: processes at once.
+        cluster: address of a Ray cluster.
+    """
+
+    def __init__(self, folder: Path, workers: int, cluster: str | None) -> None:
+        self.folder = folder
+        self._workers = workers
+        self._cluster = cluster
+
+    def place(self, kind: str, deciding: Any) -> Path:
+        """Return the folder of a task: the same for the same `deciding` values, and for no others."""
+        text = json.dumps([_VERSION, kind, deciding], sort_keys=True)
+        return self.folder / kind / hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def save_fates(self, fates: NDArray[np.uint8]) -> Path:
+        """Write what becomes of a partition's documents to a file that tasks can read; returns its path."""
+        folder = self.folder / "fates"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{hash_fates(fates)[:24]}.npy"
+        np.save(path, fates)
+        return path
+
+    def run(self, task: Task, jobs: Sequence[dict[str, Any]]) -> Iterator[str]:
+        """Do tasks; yields what each answered, in order."""
+        texts = [json.dumps(job) for job in jobs]
+        return run_tasks(task, texts, self._workers, self._cluster)
+
+
+def hash_fates(fates: NDArray[np.uint8]) -> str:
+    """Return a hash of what becomes of documents, in hex."""
+    return hashlib.sha256(fates.tobytes()).hexdigest()
+
+
+@contextmanager
+def work_folder(out: Path, num_bytes: int) -> Iterator[Path]:
+    """Give the folder in which `out` is made, with what is left from before; afterwards it goes.
+
+    After an error it stays if there is much to do again, and the error says so.
+
+    Args:
+        out: the corpus.
+        num_bytes: how much text there is.
+    """
+    out = follow(out)
+    folder = out.with_name(f".{out.name}.spanmix-work")
+    fresh = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with full_disk_named(out):
+            yield folder
+    except BaseException as error:
+        if num_bytes < KEPT_FROM_BYTES:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif isinstance(error, SpanmixError) and fresh:
+            error.add_note(
+                f"what was done so far is kept in {folder}, and the same command goes on from there"
+            )
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def no_empty_parents(path: Path) -> Iterator[None]:
+    """After an error, remove the folders above `path` that were not there before and hold nothing."""
+    missing = [parent for parent in path.absolute().parents if not parent.exists()]
+    try:
+        yield
+    except BaseException:
+        for parent in missing:
+            with suppress(OSError):
+                parent.rmdir()
+        raise

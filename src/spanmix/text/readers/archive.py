@@ -1,0 +1,170 @@
+"""Read tar archives as documents: one a file, or WebDataset's samples of a text and its JSON."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from spanmix.corpus_configs.sources import SourceFilesConfig
+from spanmix.text.dropped import UNREADABLE, Dropped, longer_than, printable
+from spanmix.text.readers.columns import Columns, Facts, facts_of, find_columns, names_of, read_record
+from spanmix.text.readers.faults import BOMB, DAMAGED, INVALID_JSON, BombError, fault
+from spanmix.text.readers.json_values import parse_value
+from spanmix.text.readers.streams import ForwardStream
+from spanmix.text.readers.text_file import Named, most_bytes, to_document
+from spanmix.types import Document
+
+_MAX_SAMPLE_FILES = 64
+_ERRORS = (tarfile.TarError, OSError, ValueError, BombError)
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    data: bytes
+    dropped: Dropped | None = None
+
+    @property
+    def key(self) -> str:
+        """What the files of a sample share: the path up to the first dot of the name."""
+        folder, slash, name = self.name.rpartition("/")
+        return folder + slash + name.partition(".")[0]
+
+
+def read_tar(path: Path, source: SourceFilesConfig, max_document_bytes: int) -> Iterator[Document | Dropped]:
+    """Yield the documents of a tar archive, in its order; their paths are ``ARCHIVE/NAME``.
+
+    Hidden files, links and devices are passed over. If the first files of the archive are a ``.json`` and
+    others of the same name up to the first dot, it is WebDataset's: files of one such name are a sample, and
+    its ``.json`` says what is known of the others (path, language, licence, repository, stars), or holds the
+    text itself. A sample has at most 64 files and twice the bytes of the longest document.
+
+    Args:
+        path: the archive, compressed if its name says so.
+        source: what to take.
+        max_document_bytes: longer files are dropped, and not held.
+
+    Raises:
+        InputError: the archive cannot be read and the source is to stop.
+    """
+    reader = _Reader(path, source, max_document_bytes)
+    try:
+        yield from reader.documents()
+    except BombError as error:
+        yield Dropped(printable(str(path)), BOMB, str(error))
+    except _ERRORS as error:
+        why = getattr(error, "strerror", None) or str(error)
+        reason = UNREADABLE if getattr(error, "strerror", None) else DAMAGED
+        message = f"{path} cannot be read: {why}; restore it, or set on_error: drop to pass over such files"
+        yield fault(source, str(path), reason, message)
+
+
+class _Reader:
+    def __init__(self, path: Path, source: SourceFilesConfig, max_document_bytes: int) -> None:
+        self._path = path
+        self._source = source
+        self._max_document_bytes = max_document_bytes
+        self._columns = Columns.named(source.columns.text or source.text_field, source)
+
+    def documents(self) -> Iterator[Document | Dropped]:
+        is_webdataset: bool | None = None
+        sample: list[_Member] = []
+        try:
+            for member in self._members():
+                if is_webdataset is False:
+                    yield self._document(member, Facts())
+                    continue
+                if sample and (sample[0].key != member.key or self._is_full(sample)):
+                    is_webdataset = is_webdataset or _is_sample(sample)
+                    yield from self._sample(sample, is_webdataset)
+                    sample = []
+                if is_webdataset is False:
+                    yield self._document(member, Facts())
+                else:
+                    sample.append(member)
+        except _ERRORS:
+            yield from self._sample(sample, is_webdataset or _is_sample(sample))
+            raise
+        yield from self._sample(sample, is_webdataset or _is_sample(sample))
+
+    def _members(self) -> Iterator[_Member]:
+        # Headers of any length are read at once: none may ask for more than a file may have.
+        with ForwardStream(self._path, most_bytes(".ipynb", self._max_document_bytes) + (1 << 20)) as stream:
+            archive: Any = tarfile.TarFile(fileobj=cast(Any, stream), mode="r", errorlevel=1)
+            while (member := archive.next()) is not None:
+                archive.members = []  # they would all be kept
+                name = printable(member.name)
+                if not member.isfile() or _is_hidden(name):
+                    continue
+                if member.size > most_bytes(name, self._max_document_bytes):
+                    reason = longer_than(self._max_document_bytes)
+                    yield _Member(name, b"", Dropped(self._place(name), reason))
+                    continue
+                file = archive.extractfile(member)
+                data = b"" if file is None else file.read()
+                if len(data) != member.size:
+                    raise tarfile.ReadError("unexpected end of data")
+                yield _Member(name, data)
+
+    def _is_full(self, sample: list[_Member]) -> bool:
+        num_bytes = sum(len(member.data) for member in sample)
+        return len(sample) == _MAX_SAMPLE_FILES or num_bytes > 2 * self._max_document_bytes
+
+    def _sample(self, sample: list[_Member], is_webdataset: bool) -> Iterator[Document | Dropped]:
+        if not is_webdataset:
+            for member in sample:
+                yield self._document(member, Facts())
+            return
+        about, others = None, []
+        for member in sample:
+            if member.name == member.key + ".json":
+                about = member
+            else:
+                others.append(member)
+        record: Any = None
+        if about is not None and about.dropped is None:
+            try:
+                record = parse_value(about.data)
+            except ValueError as error:
+                place = self._place(about.name)
+                yield fault(self._source, place, INVALID_JSON, f"{place} is not valid JSON: {error}")
+                if not others:
+                    return
+        if about is not None and about.dropped is not None:
+            yield about.dropped
+            about = None
+        if not others and about is not None:
+            columns = isinstance(record, dict) and find_columns(names_of(record), self._source)
+            yield from read_record(
+                record,
+                self._place(about.name),
+                columns or self._columns,
+                self._source,
+                self._max_document_bytes,
+            )
+            return
+        facts = facts_of(record, self._columns)
+        for member in others:
+            yield self._document(member, facts)
+
+    def _document(self, member: _Member, facts: Facts) -> Document | Dropped:
+        if member.dropped is not None:
+            return member.dropped
+        path = facts.collection + (facts.path or self._place(member.name))
+        # In a sample .txt may stand for any file; its own path says more.
+        name = member.name.rpartition("/")[2]
+        return to_document(member.data, Named(name, path), self._source, self._max_document_bytes, facts)
+
+    def _place(self, name: str) -> str:
+        return printable(f"{self._path}/{name.removeprefix('./')}")
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/") if part not in (".", ".."))
+
+
+def _is_sample(members: list[_Member]) -> bool:
+    return len(members) > 1 and any(member.name == member.key + ".json" for member in members)

@@ -1,0 +1,285 @@
+"""Find what a document is made of in the records of published data sets, whatever they call it.
+
+=============================  =====================================================================
+The Stack v1                   ``content``, ``max_stars_repo_path``, ``max_stars_repo_name``,
+                               ``max_stars_repo_licenses``, ``max_stars_count``, ``lang``
+The Stack v2                   ``path``, ``repo_name``, ``detected_licenses``, ``star_events_count``,
+                               ``language``; its ``content`` has to be fetched and joined, in the rows
+                               themselves or, where a row is a repository, in their ``files``
+StarCoderData                  ``content``, ``max_stars_repo_path``, ``max_stars_repo_name``,
+                               ``max_stars_count``
+The Pile                       ``text``, ``meta.pile_set_name``, which is added to the path
+datatrove, dolma               ``text``, ``id``, and of ``metadata`` what it has of the others
+=============================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from spanmix.corpus_configs.sources import ColumnsConfig, SourceFilesConfig
+from spanmix.text.dropped import BINARY, EMPTY, NOT_UTF8, Dropped, longer_than, printable
+from spanmix.text.languages.endings import language_of
+from spanmix.text.languages.names import language_name
+from spanmix.text.readers.faults import NO_TEXT, fault
+from spanmix.text.readers.prose import to_prose
+from spanmix.types import Document
+
+_PILE_SET = "meta.pile_set_name"
+_ROLES = {
+    "text": ("text", "content", "code", "body"),
+    "path": (
+        *("path", "max_stars_repo_path", "file_path", "filepath", "metadata.path", "metadata.file_path"),
+        "id",
+    ),
+    "language": ("language", "lang", "programming_language", "metadata.language", "metadata.lang"),
+    "licence": (
+        *("license", "licence", "licenses", "max_stars_repo_licenses", "detected_licenses", "gha_license_id"),
+        *("metadata.license", "metadata.licenses"),
+    ),
+    "repository": (
+        *("repo", "repo_name", "max_stars_repo_name", "repository", "repository_name"),
+        *("metadata.repo", "metadata.repo_name", "metadata.repository"),
+    ),
+    "stars": (
+        *("stars", "max_stars_count", "star_events_count", "metadata.stars", "metadata.max_stars_count"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names under which a record holds what a document is made of; the first that it has is taken.
+
+    Args:
+        text: the one name of the text.
+        in_files: a record is a repository, and its ``files`` are the documents.
+        path, language, licence, repository, stars: possible names.
+    """
+
+    text: str
+    in_files: bool
+    path: tuple[str, ...]
+    language: tuple[str, ...]
+    licence: tuple[str, ...]
+    repository: tuple[str, ...]
+    stars: tuple[str, ...]
+
+    @classmethod
+    def named(cls, text: str, source: SourceFilesConfig, in_files: bool = False) -> Columns:
+        """Return the usual names, but for those that the source gives."""
+        given = source.columns
+        others = {
+            role: _ROLES[role] if (name := getattr(given, role)) is None else (name,)
+            for role in _ROLES
+            if role != "text"
+        }
+        return cls(text, in_files, **others)
+
+    def taken(self, names: Collection[str]) -> list[str]:
+        """Return the names at the top of a record that are looked at, of those that it has."""
+        roles = (self.path, self.language, self.licence, self.repository, self.stars)
+        wanted = {self.text, _PILE_SET, *(name for role in roles for name in role)}
+        tops = {name.partition(".")[0] for name in wanted} | wanted | ({"files"} if self.in_files else set())
+        return [name for name in names if name in tops]
+
+
+def names_of(record: dict[str, Any]) -> list[str]:
+    """Return the names of a record's fields, and of the fields of those that are records, or lists of them.
+
+    >>> names_of({"text": "a", "meta": {"pile_set_name": "b"}})
+    ['text', 'meta', 'meta.pile_set_name']
+    """
+    found = []
+    for name, value in record.items():
+        found.append(name)
+        inner = value[0] if isinstance(value, list) and value else value
+        if isinstance(inner, dict):
+            found += [f"{name}.{key}" for key in inner]
+    return found
+
+
+def find_columns(names: Collection[str], source: SourceFilesConfig) -> Columns | None:
+    """Return the columns of records that have fields of these names; None if none of them is the text."""
+    given = source.columns.text
+    if given is None and (source.text_field != "text" or source.prompt_field is not None):
+        given = source.text_field
+    for candidate in _ROLES["text"] if given is None else (given,):
+        if candidate in names:
+            return Columns.named(candidate, source)
+        if f"files.{candidate}" in names:
+            return Columns.named(candidate, source, in_files=True)
+    return None
+
+
+def explain_missing(names: Collection[str], source: SourceFilesConfig, place: str) -> str:
+    """Say what a file without a column of text holds, and what to do."""
+    if "blob_id" in names or "files.blob_id" in names:
+        return (
+            f"{place} is of The Stack v2, which names files and does not hold them (its columns are "
+            f"{_listed(names)}); fetch each blob_id from Software Heritage (s3://softwareheritage/content/), "
+            "decode it by src_encoding and add it as the column content, in files where a row is a repository"
+        )
+    wanted = source.columns.text or source.text_field
+    return (
+        f"{place} has no column {wanted!r}; it has {_listed(names)}. Set columns: {{text: NAME}} to the one "
+        "that holds the text, or on_error: drop to pass over such files"
+    )
+
+
+def missing_columns(names: Collection[str], config: ColumnsConfig) -> list[str]:
+    """Return what the source names of columns that a table does not have."""
+    given = [getattr(config, field.name) for field in fields(config)]
+    return [name for name in given if name is not None and name not in names]
+
+
+def read_record(
+    record: Any, place: str, columns: Columns, source: SourceFilesConfig, max_document_bytes: int
+) -> Iterator[Document | Dropped]:
+    """Yield the document of a record, or those of its files.
+
+    Args:
+        record: what was read; only a mapping has fields.
+        place: where it stands, which is its path if it has none.
+        columns: what to take.
+        source: its name, its `prompt_field`, and what to do with a record that has no text.
+        max_document_bytes: longer documents are dropped.
+
+    Raises:
+        InputError: there is no text and the source is to stop.
+    """
+    if columns.in_files and isinstance(record, dict) and isinstance(files := record.get("files"), list):
+        shared = {name: value for name, value in record.items() if name != "files"}
+        for number, file in enumerate(files, start=1):
+            whole = shared | file if isinstance(file, dict) else file
+            yield _read(whole, f"{place}:{number}", columns, source, max_document_bytes)
+        return
+    yield _read(record, place, columns, source, max_document_bytes)
+
+
+def _read(
+    record: Any, place: str, columns: Columns, source: SourceFilesConfig, max_document_bytes: int
+) -> Document | Dropped:
+    for name in (columns.text, *([] if source.prompt_field is None else [source.prompt_field])):
+        value = look_up(record, name)
+        if not isinstance(value, str | bytes):
+            return _no_text(record, name, value, place, source)
+    found = facts_of(record, columns)
+    path = found.collection + (found.path or printable(place))
+    language = found.language or language_of(found.path)
+    try:
+        prompt = "" if source.prompt_field is None else _decoded(look_up(record, source.prompt_field))
+        response = _decoded(look_up(record, columns.text))
+    except UnicodeDecodeError:
+        return Dropped(path, NOT_UTF8)
+    if source.prose and not prompt:
+        response, language = to_prose(response, language)
+    text = prompt + response
+    if (reason := why_not(text, max_document_bytes)) is not None:
+        return Dropped(path, reason)
+    if not response or (source.prompt_field is not None and not prompt):
+        return Dropped(path, EMPTY)
+    return Document(
+        text, source.name, path, language, found.licence, len(prompt), found.repository, found.stars
+    )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a record says of its text; `collection` goes in front of its path."""
+
+    collection: str = ""
+    path: str = ""
+    language: str = ""
+    licence: str = ""
+    repository: str = ""
+    stars: int | None = None
+
+
+def facts_of(record: Any, columns: Columns) -> Facts:
+    """Return what a record says of its text; what has another type than it should is not said."""
+    kind = look_up(record, _PILE_SET)
+    return Facts(
+        f"{printable(kind)}/" if isinstance(kind, str) else "",
+        _string(record, columns.path),
+        language_name(_string(record, columns.language)),
+        _licences(_first(record, columns.licence)),
+        _string(record, columns.repository),
+        _count(_first(record, columns.stars)),
+    )
+
+
+def look_up(record: Any, name: str) -> Any:
+    """Return a field of a record, or one of a field of it; None if there is none.
+
+    >>> look_up({"a": {"b": 1}, "c.d": 2}, "a.b"), look_up({"c.d": 2}, "c.d"), look_up({"a": 3}, "a.b")
+    (1, 2, None)
+    """
+    if not isinstance(record, dict):
+        return None
+    if name in record or "." not in name:
+        return record.get(name)
+    head, _, rest = name.partition(".")
+    return look_up(record.get(head), rest)
+
+
+def why_not(text: str, max_document_bytes: int) -> str | None:
+    """Return why a text is no document, or None."""
+    try:
+        num_bytes = len(text) if text.isascii() else len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return NOT_UTF8
+    if num_bytes > max_document_bytes:
+        return longer_than(max_document_bytes)
+    if "\0" in text:
+        return BINARY
+    return EMPTY if not text or text.isspace() else None
+
+
+def _no_text(record: Any, name: str, value: Any, place: str, source: SourceFilesConfig) -> Dropped:
+    if isinstance(record, dict) and "blob_id" in record and value is None:
+        return fault(source, place, NO_TEXT, explain_missing(list(record), source, place))
+    held = f"the fields {_listed(record)}" if isinstance(record, dict) else type(record).__name__
+    return fault(source, place, NO_TEXT, f"{place} has no text in the field {name!r}; it holds {held}")
+
+
+def _decoded(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8")
+
+
+def _first(record: Any, names: tuple[str, ...]) -> Any:
+    return next((value for name in names if (value := look_up(record, name)) not in (None, "", [])), None)
+
+
+def _string(record: Any, names: tuple[str, ...]) -> str:
+    found = (value for name in names if isinstance(value := look_up(record, name), str) and value)
+    return printable(next(found, ""))
+
+
+def _licences(value: Any) -> str:
+    """Join the licences of a list: they were all found in the repository, so all of them have to be kept.
+
+    >>> _licences(["MIT", "Apache-2.0"]), _licences(["MIT OR GPL-2.0", "MIT"]), _licences("mit")
+    ('MIT AND Apache-2.0', '(MIT OR GPL-2.0) AND MIT', 'mit')
+    """
+    if isinstance(value, str):
+        return printable(value)
+    if not isinstance(value, list):
+        return ""
+    names = dict.fromkeys(printable(name.strip()) for name in value if isinstance(name, str) and name.strip())
+    if len(names) == 1:
+        return next(iter(names))
+    return " AND ".join(f"({name})" if " or " in name.lower() else name for name in names)
+
+
+def _count(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value < 2**53 else None
+
+
+def _listed(names: Collection[Any]) -> str:
+    shown = [printable(str(name)) for name in names]
+    return ", ".join(shown[:40]) + (f" and {len(shown) - 40} more" if len(shown) > 40 else "")

@@ -1,0 +1,38 @@
+"""What can be wrong with a file, and whether that stops the work or is counted."""
+
+from __future__ import annotations
+
+from spanmix.corpus_configs.sources import SourceFilesConfig
+from spanmix.errors import InputError
+from spanmix.text.dropped import Dropped, printable
+
+INVALID_JSON = "invalid JSON"
+NO_TEXT = "no text in its field"
+NO_COLUMN = "no column that holds the text"
+DAMAGED = "damaged file"
+BOMB = "decompresses to far too much"
+LONG_LINE = "JSON line too long for any document"
+NOTEBOOK = "malformed notebook"
+IGNORED, SUBMODULE = "ignored by git", "git submodule"
+GENERATED, VENDORED = "linguist-generated", "linguist-vendored"
+
+
+class BombError(Exception):
+    """A file decompresses to far more than any text would; the text says how much."""
+
+
+def fault(source: SourceFilesConfig, place: str, reason: str, message: str) -> Dropped:
+    """Return what is counted for a file or line that cannot be read, if the source is to go on.
+
+    Args:
+        source: its `on_error` decides.
+        place: the file, or the line in it.
+        reason: one of the few that are counted.
+        message: the whole sentence for the user: what happened and what to change.
+
+    Raises:
+        InputError: the source is to stop.
+    """
+    if source.on_error == "stop":
+        raise InputError(f"source {source.name}: {message}")
+    return Dropped(printable(place), reason, printable(message))

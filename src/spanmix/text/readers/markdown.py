@@ -1,0 +1,123 @@
+"""Drop the marks of Markdown and keep the words: CommonMark and GitHub's tables, by modest rules."""
+
+from __future__ import annotations
+
+import re
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]+|$)")
+_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
+_RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
+_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_QUOTE = re.compile(r"^ {0,3}(?:>[ \t]?)+")
+_DEFINITION = re.compile(r" {0,3}\[[^\]\n]{1,200}\]:[ \t]*\S")
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?:.{0,500}\n){0,200}?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
+
+_CODE = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,2000}?)(?<!`)\1(?!`)")
+_IMAGE = re.compile(r"!\[([^\]\n]{0,500})\](?:\([^()\n]{0,2000}\)|\[[^\]\n]{0,200}\])")
+_LINK = re.compile(
+    r"\[([^\[\]\n]{1,1000})\](?:\((?:[^()\n]|\([^()\n]{0,200}\)){0,2000}\)|\[[^\]\n]{0,200}\])"
+)
+_ADDRESS = re.compile(r"<((?:https?|ftp|mailto):[^<>\s]{1,2000}|[^<>\s@]{1,64}@[^<>\s@]{1,255})>")
+_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]{0,30}(?:\s[^<>\n]{0,1000})?/?>")
+_STARS = re.compile(r"(?<![\\*\w])(\*{1,3})(?=[^\s*])([^*\n]{1,1000}?)(?<=[^\s\\])\1(?!\*)")
+_UNDERSCORES = re.compile(r"(?<![\w\\])(_{1,3})(?=[^\s_])([^\n]{1,1000}?)(?<=[^\s\\_])\1(?!\w)")
+_STRUCK = re.compile(r"~~(?=\S)([^~\n]{1,1000}?)~~")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+_MARK = re.compile(r"[*_`\[<\\~\ue000\ue001]")
+_KEPT = re.compile("\ue000(\\d+)\ue001")
+
+
+def markdown_to_text(text: str) -> str:
+    r"""Return the words of a Markdown text.
+
+    Headings, emphasis, links, images and tables lose their marks, and comments, HTML tags, rules, link
+    definitions and a front matter are dropped. Code, the bullets and numbers of lists, and addresses in angle
+    brackets stay; of links the words stay.
+
+    >>> markdown_to_text("Title\n=====\n\n> See [the *docs*](http://x.y/z) of `a_b`.\n\n| a | b |\n|--|--|\n")
+    'Title\n\nSee the docs of a_b.\n\na  b\n'
+    """
+    text = _FRONT_MATTER.sub("", text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff"))
+    written: list[str] = []
+    fence = ""
+    in_comment = False
+    for whole in text.split("\n"):
+        line = whole
+        if not fence and (in_comment or "<!--" in whole):
+            line, in_comment = _without_comments(whole, in_comment)
+            if not line.strip():
+                written.append("")
+                continue
+        opened = _FENCE.match(line) if line.lstrip(" ")[:1] in ("`", "~") else None
+        if fence:
+            if opened and opened[1].startswith(fence) and not line.strip().strip(fence[0]):
+                fence = ""
+            else:
+                written.append(line)
+        elif opened:
+            fence = opened[1]
+        elif (plain := _plain_line(line, written)) is not None:
+            written.append(plain)
+    return _tidied(written)
+
+
+def _without_comments(line: str, in_comment: bool) -> tuple[str, bool]:
+    """Return what is left of a line, and whether a comment goes on behind it."""
+    kept = []
+    place = 0
+    while True:
+        mark = "-->" if in_comment else "<!--"
+        found = line.find(mark, place)
+        if not in_comment:
+            kept.append(line[place : None if found < 0 else found])
+        if found < 0:
+            return "".join(kept), in_comment
+        place = found + len(mark)
+        in_comment = not in_comment
+
+
+def _plain_line(line: str, written: list[str]) -> str | None:
+    """Return what is left of a line, or None if it is only a mark."""
+    if line[:1].isalnum():  # most lines: none of the marks below is a letter or a digit
+        return plain_inline(line)
+    has_text_above = bool(written) and bool(written[-1].strip())
+    if (_UNDERLINE.match(line) and has_text_above) or _RULE.match(line) or _DEFINITION.match(line):
+        return None
+    if _TABLE_RULE.match(line) and ("|" in line or has_text_above):
+        return None
+    if line.startswith(("    ", "\t")) and not has_text_above:
+        return line  # a block of code
+    line = _QUOTE.sub("", line, count=1)
+    if heading := _HEADING.match(line):
+        line = re.sub(r"[ \t]+#+[ \t]*$", "", line[heading.end() :])
+    if line.lstrip().startswith("|"):
+        line = "  ".join(cell.strip() for cell in line.strip().strip("|").split("|"))
+    return plain_inline(line)
+
+
+def plain_inline(line: str) -> str:
+    """Return a line without the marks inside of it; code in it is kept as it is."""
+    if _MARK.search(line) is None:
+        return line.rstrip()
+    kept: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        kept.append(match[2].strip() if match[2].strip() else match[2])
+        return f"\ue000{len(kept) - 1}\ue001"
+
+    line = _CODE.sub(keep, line.replace("\ue000", "").replace("\ue001", ""))
+    line = _IMAGE.sub(r"\1", line)
+    line = _LINK.sub(r"\1", line)
+    line = _ADDRESS.sub(r"\1", line)
+    line = _TAG.sub("", line)
+    for marks in (_STARS, _UNDERSCORES):
+        line = marks.sub(r"\2", marks.sub(r"\2", line))
+    line = _ESCAPED.sub(r"\1", _STRUCK.sub(r"\1", line))
+    return _KEPT.sub(lambda match: kept[int(match[1])], line).rstrip()
+
+
+def _tidied(lines: list[str]) -> str:
+    """Join lines with at most one empty line between two."""
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in lines)).strip("\n")
+    return text + "\n" * bool(text)

@@ -1,0 +1,108 @@
+"""Take the text that a browser would show out of an HTML page, as ``selectolax`` parses it."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from typing import Any
+
+_DROPPED = (
+    *("script", "style", "noscript", "template", "svg", "head", "nav", "iframe", "object", "button"),
+    *("select", "math > annotation"),
+)
+_BLOCKS = (
+    *("address", "article", "aside", "blockquote", "dd", "details", "div", "dl", "dt", "fieldset"),
+    *("figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li"),
+    *("main", "ol", "p", "pre", "section", "summary", "table", "tr", "ul", "caption"),
+)
+_PARAGRAPHS = frozenset(
+    {"p", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "table", "ul", "ol", "dl"}
+)
+# Characters for private use stand for what the tree says, until all is one text.
+_LINE, _PARAGRAPH, _CELL, _PRE, _END_PRE = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
+_MARKS = re.compile("[\ue000-\ue004]")
+_PREFORMATTED = re.compile(f"{_PRE}([^{_PRE}{_END_PRE}]*){_END_PRE}")
+_BREAK = re.compile(f"[ \n]*[{_LINE}{_PARAGRAPH}][{_LINE}{_PARAGRAPH} \n]*")
+
+# A parser's time grows with the square of these; no page that people wrote comes near them.
+_MAX_DEPTH = 1000
+_MAX_ATTRIBUTES = 500
+_TAG = re.compile(r"<(/?)([A-Za-z][^\s/<>]*)([^<>]*)>")
+_CLOSED_BY_THE_NEXT = frozenset({"p", "li", "td", "th", "tr", "dd", "dt", "tbody", "thead", "tfoot"})
+_EMPTY = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"})
+
+
+def web_page_to_text(page: str) -> str:
+    r"""Return the words of a page: a line for each block, an empty one between paragraphs.
+
+    Scripts, styles, navigation and forms are left out; white space is one blank, but for preformatted text.
+    Of a page with more than 1,000 elements inside of each other, which a parser would spend hours on, only
+    the tags are taken out.
+
+    >>> web_page_to_text("<title>T</title><h1>A</h1><p>b <b>c</b>\n d<br>e</p><pre>f\n  g</pre>")
+    'A\n\nb c d\ne\n\nf\n  g\n'
+    """
+    from selectolax.lexbor import LexborHTMLParser
+
+    if _is_tangled(page):
+        return html.unescape(" ".join(re.sub(r"<[^<>]{0,10000}>", " ", page).split())) + "\n"
+    tree = LexborHTMLParser(_MARKS.sub("", page))
+    body = tree.body
+    if body is None:
+        return ""
+    for node in body.css(", ".join(_DROPPED)):
+        node.decompose()
+    for node in body.css("br"):
+        node.replace_with(_LINE)
+    for node in body.css("td, th"):
+        node.insert_after(_CELL)
+    for node in body.css(", ".join(_BLOCKS)):
+        _mark(node)
+    return _laid_out(body.text(deep=True))
+
+
+def _is_tangled(page: str) -> bool:
+    opened: Counter[str] = Counter()
+    depth = 0
+    for match in _TAG.finditer(page):
+        name = match[2].lower()
+        if len(match[3]) > _MAX_ATTRIBUTES and len(match[3].split(None, _MAX_ATTRIBUTES)) > _MAX_ATTRIBUTES:
+            return True
+        if name in _CLOSED_BY_THE_NEXT or name in _EMPTY:
+            continue
+        step = 1 if not match[1] else -1 if opened[name] else 0
+        opened[name] += step
+        depth += step
+        if depth > _MAX_DEPTH:
+            return True
+    return False
+
+
+def _mark(node: Any) -> None:
+    tag = node.tag
+    mark = _PARAGRAPH if tag in _PARAGRAPHS else _LINE
+    node.insert_before(mark)
+    node.insert_after(mark)
+    if tag == "pre":
+        node.insert_before(_PRE)
+        node.insert_after(_END_PRE)
+
+
+def _laid_out(text: str) -> str:
+    kept: list[str] = []
+    parts = []
+    for i, part in enumerate(_PREFORMATTED.split(text)):
+        if i % 2:
+            kept.append(_MARKS.sub("\n", part).strip("\n"))
+            parts.append(_PRE)
+        else:
+            parts.append(" ".join(part.split()))
+    flat = "".join(parts).replace(f" {_CELL}", _CELL).replace(_CELL, "  ")
+    flat = _BREAK.sub(lambda match: "\n\n" if _PARAGRAPH in match[0] else "\n", flat)
+    blocks = flat.strip("\n ").split(_PRE)
+    written = blocks[0]
+    for inner, rest in zip(kept, blocks[1:], strict=False):
+        written += inner + rest
+    written = re.sub(r"[ \t]+\n", "\n", re.sub(r"\n{3,}", "\n\n", written)).strip("\n")
+    return written + "\n" * bool(written)

@@ -1,0 +1,58 @@
+"""Find keys and passwords in a text: candidate lines first, then the rules, then every other place of the
+same value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from spanmix.text.redaction.found import Found, without_overlaps
+from spanmix.text.redaction.library import hits
+from spanmix.text.redaction.names import assigned_tokens, suffix_of
+from spanmix.text.redaction.presearch import Line, candidate_lines
+from spanmix.text.redaction.private_keys import private_keys
+from spanmix.text.redaction.service_tokens import service_tokens
+
+_EVERYWHERE = 12
+"""A value of this many characters is replaced wherever it stands in the file, a shorter one in its line."""
+
+
+def find_secrets(text: str, file_name: str) -> list[Found]:
+    """Return the keys and passwords of a text, in their order and without overlaps.
+
+    Args:
+        text: the whole text.
+        file_name: its ending decides how assignments look.
+    """
+    found: list[Found] = []
+    everywhere: dict[str, tuple[str, str]] = {}
+    has_private_key = False
+    suffix = suffix_of(file_name)
+    for line in candidate_lines(text):
+        has_private_key = has_private_key or "PRIVATE KEY" in line.text or "PuTTY" in line.text
+        for kind, detector, value in _values(line, suffix):
+            found += (Found(place, place + len(value), kind, detector) for place in places(text, value, line))
+            if len(value) >= _EVERYWHERE:
+                everywhere.setdefault(value, (kind, detector))
+    for value, (kind, detector) in everywhere.items():
+        found += (Found(place, place + len(value), kind, detector) for place in places(text, value))
+    if has_private_key:
+        found += private_keys(text)
+    return without_overlaps(found)
+
+
+def places(text: str, value: str, line: Line | None = None) -> Iterator[int]:
+    """Yield where a value stands as a whole word in a text, or in one line of it."""
+    start, stop = (0, len(text)) if line is None else (line.start, line.start + len(line.text))
+    place = text.find(value, start, stop)
+    while place >= 0:
+        end = place + len(value)
+        before, behind = text[place - 1 : place], text[end : end + 1]
+        if not (value[0].isalnum() and before.isalnum()) and not (value[-1].isalnum() and behind.isalnum()):
+            yield place
+        place = text.find(value, end, stop)
+
+
+def _values(line: Line, suffix: str) -> Iterator[tuple[str, str, str]]:
+    yield from service_tokens(line.text)
+    yield from hits(line.text, suffix)
+    yield from assigned_tokens(line.text, suffix)

@@ -1,0 +1,113 @@
+"""What a trace finds: matches of a text, and where each of them stands in the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from spanmix.text.trace.sampling import ByteArray
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """One place in the training documents.
+
+    Args:
+        source: name of the source.
+        document: its number among the source's training documents, from 0.
+        path: where the document came from.
+        licence: SPDX expression, or ``""`` if unknown.
+        language: language name, or ``""``.
+        line: of the document, from 1, in which the match begins.
+        start: byte of the document at which it begins.
+    """
+
+    source: str
+    document: int
+    path: str
+    licence: str
+    language: str
+    line: int
+    start: int
+
+
+@dataclass(frozen=True)
+class Match:
+    """A part of a text that stands in training documents word for word, and could not be longer.
+
+    Args:
+        start, end: in UTF-8 bytes of the text; never inside a character.
+        start_character, end_character: the same in characters.
+        num_repeats: how often these characters stand in the text one after another, at one distance, each a
+            match that begins in the one before it or at its end; 1 where they do not.
+        last_end, last_end_character: end of the last of them.
+        num_occurrences: in all training documents.
+        is_count_exact: False if the time was over before all were counted; there may be more.
+        occurrences: the first of those that were counted, in the order of the corpus.
+    """
+
+    start: int
+    end: int
+    start_character: int
+    end_character: int
+    num_repeats: int
+    last_end: int
+    last_end_character: int
+    num_occurrences: int
+    is_count_exact: bool
+    occurrences: tuple[Occurrence, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """UTF-8 bytes of the match."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What was found of a text.
+
+    Args:
+        matches: in the order of their starts; they may overlap, and none lies in another.
+        is_complete: False if the time was over before all of the corpus was searched.
+    """
+
+    matches: tuple[Match, ...]
+    is_complete: bool
+
+    @property
+    def longest(self) -> Match | None:
+        """The match with the most bytes, the first of equals."""
+        return max(self.matches, key=lambda match: match.num_bytes, default=None)
+
+
+class Characters:
+    """Where the characters of a text begin among its bytes."""
+
+    def __init__(self, text: ByteArray) -> None:
+        self._starts = np.append(np.flatnonzero((text & 0xC0) != 0x80), len(text))
+
+    def inside(self, matches: Iterable[tuple[int, int]], least: int) -> list[tuple[int, int]]:
+        """Shorten matches to whole characters, and keep those of at least `least` bytes that lie in no other.
+
+        Two characters may begin with the same bytes, so a match of bytes can end inside of one:
+
+        >>> text = np.frombuffer("aéb".encode(), np.uint8)
+        >>> Characters(text).inside([(0, 2), (1, 4)], 1)
+        [(0, 1), (1, 4)]
+        """
+        kept: list[tuple[int, int]] = []
+        for start, end in matches:
+            start = int(self._starts[np.searchsorted(self._starts, start)])
+            end = int(self._starts[np.searchsorted(self._starts, end, side="right") - 1])
+            while kept and kept[-1][0] == start and kept[-1][1] < end:
+                kept.pop()
+            if end - start >= least and not (kept and kept[-1][1] >= end):
+                kept.append((start, end))
+        return kept
+
+    def number(self, byte: int) -> int:
+        """Return how many characters are in front of a byte that one begins at, or of the end."""
+        return int(np.searchsorted(self._starts, byte))

@@ -1,0 +1,150 @@
+"""The step: what is kept and dropped and why, what is opted out, and the attribution file."""
+
+import pickle
+
+import pytest
+
+from spanmix.corpus_configs.licences import LicencesConfig
+from spanmix.errors import InputError
+from spanmix.text.dropped import Dropped
+from spanmix.text.licences.attribution import write_attribution
+from spanmix.text.licences.opt_out import OptOut
+from spanmix.text.licences.step import NOT_KNOWN, NOT_PERMITTED, OPTED_OUT, LicenceStep
+from spanmix.types import Document
+
+TAG = "# SPDX-License-Identifier: {}\n# Copyright 2020 Ann Author\nx = 1\n"
+
+
+def run(text="x = 1\n", licence="", repository="", path="row:1", **kwargs):
+    rows = []
+    step = LicenceStep(LicencesConfig(**kwargs))
+    document = Document(text, "code", path, licence=licence, repository=repository)
+    return step(document, lambda kind, row: rows.append((kind, row))), rows
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "expected"),
+    [
+        ("MIT", "", "MIT"),
+        ("", "mit", "MIT"),
+        ("MIT", "apache-2.0", "Apache-2.0 AND MIT"),
+        ("MIT OR GPL-3.0-only", "", "MIT OR GPL-3.0-only"),
+        ("MIT", "MIT OR GPL-3.0", "MIT"),
+        ("", "mit; bsd-3-clause", "BSD-3-Clause AND MIT"),
+    ],
+)
+def test_kept(header, column, expected):
+    kept, rows = run(TAG.format(header) if header else "x = 1\n", column)
+    assert isinstance(kept, Document) and kept.licence == expected
+    assert rows[0][0] == "attribution" and rows[0][1]["licence"] == expected
+    assert rows[0][1]["copyright"] == ("Copyright 2020 Ann Author" if header else "")
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "reason", "value"),
+    [
+        ("GPL-3.0-only", "", NOT_PERMITTED, "GPL-3.0-only"),
+        ("MIT", "gpl-3.0", NOT_PERMITTED, "GPL-3.0-only AND MIT"),
+        ("GPL-2.0-or-later", "mit", NOT_PERMITTED, "GPL-2.0-or-later AND MIT"),
+        ("", "mit; gpl-2.0", NOT_PERMITTED, "GPL-2.0-only AND MIT"),
+        ("", "", NOT_KNOWN, None),
+        ("", "other", NOT_KNOWN, "other"),
+        ("MIT", "own terms", NOT_KNOWN, "own terms"),
+        ("", "UNLICENSED", NOT_PERMITTED, "LicenseRef-proprietary"),
+    ],
+)
+def test_dropped_with_its_reason_and_value(header, column, reason, value):
+    dropped, rows = run(TAG.format(header) if header else "x = 1\n", column)
+    assert isinstance(dropped, Dropped) and (dropped.reason, dropped.value) == (reason, value) and rows == []
+
+
+def test_what_is_unknown_can_be_kept_and_what_is_not_permitted_cannot():
+    kept, _ = run(unknown="keep")
+    assert isinstance(kept, Document) and kept.licence == ""
+    dropped, _ = run(TAG.format("GPL-2.0-only"), "own terms", unknown="keep")
+    assert isinstance(dropped, Dropped) and dropped.reason == NOT_PERMITTED
+
+
+def test_lists_and_ids_can_be_joined():
+    assert isinstance(run(licence="mpl-2.0", permitted=("permissive", "MPL-2.0"))[0], Document)
+    assert isinstance(run(licence="mpl-2.0", permitted=("stack",))[0], Dropped)
+    assert isinstance(run(licence="cc-by-4.0", permitted=("stack",))[0], Document)
+
+
+def test_a_file_on_disk_has_its_repositorys_licence(tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "COPYING").write_text("GNU GENERAL PUBLIC LICENSE\nVersion 3, 29 June 2007\n")
+    path = tmp_path / "a.py"
+    path.write_text(TAG.format("MIT"))
+    dropped, _ = run(path.read_text(), path=str(path))
+    assert isinstance(dropped, Dropped) and dropped.value == "GPL-3.0-only AND MIT"
+    assert isinstance(run(path.read_text(), path=str(path), repository_files=False)[0], Document)
+    assert isinstance(
+        run(path.read_text(), "mit", path=str(path))[0], Document
+    )  # a row's column counts for it
+
+
+def test_opt_out_by_account_repository_and_path(tmp_path):
+    listed = tmp_path / "opt_out.txt"
+    listed.write_text(
+        "\ufeff# who asked\nAnnAuthor   # all of hers\nbo/Tool\nhttps://github.com/cy/lib.git\n\n*/private/*\nsecret/\n"
+    )
+    cases = {
+        ("annauthor/x", "a.py"): "annauthor", ("Bo/tool", "a.py"): "bo/tool", ("cy/lib", "a.py"): "cy/lib",
+        ("di/x", "src/Private/a.py"): "*/private/*", ("", "secret/a.py"): "secret/*",
+        ("bo/other", "a.py"): None, ("", "a.py"): None, ("cy/library", "annauthor/a.py"): None,
+    }  # fmt: skip
+    for (repository, path), entry in cases.items():
+        result, _ = run(licence="mit", repository=repository, path=path, opt_out=str(listed))
+        if entry is None:
+            assert isinstance(result, Document), (repository, path)
+        else:
+            assert isinstance(result, Dropped) and (result.reason, result.value) == (OPTED_OUT, entry)
+
+
+@pytest.mark.parametrize("line", ["two words", "own er/name", "a//b", "-x", "name@host"])
+def test_a_line_that_cannot_be_understood_is_an_error_with_its_number(line):
+    with pytest.raises(InputError, match=r"list\.txt, line 3, is '" + line.strip()):
+        OptOut.parse(f"fine\n\n{line}\n", "list.txt")
+
+
+def test_a_list_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"licences.opt_out names .*none.txt, which cannot be read"):
+        LicenceStep(LicencesConfig(opt_out=str(tmp_path / "none.txt")))
+    (tmp_path / "bad.txt").write_bytes(b"ok\n\xff\n")
+    with pytest.raises(InputError, match=r"no UTF-8: byte 3"):
+        OptOut.load(str(tmp_path / "bad.txt"))
+
+
+def test_the_attribution_file_names_each_licence_repository_and_copyright(tmp_path):
+    rows = []
+    for number in range(30):
+        _, written = run(TAG.format("MIT"), repository="ann/tool", path=f"src/{number:02}.py")
+        rows += [row for _, row in written]
+    rows += [row for _, row in run(licence="apache-2.0", path="a`b\n.py")[1]]
+    out = tmp_path / "ATTRIBUTION.md"
+    write_attribution(reversed(rows), out)
+    text = out.read_text()
+    assert text.startswith(
+        "# Attribution\n\n31 documents under 2 licences.\n\n## Apache-2.0\n\n### without a repository\n"
+    )
+    assert "## MIT\n\n### ann/tool\n\n- Copyright 2020 Ann Author\n\n30 documents: `src/00.py`" in text
+    assert text.count("Ann Author") == 1 and "and 10 more" in text and "`ab .py`" in text
+    write_attribution(rows, out)
+    assert out.read_text() == text
+
+
+def test_the_step_is_built_anew_from_its_configuration():
+    config = LicencesConfig(permitted=("stack", "MPL-2.0"), unknown="keep")
+    assert pickle.loads(pickle.dumps(config)) == config
+
+
+def test_odd_text_is_never_fatal():
+    for text in (
+        "",
+        "\ud800 copyright licence \udfff",
+        "license " * 3_000,
+        "SPDX-License-Identifier:" * 500,
+        "\x00©\n" * 99,
+    ):
+        assert isinstance(run(text)[0], Dropped)

@@ -1,0 +1,135 @@
+"""Readers take text exactly as it is and drop the rest with a reason; only broken JSONL stops them."""
+
+import json
+import os
+
+import pytest
+
+from spanmix.config import SourceFilesConfig
+from spanmix.errors import InputError
+from spanmix.text.dropped import Dropped
+from spanmix.text.readers.source import read_source
+from spanmix.types import Document
+
+
+def read(*paths, **kwargs):
+    limit = kwargs.pop("max_document_bytes", 1000)
+    return list(read_source(SourceFilesConfig("code", tuple(map(str, paths)), **kwargs), limit))
+
+
+def test_bad_content_is_dropped_with_a_reason(tmp_path):
+    contents = {
+        "a_utf16.py": "x = 1".encode("utf-16"),
+        "b_latin1.py": b"# caf\xe9",
+        "c_nul.py": b"x\0y",
+        "d_empty.py": b"",
+        "e_blank.py": b" \n\t\n",
+        "f_long.py": b"x" * 1001,
+        "g_surrogate.py": b"\xed\xa0\x80",
+        "h_good.py": b"\xef\xbb\xbfx = '\xc3\xa9'\r\n",
+    }
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "i_gone.py").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "j_pipe.py")
+    *dropped, last, gone, pipe = read(tmp_path)
+    reasons = [
+        "binary (NUL byte)",
+        "not UTF-8",
+        "binary (NUL byte)",
+        "empty",
+        "empty",
+        "longer than 1,000 bytes",
+        "not UTF-8",
+    ]
+    expected = [
+        Dropped(str(tmp_path / name), reason) for name, reason in zip(contents, reasons, strict=False)
+    ]
+    assert dropped == expected
+    path = str(tmp_path / "h_good.py")
+    assert last == Document("\ufeffx = 'é'\r\n", "code", path, "python", "")
+    assert [gone.reason, pipe.reason] == ["unreadable", "unreadable"]
+
+
+def test_walk_is_sorted_and_skips_hidden_files_and_loops(tmp_path):
+    for name in ("b/z.py", "b/a.rs", "a.py", ".git/x.py", "b/.hidden.py", "c/d/e.txt", "b.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "c" / "loop").symlink_to(tmp_path)
+    (tmp_path / "c" / "again").symlink_to(tmp_path / "b")
+    found = [item.path.removeprefix(f"{tmp_path}/") for item in read(tmp_path)]
+    assert found == ["a.py", "b/a.rs", "b/z.py", "b.py", "c/d/e.txt"]
+    assert [item.language for item in read(tmp_path)] == ["python", "rust", "python", "python", "text"]
+
+
+@pytest.mark.parametrize(
+    ("include", "expected"),
+    [
+        (("*.py",), ["a.py", "b/c/z.py"]),
+        (("**/*.py",), ["a.py", "b/c/z.py"]),
+        (("b/*",), ["b/c/x.rs", "b/c/z.py"]),
+        (("*.rs", "a.*"), ["a.py", "b/c/x.rs"]),
+        (("*.go",), []),
+    ],
+)
+def test_include(tmp_path, include, expected):
+    for name in ("a.py", "b/c/z.py", "b/c/x.rs"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    assert [item.text for item in read(tmp_path, include=include)] == expected
+
+
+def test_single_files_and_missing_paths(tmp_path):
+    path = tmp_path / "notes"
+    path.write_text("hello")
+    assert read(path, include=("*.py",))[0].text == "hello"
+    with pytest.raises(InputError, match=r"source code: .*nowhere does not exist"):
+        read(tmp_path / "nowhere")
+
+
+def test_a_file_name_that_is_not_utf8(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.py")).write_text("x")
+    (document,) = read(tmp_path)
+    document.path.encode()
+    assert document.path.endswith("/\\udcff.py")
+
+
+def test_jsonl(tmp_path):
+    path = tmp_path / "data.jsonl"
+    records = [
+        {"code": "x = 1", "path": "p.py", "language": "python", "license": "MIT"},
+        {"code": "y\u2028z"},
+        {"code": ""},
+        {"code": "a\0"},
+        {"code": "\ud800"},
+        {"code": "x" * 1001},
+    ]
+    path.write_text(
+        "\n".join(map(json.dumps, records[:3])) + "\n\n" + "\n".join(map(json.dumps, records[3:]))
+    )
+    found = read(path, text_field="code")
+    assert found[0] == Document("x = 1", "code", "p.py", "python", "MIT")
+    assert found[1] == Document("y\u2028z", "code", f"{path}:2")
+    reasons = [(f"{path}:3", "empty"), (f"{path}:5", "binary (NUL byte)"), (f"{path}:6", "not UTF-8")]
+    assert found[2:] == [Dropped(*item) for item in [*reasons, (f"{path}:7", "longer than 1,000 bytes")]]
+    # Inside a folder it is a file like any other.
+    assert read(tmp_path, max_document_bytes=10_000)[0].text == path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"text": "a"', r":2 is not valid JSON"),
+        (b"\xff", r":2 is not valid JSON"),
+        (b"[" * 100_000, r":2 is not valid JSON"),
+        (b'["a"]', r":2 has no text in the field 'text'; it holds list"),
+        (b'{"content": "a", "n": 1}', r":2 has no text in the field 'text'; it holds the fields content, n"),
+        (b'{"text": 3}', r":2 has no text in the field 'text'"),
+    ],
+)
+def test_broken_jsonl_names_the_line(tmp_path, line, message):
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(b'{"text": "a"}\n' + line + b"\n")
+    with pytest.raises(InputError, match=message):
+        read(path)

@@ -1,0 +1,138 @@
+"""``spanmix trace``: what it prints, what it builds and what it refuses."""
+
+import argparse
+import io
+import json
+import shutil
+import sys
+
+import pytest
+
+from spanmix.cli import trace
+from spanmix.cli.arguments import OneParagraphParser
+from spanmix.errors import InputError
+from spanmix.text.trace.build import build_index
+
+DOCUMENTS = [
+    "# first\ndef shared(value):\n    return value + 1  # one more\n",
+    "alone é\x1b[31m in red, at length\n",
+]
+
+
+def run(*arguments):
+    parser = OneParagraphParser(prog="spanmix")
+    trace.add(parser.add_subparsers())
+    args = parser.parse_args(["trace", *map(str, arguments)])
+    assert isinstance(args, argparse.Namespace)
+    args.run(args)
+
+
+@pytest.fixture(scope="module")
+def built(traced, tokenizer, tmp_path_factory):
+    sources = {"code": [*DOCUMENTS, DOCUMENTS[0]]}
+    folder = traced.write_corpus(tmp_path_factory.mktemp("cli") / "corpus", tokenizer, sources)
+    build_index(folder)
+    return folder
+
+
+def test_matches_are_marked_and_listed(built, capsys):
+    run("--text", "x\n    return value + 1  # one more\nno", "--corpus", built, "--min-bytes", 20)
+    out, err = capsys.readouterr()
+    assert out.startswith("x⟦\n    return value + 1  # one more\n⟧no\n\nwhere ")
+    assert [line.split() for line in out.splitlines()[4:]] == [
+        ["where", "licence", "line", "bytes", "occurrences"],
+        ["code/0.py:2", "unknown", "1", "34", "2"],
+        ["code/2.py:2", "unknown"],
+    ]
+    assert err == ""
+
+
+def test_on_a_terminal_it_is_colored_and_cannot_be_steered(built, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    run("--text", DOCUMENTS[1], "--corpus", built, "--min-bytes", 20)
+    out = capsys.readouterr().out
+    assert out.startswith("\x1b[1;31malone é␛[31m in red, at length\n\x1b[0m")
+    assert "code/1.py:1" in out and "MIT" in out
+
+
+def test_json_holds_all_there_is(built, capsys, tmp_path):
+    file = tmp_path / "asked.py"
+    file.write_text("é" + DOCUMENTS[0])
+    run(file, "--corpus", built, "--json", "--places", 1)
+    found = json.loads(capsys.readouterr().out)
+    num_bytes = len(DOCUMENTS[0])
+    assert (found["text_bytes"], found["matched_bytes"], found["longest_bytes"]) == (
+        num_bytes + 2,
+        *[num_bytes] * 2,
+    )
+    (match,) = found["matches"]
+    assert (match["start"], match["start_character"], match["num_occurrences"]) == (2, 1, 2)
+    assert match["occurrences"] == [
+        {
+            "source": "code",
+            "document": 0,
+            "path": "code/0.py",
+            "licence": "",
+            "language": "python",
+            "line": 1,
+            "start": 0,
+        }
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "short", "nothing of this is to be found in the corpus at all"])
+def test_no_match_is_an_answer(built, capsys, text, monkeypatch):
+    stdin = argparse.Namespace(buffer=io.BytesIO(text.encode()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    run("-", "--corpus", built)
+    out, err = capsys.readouterr()
+    assert out == text + "\n"
+    assert err.endswith("no match\n")
+    assert ("matches of 40 and more are looked for" in err) == (len(text) < 40)
+
+
+def test_longest_come_first_and_the_rest_is_counted(built, capsys):
+    text = f"{DOCUMENTS[1][:30]}|{DOCUMENTS[0]}|{DOCUMENTS[0][20:50]}"
+    run("--text", text, "--corpus", built, "--min-bytes", 20, "--top", 2, "--places", 0)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[-3:-1]] == [str(len(DOCUMENTS[0])), "31"]
+    assert lines[-1] == "1 shorter matches are not listed; --top 3 lists all"
+
+
+def test_it_builds_and_tells_how_large_the_index_is(built, tmp_path, capsys):
+    folder = shutil.copytree(built, tmp_path / "corpus")
+    shutil.rmtree(folder / "trace")
+    with pytest.raises(
+        InputError, match=r"has no trace index. Build it with `spanmix trace --corpus .* --build`"
+    ):
+        run("--text", "any", "--corpus", folder)
+    run("--corpus", folder, "--build", "--shortest-bytes", 8, "--json")
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["shortest_bytes"], facts["shards"]) == (8, 1)
+    assert facts["text_bytes"] == sum(len(text.encode()) for text in [*DOCUMENTS, DOCUMENTS[0]])
+    run("--corpus", folder, "--build")
+    assert "finds every match of 8 bytes and more" in capsys.readouterr().out
+    run("--text", "value + 1", "--corpus", folder, "--build", "--min-bytes", 9)
+    assert "⟦value + 1⟧" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give FILE"),
+        (["-", "--text", "a"], "give either FILE"),
+        (["--text", "a", "--shard-mb", "5"], "give them with --build"),
+        (["--text", "a", "--min-bytes", "3"], "matches of 3 bytes are asked for"),
+        (["--text", "a", "--min-bytes", "no"], "not a whole number"),
+        (["--build", "--shortest-bytes", "300"], "trace.shortest_bytes is 300; use 1 to 256"),
+        (["/no/such/file"], "/no/such/file cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(built, arguments, message):
+    with pytest.raises(InputError, match=message):
+        run(*arguments, "--corpus", built)
+
+
+def test_a_folder_that_is_no_corpus_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"there is no corpus.json in it"):
+        run("--text", "a", "--corpus", tmp_path)

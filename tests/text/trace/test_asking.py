@@ -135,3 +135,43 @@ def test_a_guard_stops_at_the_piece_that_makes_a_long_match(index):
                 stopped += 1
                 break
     assert 10 < stopped < 55
+
+
+def test_a_guard_goes_on_behind_a_copy_and_names_each_once(traced, tokenizer, tmp_path):
+    """Of text in four-byte characters too, a copy is named at the pieces that it ends in, and no others."""
+    document = "".join(RANDOM.choice("😀😁😂🤣") for _ in range(80))
+    folder = traced.write_corpus(tmp_path / "faces", tokenizer, {"code": [document]})
+    build_index(folder, IndexSettings(12))
+    opened = TraceIndex.open(folder)
+    guard = VerbatimGuard(opened, most_bytes=30)
+    text = "ab" + document[5:20] + "c" * 40 + document[30:50] + "é" * 9
+    named = []
+    for at, character in enumerate(text):
+        found = guard.add(character)
+        expected = any(end == at + 1 for _, end in traced.longest_by_search([document], text[: at + 1], 31))
+        assert (found is not None) == expected
+        if found is not None:
+            named.append((found.start_character, found.end_character))
+            assert text.encode()[found.start : found.end].decode() == text[slice(*named[-1])]
+            assert found.num_bytes in (32, 36)
+    assert [end for _, end in named] == [*range(2 + 8, 2 + 15 + 1), *range(57 + 8, 57 + 20 + 1)]
+    assert guard.is_complete
+
+
+def test_a_guard_without_time_says_so_and_goes_on(index, monkeypatch):
+    guard = VerbatimGuard(index, most_bytes=30, seconds=60.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("spanmix.text.trace.index.Deadline", lambda seconds: Deadline(-1.0))
+        assert guard.add(DOCUMENTS[4][:40]) is None
+    assert not guard.is_complete
+    found = guard.add(DOCUMENTS[4][40:50])  # what was not searched then is not what ends here
+    assert found is not None and found.end == 50
+    assert not guard.is_complete
+
+
+def test_a_guard_that_cannot_watch_is_refused(index):
+    VerbatimGuard(index, most_bytes=11)
+    with pytest.raises(InputError, match=r"copies of more than 10 bytes.*allow 11, or build.*bytes 11"):
+        VerbatimGuard(index, most_bytes=10)
+    with pytest.raises(InputError, match="seconds is 0; use a number above 0"):
+        VerbatimGuard(index, most_bytes=30, seconds=0)

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ class EncodeJob:
         partition: folder of what the first task wrote.
         fates: file of what becomes of each of its documents, uint8.
         tokenizer: its folder.
+        fingerprint: the tokenizer's; another may have lain in that folder before.
         layout, seed: of the corpus.
         out: the folder to write.
     """
@@ -43,6 +44,7 @@ class EncodeJob:
     partition: str
     fates: str
     tokenizer: str
+    fingerprint: str
     layout: LayoutConfig
     seed: int
     out: str
@@ -72,7 +74,7 @@ def encode_partition(text: str) -> str:
 
 
 def _encode(job: EncodeJob, folder: Path) -> Encoded:
-    tokenizer = _tokenizer(job.tokenizer)
+    tokenizer = _tokenizer(job.tokenizer, job.fingerprint)
     fates = np.load(job.fates)
     counts: dict[str, SplitCounts] = {}
     licences: Counter[str] = Counter()
@@ -126,6 +128,8 @@ def _encode_batch(tokenizer: Tokenizer, batch: list[Document], writer: SourceWri
         writer.add(document, ids, num_bytes, len(prompt))
 
 
-@cache
-def _tokenizer(folder: str) -> Tokenizer:
-    return Tokenizer.load(folder)
+@lru_cache(maxsize=1)
+def _tokenizer(folder: str, fingerprint: str) -> Tokenizer:
+    tokenizer = Tokenizer.load(folder)
+    assert tokenizer.fingerprint == fingerprint, f"{folder} holds another tokenizer than the job says"
+    return tokenizer

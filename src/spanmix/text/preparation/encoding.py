@@ -43,7 +43,15 @@ def encode_all(
         place = work.place("encode", deciding)
         fates = work.save_fates(piece.fates)
         jobs.append(
-            EncodeJob(str(piece.folder), str(fates), str(folder), config.layout, config.seed, str(place))
+            EncodeJob(
+                str(piece.folder),
+                str(fates),
+                str(folder),
+                tokenizer.fingerprint,
+                config.layout,
+                config.seed,
+                str(place),
+            )
         )
     done = []
     answers = work.run(encode_partition, [dataclasses.asdict(job) for job in jobs])

@@ -13,8 +13,7 @@ from spanmix.text.trace.index import TraceIndex
 from spanmix.text.trace.matches import Match
 
 _MORE_BYTES = 2
-"""A copy that is too long, in whole characters, has up to three bytes more than it needs; one of all its bytes
-ends in the new piece."""
+"""A copy in whole characters may have up to three bytes too many, and one of all is in the new piece."""
 
 
 class VerbatimGuard:

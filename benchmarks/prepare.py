@@ -14,7 +14,8 @@ their start included; `prepare_processes` says how memory and processor time are
 
 Then the copies that both found are compared, and judged by exact shares of a sample of pairs: see
 `prepare_checks`. ``--scaling`` measures ours alone, on some MB of the same sources and on those again and
-again in other words (see `prepare_inputs.repeated`), and fits a power law to time and memory.
+again in other words (see `prepare_inputs.repeated`), and fits a power law to time and memory. The smallest is
+one task of one worker.
 
 The last line is one JSON object. Without arguments it takes some four minutes on two cores.
 """
@@ -39,7 +40,7 @@ from typing import Any
 import numpy as np
 
 from prepare_checks import compare
-from prepare_inputs import Source, Text, python_packages, repeated, take, write_shards
+from prepare_inputs import FEWEST_SHARDS, Source, Text, python_packages, repeated, take, write_shards
 from prepare_processes import watch
 from prepare_sides import OURS, PLAIN_WORDS, THEIRS
 from spanmix.interchange.tokenizers import codegen2_tokenizer
@@ -55,6 +56,7 @@ SHARED = ("numpy", "tokenizers")
 MEGABYTE = 1_000_000
 LEAST_FULL_BYTES = 250 * MEGABYTE
 PARTITION_BYTES = 32 * MEGABYTE
+"""The recipe's default. A smaller input is cut into smaller ones, so that each worker has something to do."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Bench:
         """Return where a side writes."""
         return self.work / side.replace(", ", "-").replace(" ", "-")
 
-    def run(self, side: str, shards: Path, num_bytes: int) -> Run:
+    def run(self, side: str, shards: Path, partition_bytes: int = PARTITION_BYTES) -> Run:
         """Let a side make its corpus of `shards`; what it made before goes."""
         shutil.rmtree(self.out(side), ignore_errors=True)
         settings = {
@@ -95,8 +97,7 @@ class Bench:
             "out": str(self.out(side)),
             "tokenizer": str(self.work / "tokenizer"),
             "workers": self._workers,
-            # A small input too gives each worker something to do.
-            "partition_bytes": min(PARTITION_BYTES, num_bytes // (2 * self._workers)),
+            "partition_bytes": partition_bytes,
         }
         return self.ask(settings, sys.executable if side == OURS else self.peer_python)
 
@@ -128,15 +129,16 @@ def in_turn(
     bench: Bench, sides: Sequence[str], rounds: int, shards: Path, num_bytes: int
 ) -> dict[str, list[Run]]:
     """Let the sides work one after the other, several times; before, each once on a shard, unmeasured."""
+    partition_bytes = min(PARTITION_BYTES, num_bytes // FEWEST_SHARDS)
     warm_up = bench.work / "warm-up"
     warm_up.mkdir()
     shutil.copy(shards / "00000.jsonl", warm_up)
     for side in sides:
-        bench.run(side, warm_up, num_bytes)
+        bench.run(side, warm_up, partition_bytes)
     runs: dict[str, list[Run]] = {side: [] for side in sides}
     for _ in range(rounds):
         for side in sides:
-            runs[side].append(bench.run(side, shards, num_bytes))
+            runs[side].append(bench.run(side, shards, partition_bytes))
             print(f"  {side:24} {runs[side][-1].seconds:8.1f} s", flush=True)
     return runs
 
@@ -190,7 +192,7 @@ def scale(bench: Bench, texts: Sequence[Text], sizes: Sequence[int], rounds: int
     runs: list[list[Run]] = [[] for _ in sizes]
     for _ in range(rounds):
         for mine, folder, size in zip(runs, shards, num_bytes, strict=True):
-            mine.append(bench.run(OURS, folder, size))
+            mine.append(bench.run(OURS, folder))
             print(f"  {size / MEGABYTE:8,.0f} MB {mine[-1].seconds:8.1f} s", flush=True)
     seconds = [statistics.median(run.seconds for run in mine) for mine in runs]
     peaks = [statistics.median(run.peak_bytes for run in mine) for mine in runs]

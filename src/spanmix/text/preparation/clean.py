@@ -19,6 +19,7 @@ import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,13 +125,14 @@ class _Cleaning:
                     self._count(result, num_bytes)
                     dropped.add(result, num_bytes)
                     continue
-                documents.add(result)
-                before = time.perf_counter()
-                facts.add(result.text, result.stars)
-                self._seconds["sign"] += time.perf_counter() - before
+                with self._timed("write"):
+                    documents.add(result)
+                with self._timed("sign"):
+                    facts.add(result.text, result.stars)
                 kept_documents += 1
                 kept_bytes += len(result.text.encode())
-        facts.save(self._folder)
+        with self._timed("sign"):
+            facts.save(self._folder)
         for kind, lines in self._notes.items():
             path = self._folder / f"notes.{kind}.jsonl"
             path.write_text("".join(lines), encoding="utf-8")
@@ -144,6 +146,12 @@ class _Cleaning:
             dict(sorted(self._changed.items())),
             dict(self._seconds),
         )
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        before = time.perf_counter()
+        yield
+        self._seconds[step] += time.perf_counter() - before
 
     def _items(self) -> Iterator[Document | Dropped]:
         yield from self._job.partition.dropped
@@ -168,9 +176,8 @@ class _Cleaning:
         self._num_bytes += num_bytes
         note: Note = self._note
         for step in self._steps:
-            before = time.perf_counter()
-            result = step.do(item, note)
-            self._seconds[step.name] += time.perf_counter() - before
+            with self._timed(step.name):
+                result = step.do(item, note)
             if isinstance(result, Dropped):
                 return result, num_bytes
             if result.text != item.text:

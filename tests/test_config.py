@@ -190,6 +190,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("evaluate.every_steps", 10**12 + 1, "evaluate.every_steps"),
     ("evaluate.held_out_rows", 65_537, "evaluate.held_out_rows"),
     ("evaluate.infill_spans", 65_537, "evaluate.infill_spans"),
+    ("evaluate.memorization_prompts", -1, "evaluate.memorization_prompts"),
+    ("evaluate.memorization_prompts", 65_537, "evaluate.memorization_prompts"),
     ("evaluate.executed.num_samples", 10_001, "evaluate.executed.num_samples"),
     ("evaluate.executed.temperature", 1e7, "evaluate.executed.temperature"),
     ("evaluate.executed.seconds", 3601.0, "evaluate.executed.seconds"),

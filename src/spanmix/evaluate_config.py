@@ -70,6 +70,8 @@ class EvaluateConfig:
             of problems; None scores none.
         infill_spans: held-out lines of each source that a model which is trained to infill fills in; 0 is
             none.
+        memorization_prompts: documents of each source and side whose continuation by the model is looked up
+            in the corpus's trace index; 0 is none.
         executed: programs that are run, if any.
     """
 
@@ -77,11 +79,13 @@ class EvaluateConfig:
     held_out_rows: int = 32
     solutions: str | None = "humaneval"
     infill_spans: int = 16
+    memorization_prompts: int = 0
     executed: ExecutedConfig | None = None
 
     def __post_init__(self) -> None:
         require_from_to("evaluate.every_steps", self.every_steps, 0, MANY, zero="off")
         require_from_to("evaluate.held_out_rows", self.held_out_rows, 1, 65_536)
         require_from_to("evaluate.infill_spans", self.infill_spans, 0, 65_536, zero="off")
+        require_from_to("evaluate.memorization_prompts", self.memorization_prompts, 0, 65_536, zero="off")
         rule = "use 1 or more with evaluate.executed: with 0 nothing is evaluated"
         require(self.executed is None or self.every_steps > 0, "evaluate.every_steps", self.every_steps, rule)

@@ -1,5 +1,6 @@
 """Of what a model writes, the tokens in long verbatim matches count, and no others."""
 
+import json
 import random
 from dataclasses import dataclass, field
 
@@ -7,10 +8,14 @@ import numpy as np
 import pytest
 
 from spanmix.errors import InputError
-from spanmix.evaluate.memorization import MemorizationSettings, draw_prompts, measure_memorization
-from spanmix.generate.engine import TokenEvent
+from spanmix.evaluate.memorization import measure_memorization
+from spanmix.evaluate.memorization_prompts import MemorizationSettings, NoPromptsError, draw_prompts
+from spanmix.evaluate.report import write_report
+from spanmix.evaluate.results import gather, write_results
+from spanmix.generate.engine import EngineInfo, TokenEvent
 from spanmix.text.corpus import TOKENIZER_FOLDER, Corpus, SourceWriter, stores_fingerprint
 from spanmix.text.report import HELD_OUT_SUFFIX, CorpusReport, SourceReport
+from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.trace.build import build_index
 from spanmix.text.trace.index import TraceIndex
 from spanmix.text.trace.layout import IndexSettings
@@ -31,6 +36,7 @@ class Writer:
     _events: list = field(default_factory=list)
     _number: int = 0
     asked: list = field(default_factory=list)
+    info: EngineInfo = field(default_factory=lambda: EngineInfo(5200, 384, "fp32", frozenset()))
 
     def submit(self, request):
         self._number += 1
@@ -55,8 +61,9 @@ class Writer:
 
 
 @pytest.fixture(scope="module")
-def opened(tokenizer, tmp_path_factory):
+def opened(tmp_path_factory):
     """A corpus and its index."""
+    tokenizer = Tokenizer.train([*TRAIN, *HELD_OUT], vocab_size=384, num_sentinels=9)
     folder = tmp_path_factory.mktemp("memorized") / "corpus"
     folder.mkdir()
     tokenizer.save(folder / TOKENIZER_FOLDER)
@@ -102,7 +109,12 @@ def test_a_model_that_knows_all_by_heart_scores_one(opened):
     figures, engine = measured(opened, continuation(opened))
     assert (figures.memorized.value, figures.with_match.value, figures.really.value) == (1.0, 1.0, 1.0)
     assert (figures.num_completions, figures.num_tokens) == (8, 8 * 60)
+    assert (figures.recited.value, figures.num_recitable) == (1.0, 8)
     assert figures.longest_bytes >= 60
+    assert len(figures.copies) == 3 and figures.copies[0].num_bytes == figures.longest_bytes
+    for copy in figures.copies:
+        assert copy.text in TRAIN[int(copy.path.removesuffix(".py"))]
+        assert (copy.path, copy.num_tokens, copy.num_occurrences) == (copy.prompt, 60, 1)
     assert len({request.seed for request in engine.asked}) == 8
 
 
@@ -111,7 +123,7 @@ def test_a_model_that_writes_its_own_scores_zero(opened):
     figures, _ = measured(opened, lambda prompt: tokenizer.encode("never seen before! " * 3), "held_out")
     assert (figures.memorized.value, figures.with_match.value, figures.longest_bytes) == (0.0, 0.0, 0)
     assert figures.with_match.high > 0.2  # of six completions, not much is known
-    assert figures.really.value == 0.0
+    assert (figures.really.value, figures.recited.value, figures.copies) == (0.0, 0.0, ())
     assert figures.num_completions == 6  # one document is too short
 
 
@@ -127,6 +139,7 @@ def test_copies_count_from_min_tokens_on(opened, copied):
         return [*made_up, *ids[50 : 50 + copied], *made_up]
 
     figures, _ = measured(opened, answer)
+    assert figures.recited.value == 0.0
     total = 30 + copied
     expected = copied / total if copied >= 20 else 0.0
     assert figures.memorized.value == pytest.approx(expected)
@@ -142,22 +155,80 @@ def test_an_empty_completion_is_no_figure(opened):
 
 def test_prompts_are_the_same_for_a_seed_and_grow(opened):
     source = opened[0].train["code"]
-    few, many = (draw_prompts(source, MemorizationSettings(20, n, 10, 60, seed=3)) for n in (4, 9))
+    few, many = (draw_prompts(source, "train", MemorizationSettings(20, n, 10, 60, seed=3)) for n in (4, 9))
     assert [prompt.document for prompt in few] == sorted({prompt.document for prompt in few})
     assert all(prompt in many for prompt in few)
-    assert draw_prompts(source, MemorizationSettings(20, 4, 10, 60, seed=4)) != few
+    assert draw_prompts(source, "train", MemorizationSettings(20, 4, 10, 60, seed=4)) != few
     for prompt in many:
         ids = source.tokens(prompt.document).tolist()
         joined = prompt.prompt_ids + prompt.next_ids
         assert any(ids[start : start + 70] == joined for start in range(len(ids)))
 
 
+@pytest.mark.parametrize("same", [19, 20])
+def test_recited_is_what_begins_as_the_document_goes_on(opened, same):
+    """Twenty tokens count however the answer goes on; nineteen do not, nor what comes later in it."""
+    tokenizer = opened[0].tokenizer
+    known = continuation(opened)
+    made_up = [tokenizer.encode("Q")[0]]
+    figures, _ = measured(opened, lambda prompt: known(prompt)[:same] + made_up * 9)
+    assert (figures.recited.value, figures.num_recitable) == (float(same >= 20), 8)
+    figures, _ = measured(opened, lambda prompt: made_up + known(prompt)[: 2 * same])
+    assert figures.recited.value == 0.0 and figures.memorized.value > 0.5
+
+
+def test_the_same_copy_of_several_completions_is_shown_once(opened):
+    tokenizer = opened[0].tokenizer
+    ids = tokenizer.encode(TRAIN[2])[10:40]
+    figures, _ = measured(opened, lambda prompt: ids)
+    assert figures.with_match.value == 1.0
+    (copy,) = figures.copies
+    assert (copy.path, copy.num_tokens) == ("2.py", 30)
+
+
+def test_a_document_that_ends_early_cannot_be_recited(opened):
+    settings = MemorizationSettings(min_tokens=250, num_prompts=12, prompt_tokens=10, max_tokens=250)
+    figures, _ = measured(opened, continuation(opened), settings=settings)
+    lengths = opened[0].train["code"].lengths
+    assert figures.num_recitable == sum(length >= 260 for length in lengths) < 12
+    assert figures.num_completions == 12
+
+
 def test_what_cannot_be_measured_is_refused(opened):
-    with pytest.raises(InputError, match=r"min_tokens is 11, and the index finds matches of 12 bytes"):
+    with pytest.raises(InputError, match=r"matches of 11 tokens.*those of 12 bytes and more.*bytes 11`"):
         measured(opened, lambda prompt: [], settings=MemorizationSettings(11, 8, 10, 60))
-    with pytest.raises(InputError, match="no document of more than 5000 tokens among its 12"):
+    with pytest.raises(NoPromptsError, match="no document of more than 5000 tokens among its 12"):
         measured(opened, lambda prompt: [], settings=MemorizationSettings(20, 8, 5000, 60))
-    with pytest.raises(InputError, match="max_tokens is 10 and min_tokens 50"):
+    with pytest.raises(InputError, match="up to 200 are 5251, and the model's context is 5200"):
+        measured(opened, lambda prompt: [], settings=MemorizationSettings(20, 8, 5050, 200))
+    with pytest.raises(InputError, match="completions of up to 10 tokens hold no match of 50"):
         MemorizationSettings(max_tokens=10)
     with pytest.raises(InputError, match="num_prompts is 0; use 1 or more"):
         MemorizationSettings(num_prompts=0)
+
+
+def test_the_report_says_what_was_copied_and_what_to_compare_it_with(opened, tmp_path):
+    tokenizer = opened[0].tokenizer
+    knows, _ = measured(opened, continuation(opened))
+    writes_its_own, _ = measured(opened, lambda prompt: tokenizer.encode("<i>new</i> " * 9), "held_out")
+    wordless, _ = measured(opened, lambda prompt: [])
+    results = gather(title="a <run>", seed=0, memorization=[knows, writes_its_own, wordless])
+    write_results(tmp_path / "results.json", results)
+    back = json.loads((tmp_path / "results.json").read_text())
+    assert back["memorization"][0]["memorized"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert back["memorization"][0]["copies"][0]["text"] == knows.copies[0].text
+    for name, content in (("one", results), ("two", back)):
+        write_report(tmp_path / f"{name}.html", content)
+    page = (tmp_path / "one.html").read_text()
+    assert (tmp_path / "two.html").read_text() == page
+    assert "<h2>Memorization</h2>" in page and "in copies of at least 20 tokens in a row" in page
+    assert "code, training documents" in page and "code, held-out documents" in page
+    assert "The documents themselves" in page and "writes no more by heart than people do" in page
+    assert '100.00 % <span class="range">100.00 % to 100.00 %</span>' in page
+    assert "8 of 8" in page and "0 of 6" in page
+    for copy in knows.copies:
+        assert f"{copy.path}, line {copy.line}" in page and "60 tokens, 1 place, licence unknown" in page
+    alone = gather(title="run", seed=0, memorization=[writes_its_own])
+    write_report(tmp_path / "none.html", alone)
+    assert "No completion holds a copy that counts." in (tmp_path / "none.html").read_text()
+    assert "memorization" not in gather(title="run", seed=0)

@@ -140,13 +140,12 @@ def _as_json(args: argparse.Namespace, index: TraceIndex, asked: str, traced: Tr
     import dataclasses
 
     longest = traced.longest
-    spans = _united([(match.start, match.last_end) for match in traced.matches])
     return {
         "corpus": args.corpus,
         "corpus_fingerprint": index.record.corpus,
         "min_bytes": args.min_bytes,
         "text_bytes": len(asked.encode("utf-8")),
-        "matched_bytes": sum(end - start for start, end in spans),
+        "matched_bytes": _matched_bytes(traced),
         "longest_bytes": 0 if longest is None else longest.num_bytes,
         "matches": [dataclasses.asdict(match) for match in traced.matches],
     }
@@ -164,22 +163,36 @@ def _print_found(asked: str, traced: Traced, top: int) -> None:
         return
     print()
     longest = sorted(traced.matches, key=lambda match: (-match.num_bytes, match.start))
-    rows = [row for match in longest[:top] for row in _rows(asked, match)]
-    print_table(["where", "licence", "line", "bytes", "occurrences"], rows)
+    header = ["where", "licence", "text line", "bytes", "occurrences"]
+    with_repeats = any(match.num_repeats > 1 for match in longest)
+    if with_repeats:
+        header.append("in a row")
+    rows = [row for match in longest[:top] for row in _rows(asked, match, len(header))]
+    print_table(header, rows)
+    if with_repeats:
+        print("in a row: so often the match comes in the text, each in the one before it or right behind it")
     if len(longest) > top:
         print(f"{len(longest) - top:,} shorter matches are not listed; --top {len(longest)} lists all")
+    total, matched = len(asked.encode("utf-8")), _matched_bytes(traced)
+    print(f"{matched:,} of {total:,} bytes ({100 * matched / total:.1f} %) stand in training documents")
 
 
-def _rows(asked: str, match: Match) -> list[list[str]]:
+def _matched_bytes(traced: Traced) -> int:
+    spans = _united([(match.start, match.last_end) for match in traced.matches])
+    return sum(end - start for start, end in spans)
+
+
+def _rows(asked: str, match: Match, num_columns: int) -> list[list[str]]:
     """One line for each place of a match; what is the same for all stands in the first."""
     line = asked.count("\n", 0, match.start_character) + 1
-    facts = [f"{line:,}", f"{match.num_bytes:,}", f"{match.num_occurrences:,}"]
+    numbers = (line, match.num_bytes, match.num_occurrences, match.num_repeats)
+    facts = [f"{number:,}" for number in numbers[: num_columns - 2]]
     places = [
         [paragraph(f"{place.path}:{place.line}"), paragraph(place.licence or "unknown")]
         for place in match.occurrences
     ]
     first, *others = places or [["", ""]]
-    return [[*first, *facts], *([*place, "", "", ""] for place in others)]
+    return [[*first, *facts], *([*place, *[""] * len(facts)] for place in others)]
 
 
 def _united(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

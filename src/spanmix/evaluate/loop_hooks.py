@@ -17,10 +17,12 @@ from spanmix.evaluate.executed import Executed, Execution, prepare_execution
 from spanmix.evaluate.first_process import FirstProcess
 from spanmix.evaluate.held_out import HeldOutLoss
 from spanmix.evaluate.infill_watch import InfillWatch
+from spanmix.evaluate.memorization_watch import MemorizationWatch, require_memorization
 from spanmix.evaluate.solution_bits import SolutionBits
 from spanmix.evaluate_config import EvaluateConfig
 from spanmix.generate.asked import in_ids
 from spanmix.text.corpus import Corpus
+from spanmix.text.trace.index import TraceIndex
 from spanmix.train.hooks import Hook
 from spanmix.train.ranks import is_first_process
 from spanmix.train.run import HookMaker
@@ -46,12 +48,15 @@ def prepare_hooks(recipe: Recipe, tell: Say, warn: Say) -> HookMaker:
         warn: is told of what goes wrong while the run is under way.
 
     Raises:
-        InputError: problems that the recipe names cannot be read or used, or programs cannot be run here.
+        InputError: problems that the recipe names cannot be read or used, programs cannot be run here, or
+            memorization is asked for and the corpus has no trace index.
     """
     evaluate = recipe.evaluate
     if not evaluate.every_steps:
         return lambda resolved, corpus: ()
     say = tell if is_first_process() else lambda text: None
+    if evaluate.memorization_prompts:
+        require_memorization(recipe)
     solutions = None if evaluate.solutions is None else _solutions(evaluate.solutions, say)
     execution = None
     if evaluate.executed is not None:
@@ -76,11 +81,15 @@ def _hooks(
         hooks.append(SolutionBits(recipe, corpus.tokenizer, solutions.name, solutions.problems))
     asked = in_ids(trained_prompting(recipe.objectives, None), corpus.tokenizer)
     watches_infill = asked.infill is not None and recipe.evaluate.infill_spans > 0
-    if not watches_infill and execution is None:
+    watches_memory = recipe.evaluate.memorization_prompts > 0
+    if not watches_infill and not watches_memory and execution is None:
         return hooks
     first = FirstProcess(recipe)
     if asked.infill is not None and watches_infill:
         hooks.append(InfillWatch(recipe, corpus, asked.infill, first, tell))
+    if watches_memory:
+        index = TraceIndex.open(recipe.corpus.path)
+        hooks.append(MemorizationWatch(recipe, corpus, index, first, tell))
     if execution is not None:
         hooks.append(Executed(recipe, corpus.tokenizer, asked, execution, first, warn))
     return hooks

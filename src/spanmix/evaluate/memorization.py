@@ -75,7 +75,7 @@ class MemorizationFigures:
         num_recitable: documents that go on for `min_tokens` at least.
         recited: share of these whose next `min_tokens` tokens the completion begins with; None without any.
         longest_bytes: bytes of the longest match of all completions; 0 if none counts.
-        copies: the longest matches, of one completion each, the longest first.
+        copies: the longest matches, each once and of one completion, the longest first.
     """
 
     source: str
@@ -228,10 +228,15 @@ def _recited(
 def _copies(
     index: TraceIndex, source: CorpusSource, prompts: Sequence[Prompt], found: Sequence[_Found]
 ) -> Iterator[Copy]:
-    """Yield the longest matches and where they stand, of one completion each."""
-    order = sorted(range(len(found)), key=lambda number: (-len(found[number].longest), number))
-    for number in order[:_NUM_COPIES]:
+    """Yield the longest matches, each once, and where they stand."""
+    shown: set[bytes] = set()
+    for number in sorted(range(len(found)), key=lambda number: (-len(found[number].longest), number)):
         one = found[number]
+        if len(shown) == _NUM_COPIES:
+            return
+        if one.longest in shown:
+            continue
+        shown.add(one.longest)
         # The bytes of a match may begin and end inside of characters.
         text = one.longest.decode("utf-8", errors="ignore")
         if len(text.encode()) < max(1, index.shortest_bytes):

@@ -60,17 +60,18 @@ def _explained(least: int) -> Html:
         [
             html.paragraph(
                 "The model goes on from places inside of documents, greedily, and what it writes is looked "
-                f"up in all training documents. A token is copied if it lies in a row of {least} or more that "
-                "some training document holds, byte for byte; the prompt is no part of it."
+                f"up in all training documents. A token is copied if it lies in a row of {least} or more "
+                "that some training document holds, byte for byte; the prompt is no part of it."
             ),
             html.paragraph(
                 "How the documents go on is the measure to compare with. People copy too: of held-out "
                 "documents, which the model has never seen, the column “the documents themselves” is what "
                 "such code has in common with the training documents. A model that copies less than that "
-                "writes no more by heart than people do; one that copies more has memorized. For training "
-                "documents the column is near 100 % by itself, and how near the model comes to it is how "
-                "much it gives back of what it is asked for. Recited are the completions that begin with the "
-                f"very {least} tokens which come next in the document, of the documents that go on so long."
+                "writes no more by heart than people do; one that copies more has learned by heart. For "
+                "training documents the column is near 100 % by itself, and how near the model comes to it "
+                "is how much it gives back of what it is asked for. Recited are the completions that begin "
+                f"with the very {least} tokens which come next in the document, of the documents that go on "
+                "so long."
             ),
         ]
     )
@@ -80,8 +81,8 @@ def _copies(copies: list[Html]) -> Html:
     if not copies:
         return html.paragraph("No completion holds a copy that counts.", note=True)
     words = (
-        "The longest copies, of one completion each, with the first place where each stands in the training "
-        "documents. What stands in many places is what everybody writes, or a licence."
+        "The longest copies, each once, with the first place where it stands in the training documents. What "
+        "stands in many places is what everybody writes, or a licence."
     )
     return html.join([html.paragraph(words), html.columns(copies)])
 

@@ -39,11 +39,12 @@ def test_matches_are_marked_and_listed(built, capsys):
     run("--text", "x\n    return value + 1  # one more\nno", "--corpus", built, "--min-bytes", 20)
     out, err = capsys.readouterr()
     assert out.startswith("x⟦\n    return value + 1  # one more\n⟧no\n\nwhere ")
-    assert [line.split() for line in out.splitlines()[4:]] == [
-        ["where", "licence", "line", "bytes", "occurrences"],
+    assert [line.split() for line in out.splitlines()[4:-1]] == [
+        ["where", "licence", "text", "line", "bytes", "occurrences"],
         ["code/0.py:2", "unknown", "1", "34", "2"],
         ["code/2.py:2", "unknown"],
     ]
+    assert out.endswith("\n34 of 37 bytes (91.9 %) stand in training documents\n")
     assert err == ""
 
 
@@ -95,8 +96,21 @@ def test_longest_come_first_and_the_rest_is_counted(built, capsys):
     text = f"{DOCUMENTS[1][:30]}|{DOCUMENTS[0]}|{DOCUMENTS[0][20:50]}"
     run("--text", text, "--corpus", built, "--min-bytes", 20, "--top", 2, "--places", 0)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in lines[-3:-1]] == [str(len(DOCUMENTS[0])), "31"]
-    assert lines[-1] == "1 shorter matches are not listed; --top 3 lists all"
+    assert [line.split()[1] for line in lines[-4:-2]] == [str(len(DOCUMENTS[0])), "31"]
+    assert lines[-2] == "1 shorter matches are not listed; --top 3 lists all"
+
+
+def test_the_same_again_and_again_is_one_line(built, capsys):
+    run("--text", "a" + "value + 1  # one more\n" * 40, "--corpus", built, "--min-bytes", 20, "--places", 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[-4:-2]] == [
+        ["where", "licence", "text", "line", "bytes", "occurrences", "in", "a", "row"],
+        ["code/0.py:3", "unknown", "1", "22", "2", "40"],
+    ]
+    assert lines[-1] == "880 of 881 bytes (99.9 %) stand in training documents"
+    run("--text", "a" + "value + 1  # one more\n" * 40, "--corpus", built, "--min-bytes", 20, "--json")
+    (match,) = json.loads(capsys.readouterr().out)["matches"]
+    assert (match["start"], match["end"], match["num_repeats"], match["last_end"]) == (1, 23, 40, 881)
 
 
 def test_it_builds_and_tells_how_large_the_index_is(built, tmp_path, capsys):

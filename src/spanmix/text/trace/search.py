@@ -146,11 +146,9 @@ class _Pass:
     def _first_beyond(self, number: int, reach: int) -> int:
         """Return the next position from which a match may lead beyond `reach`, or the next near it.
 
-        Of all matches that lead beyond it, take the one that begins first, and the position that its first
-        window chooses. It has the bytes that decide about every later position, and so leads beyond from all
-        of them: halving finds that position or an earlier one. From an earlier one too a match may lead
-        beyond or not, as the bytes in front have it; such a match is also found at the position that its own
-        first window chooses, which is no earlier.
+        If a match leads beyond it from one position, it does so from the next one: the document has sampled
+        the first for a window in which nothing in front of it is smaller, so the window that chooses the next
+        one in the query chooses it in the document too. So it is enough to halve.
         """
         last = bisect_right(self._offsets, reach - self._most, lo=number)
         low, high = number, last

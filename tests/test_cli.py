@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -202,7 +203,8 @@ def test_prepare_makes_a_corpus_of_a_folder(capsys, sources, tmp_path):
     assert main(arguments) == 0
     printed = capsys.readouterr()
     assert "My_code" not in printed.out and "my_code" in printed.out
-    assert "dropped from my_code: 1 " in printed.out
+    assert "my_code: 41 were read, 40 kept" in printed.out
+    assert re.search(r"dropped +documents +bytes\nbinary \(NUL byte\) +1 +0\n", printed.out)
     assert main([*arguments, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["vocab_size"] == 512

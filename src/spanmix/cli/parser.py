@@ -69,9 +69,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         raise InputError(f"there is no verb {arguments[0]!r}{nearest(arguments[0], verbs.choices)}")
     args, rest = parser.parse_known_args(arguments)
     # argparse ends a list of positional arguments at the first flag; `--out RUN field=value` continues it.
-    strange = [word for word in rest if word.startswith("-") or not hasattr(args, "overrides")]
+    listed = next((name for name in ("overrides", "inputs") if hasattr(args, name)), None)
+    strange = [word for word in rest if word.startswith("-") or listed is None]
     if strange:
         raise InputError(f"unrecognized arguments: {' '.join(strange)}; see `{parser.prog} --help`")
-    if rest:
-        args.overrides += rest
+    if listed is not None:
+        getattr(args, listed).extend(rest)
     return args

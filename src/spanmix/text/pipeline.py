@@ -179,6 +179,8 @@ def _made_with(config: CorpusConfig, tokenizer: TokenizerConfig) -> dict[str, An
         "versions": {name: metadata.version(name) for name in names},
     }
     plain: dict[str, Any] = json.loads(json.dumps(made_with))  # as it is read again
+    if config.redaction is not None and config.redaction.salt:
+        plain["corpus"]["redaction"]["salt"] = "(not shown)"
     return plain
 
 

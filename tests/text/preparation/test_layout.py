@@ -62,15 +62,16 @@ def test_a_repository_is_its_files_in_a_row():
         document("two\n", path="a/2.md", repository="a/a", language="markdown", licence="ISC"),
         document("alone\n", path="b/1.py"),
         document("more\n", path="c/1.py", repository="c/c", licence="MIT"),
+        document("last\n", path="c/2.py", repository="c/c", licence="MIT AND Zlib"),
     ]
     joined = list(join_repositories(files, LayoutConfig(unit="repository")))
     assert [one.text for one in joined] == [
         "<|file|>a/1.py\nno end\n<|file|>a/2.md\ntwo\n",
         "alone\n",
-        "<|file|>c/1.py\nmore\n",
+        "<|file|>c/1.py\nmore\n<|file|>c/2.py\nlast\n",
     ]
     assert [one.language for one in joined] == ["", "python", "python"]
-    assert [one.licence for one in joined] == ["ISC AND MIT", "", "MIT"]
+    assert [one.licence for one in joined] == ["ISC AND MIT", "", "MIT AND Zlib"]
 
 
 def test_a_large_repository_is_cut_between_files():

@@ -1,5 +1,6 @@
 """However a corpus is cut into partitions, and whenever its making is interrupted, it is the same."""
 
+import dataclasses
 import json
 import os
 import pickle
@@ -13,6 +14,7 @@ import pytest
 from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.corpus_configs.duplicates import DuplicatesConfig
 from spanmix.corpus_configs.layout import LayoutConfig
+from spanmix.corpus_configs.redaction import RedactionConfig
 from spanmix.errors import InputError
 from spanmix.text import pipeline
 from spanmix.text.corpus import Corpus
@@ -109,6 +111,12 @@ def test_a_repository_lies_together_and_on_one_side(tmp_path, sources):
         assert len(numbers) == 1
 
 
+def test_the_salt_of_redaction_is_shown_nowhere(tmp_path, sources):
+    config = dataclasses.replace(config_of(sources), redaction=RedactionConfig(salt="only-ours-to-know"))
+    prepare(config, TOKENIZER, tmp_path / "out")
+    assert all(b"only-ours-to-know" not in data for data in contents(tmp_path / "out").values())
+
+
 def test_every_drop_is_on_record(tmp_path, sources):
     prepare(config_of(sources, 4000), TOKENIZER, tmp_path / "out", workers=1)
     rows = pyarrow.parquet.read_table(tmp_path / "out" / "audit" / "rows.dropped.parquet").to_pylist()
@@ -129,8 +137,6 @@ def test_what_is_kept_out_is_in_no_corpus(tmp_path, sources):
     lines = [f"def function_3_{j}(x):\n    return x * {3 * j}  # naïve\n" for j in range(12)]
     (outside / "a.py").write_text("\n".join(lines))
     (outside / "b.py").write_text("# a header\n" + "\n".join(line.replace("3_", "4_") for line in lines))
-    import dataclasses
-
     config = config_of(sources)
     duplicates = dataclasses.replace(config.duplicates, against=(str(outside),))
     report = prepare(dataclasses.replace(config, duplicates=duplicates), TOKENIZER, tmp_path / "out")

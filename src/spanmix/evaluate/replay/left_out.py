@@ -104,8 +104,8 @@ def by_path(file: TreeFile) -> str | None:
 def by_content(content: bytes, path: str, limits: FileLimits) -> str | Dropped:
     """Return the text of a file, or why it is left out.
 
-    >>> by_content(b"a\\xff", "a.py", FileLimits())
-    Dropped(path='a.py', reason='not UTF-8')
+    >>> by_content(b"a\\xff", "a.py", FileLimits()).reason
+    'not UTF-8'
     """
     if content.startswith(_LFS_HEAD):
         return Dropped(path, LFS_POINTER)

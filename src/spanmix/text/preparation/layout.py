@@ -67,14 +67,25 @@ def join_repositories(documents: Iterable[Document], config: LayoutConfig) -> It
 def _joined(files: list[Document]) -> Document:
     texts = [file.text if file.text.endswith("\n") else file.text + "\n" for file in files]
     languages = {file.language for file in files}
-    licences = sorted({file.licence for file in files if file.licence})
+    licences = sorted({part for file in files for part in _licences(file.licence)})
     return dataclasses.replace(
         files[0],
         text="".join(texts),
         language=languages.pop() if len(languages) == 1 else "",
-        licence=" AND ".join(licences),
+        licence=" AND ".join(f"({one})" if " OR " in one and len(licences) > 1 else one for one in licences),
         prompt_characters=0,
     )
+
+
+def _licences(expression: str) -> list[str]:
+    """Return what all has to hold, as far as that is plain to see.
+
+    >>> _licences("MIT AND ISC"), _licences("MIT AND (ISC OR 0BSD)"), _licences("")
+    (['MIT', 'ISC'], ['MIT AND (ISC OR 0BSD)'], [])
+    """
+    if "(" in expression or " OR " in expression:
+        return [expression]
+    return [part for part in expression.split(" AND ") if part]
 
 
 def _stars(stars: int | None) -> str:

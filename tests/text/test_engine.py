@@ -1,6 +1,9 @@
 """Tasks are done in order wherever they run, and their errors come back as they were."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -59,3 +62,53 @@ def test_a_fault_comes_with_its_traceback():
 
 def test_nothing_to_do():
     assert list(run_tasks(task, [], 2)) == []
+
+
+SCRIPT = """
+import sys, time
+from spanmix.errors import SpanmixError
+from spanmix.text.engine import run_tasks
+from waiting import task
+if __name__ == "__main__":
+    try:
+        for answer in run_tasks(task, [str(i) for i in range(40)], 2):
+            print(answer, flush=True)
+        print("all", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    except SpanmixError as error:
+        print(error, flush=True)
+"""
+WAITING = """
+import os, time
+def task(job):
+    time.sleep(0.2)
+    return f"process {os.getpid()}"
+"""
+
+
+@pytest.mark.parametrize("whom", ["all", "worker"])
+def test_an_end_before_the_last_answer_is_never_taken_for_the_last(tmp_path, whom):
+    (tmp_path / "waiting.py").write_text(WAITING)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "script.py")]
+    # A group of its own, in which Ctrl-C is not ignored, as in a terminal.
+    run = subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+    assert run.stdout is not None
+    first = run.stdout.readline()
+    if whom == "all":
+        os.killpg(run.pid, signal.SIGINT)
+    else:
+        os.kill(int(first.split()[1]), signal.SIGKILL)
+    lines = run.communicate(timeout=100)[0].splitlines()
+    assert "all" not in lines and len(lines) < 40
+    said = {"all": "interrupted", "worker": "a process that did a part of the work ended"}
+    assert lines[-1].startswith(said[whom])

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from spanmix.errors import InputError, SpanmixError
@@ -37,7 +40,9 @@ def run_tasks(task: Task, jobs: Sequence[str], workers: int = 1, cluster: str | 
         cluster: address of a Ray cluster, such as ``ray://head:10001``; see `LOCAL_CLUSTER`.
 
     Raises:
-        SpanmixError: what a task raised, of the same class; a task failed otherwise, with its traceback.
+        SpanmixError: what a task raised, of the same class; a task failed otherwise, with its traceback; or a
+            process ended, and not all tasks were answered.
+        KeyboardInterrupt: Ctrl-C.
     """
     if not jobs:
         return
@@ -52,8 +57,45 @@ def run_tasks(task: Task, jobs: Sequence[str], workers: int = 1, cluster: str | 
     frame = daft.from_pydict({"job": list(jobs)})
     frame = frame.into_batches(1) if cluster is None else frame.into_partitions(len(jobs))
     answers = frame.select(worker(task).run(frame["job"]).alias("answer"))
-    for row in answers.iter_rows(results_buffer_size="num_cpus"):
-        yield _answer(row["answer"])
+    with _interrupts() as interrupts:
+        num_answers = 0
+        for row in _rows(answers, interrupts):
+            num_answers += 1
+            yield _answer(row["answer"])
+        if num_answers < len(jobs):
+            raise SpanmixError(f"only {num_answers} of {len(jobs)} tasks were answered; start again")
+
+
+def _rows(answers: Any, interrupts: list[int]) -> Iterator[dict[str, Any]]:
+    """Yield what Daft answers, and say in our words how it ended early."""
+    try:
+        for row in answers.iter_rows(results_buffer_size="num_cpus"):
+            if interrupts:
+                break
+            yield row
+    except Exception as error:
+        if not interrupts:
+            raise SpanmixError(
+                "a process that did a part of the work ended, perhaps because memory ran out; use fewer "
+                "--workers or a smaller corpus.partition_bytes, and give the same command again"
+            ) from error
+    if interrupts:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collect Ctrl-C while Daft works: it ends its answers at one, as if there were no more."""
+    seen: list[int] = []
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield seen
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Worker:

@@ -8,6 +8,7 @@ import pytest
 
 from spanmix.corpus_configs.sources import ColumnsConfig, SourceFilesConfig
 from spanmix.errors import InputError
+from spanmix.text.dropped import Dropped
 from spanmix.text.readers.source import read_source
 from spanmix.types import Document
 
@@ -192,3 +193,13 @@ def test_a_row_group_that_is_a_bomb_is_counted(tmp_path, monkeypatch):
     bomb, good = read(path)
     assert (bomb.path, bomb.reason) == (f"{path}:1", "decompresses to far too much")
     assert (good.path, good.text) == (f"{path}:2", "y")
+
+
+@pytest.mark.parametrize("value", [["a", "b"], {"inner": "a"}])
+def test_a_column_of_lists_or_records_is_no_text(tmp_path, value):
+    path = tmp_path / "nested.parquet"
+    pq.write_table(pa.table({"content": [value, value]}), path)
+    with pytest.raises(InputError, match=r"no text in the column 'content': it holds (list|struct)<"):
+        list(read_source(SourceFilesConfig("s", (str(path),))))
+    dropped = list(read_source(SourceFilesConfig("s", (str(path),), on_error="drop")))
+    assert [type(item) for item in dropped] == [Dropped]

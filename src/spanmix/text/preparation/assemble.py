@@ -44,7 +44,9 @@ def assemble_source(
     _write_audit(name, parts, folder / AUDIT_FOLDER)
     report = _report(parts, [counts for _, counts in encoded])
     read = report.read
-    if read is None or read.documents != read.kept + sum(report.dropped.values()):
+    num_files = sum(counts.num_files for _, counts in encoded)
+    whole = read is not None and read.documents == read.kept + sum(report.dropped.values())
+    if read is None or not whole or read.kept != num_files:
         raise SpanmixError(
             f"source {name}: documents that were read, kept and dropped do not add up: {report}"
         )

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from spanmix.errors import InputError
 from spanmix.files import parse_json
 from spanmix.text.dropped import Dropped
 from spanmix.text.duplicates.facts import FactsWriter
+from spanmix.text.preparation.once import make_once
 from spanmix.text.preparation.partitions import Partition
 from spanmix.text.preparation.steps_of import NamedStep, build_steps
 from spanmix.text.preparation.tables import DocumentWriter, DroppedWriter
@@ -85,13 +85,12 @@ def clean_partition(text: str) -> str:
     """Do one job, given as JSON, and return its `Summary` as JSON; what is done is not done again."""
     job = parse_json(text, CleanJob, "the job")
     out = Path(job.out)
-    if not out.exists():
-        aside = out.with_name(out.name + ".partial")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        summary = _Cleaning(job, aside).run()
-        (aside / "summary.json").write_text(json.dumps(dataclasses.asdict(summary)), encoding="utf-8")
-        aside.rename(out)
+
+    def fill(folder: Path) -> None:
+        summary = _Cleaning(job, folder).run()
+        (folder / "summary.json").write_text(json.dumps(dataclasses.asdict(summary)), encoding="utf-8")
+
+    make_once(out, fill)
     return (out / "summary.json").read_text(encoding="utf-8")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from spanmix.files import parse_json
 from spanmix.text.corpus import SourceWriter
 from spanmix.text.duplicates.decide import HELD_OUT, TRAIN
 from spanmix.text.preparation.layout import join_repositories, lay_out
+from spanmix.text.preparation.once import make_once
 from spanmix.text.preparation.tables import read_documents
 from spanmix.text.report import SplitCounts
 from spanmix.text.tokenizer import Tokenizer
@@ -52,8 +52,9 @@ class EncodeJob:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a partition came to: counts of both sides, and documents by licence and by language."""
+    """What a partition came to: files that went in, both sides, documents by licence and by language."""
 
+    num_files: int
     train: SplitCounts
     held_out: SplitCounts
     licences: dict[str, int]
@@ -64,12 +65,11 @@ def encode_partition(text: str) -> str:
     """Do one job, given as JSON, and return its `Encoded` as JSON; what is done is not done again."""
     job = parse_json(text, EncodeJob, "the job")
     out = Path(job.out)
-    if not out.exists():
-        aside = out.with_name(out.name + ".partial")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        (aside / "encoded.json").write_text(json.dumps(asdict(_encode(job, aside))), encoding="utf-8")
-        aside.rename(out)
+
+    def fill(folder: Path) -> None:
+        (folder / "encoded.json").write_text(json.dumps(asdict(_encode(job, folder))), encoding="utf-8")
+
+    make_once(out, fill)
     return (out / "encoded.json").read_text(encoding="utf-8")
 
 
@@ -86,7 +86,8 @@ def _encode(job: EncodeJob, folder: Path) -> Encoded:
                 languages.update(document.language for document in batch)
         counts[side] = writer.counts
         licences.update(writer.licences)
-    return Encoded(counts["train"], counts["held_out"], dict(licences), dict(languages))
+    num_files = int(np.isin(fates, list(SIDES.values())).sum())
+    return Encoded(num_files, counts["train"], counts["held_out"], dict(licences), dict(languages))
 
 
 def _documents(job: EncodeJob, wanted: NDArray[np.bool_]) -> Iterator[Document]:

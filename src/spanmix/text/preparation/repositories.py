@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ import numpy as np
 from spanmix.config import CorpusConfig
 from spanmix.files import parse_json
 from spanmix.text.duplicates.decide import HELD_OUT, TRAIN
+from spanmix.text.preparation.once import make_once
 from spanmix.text.preparation.parts import Part
 from spanmix.text.preparation.tables import DocumentWriter, read_documents
 from spanmix.text.preparation.work import Work, hash_fates
@@ -77,9 +77,8 @@ def gather_repositories(config: CorpusConfig, parts: Sequence[Part], work: Work)
 def deal_partition(text: str) -> str:
     """Do one `DealJob`, given as JSON, and return its folder; what is done is not done again."""
     job = parse_json(text, DealJob, "the job")
-    out = Path(job.out)
-    if not out.exists():
-        aside = _fresh(out)
+
+    def fill(out: Path) -> None:
         fates = np.load(job.fates)
         digests = np.load(Path(job.partition) / "digests.npy")
         kept = np.isin(fates, (TRAIN, HELD_OUT))
@@ -88,19 +87,20 @@ def deal_partition(text: str) -> str:
             bucket = bisect_right(job.bounds, _key(document.repository, document.path)) - 1
             buckets.setdefault(bucket, []).append((number, document))
         for bucket, numbered in buckets.items():
-            folder = aside / str(bucket)
+            folder = out / str(bucket)
             folder.mkdir()
             rows = [number for number, _ in numbered]
             _write(folder, [document for _, document in numbered], fates[rows], digests[rows])
-        aside.rename(out)
+
+    make_once(Path(job.out), fill)
     return job.out
 
 
 def gather_bucket(text: str) -> str:
     """Do one `GatherJob`, given as JSON, and return its folder; what is done is not done again."""
     job = parse_json(text, GatherJob, "the job")
-    out = Path(job.out)
-    if not out.exists():
+
+    def fill(out: Path) -> None:
         documents: list[Document] = []
         fates, digests = [np.zeros(0, np.uint8)], [np.zeros((0, 2), np.uint64)]
         for name in job.dealt:
@@ -112,12 +112,13 @@ def gather_bucket(text: str) -> str:
                 documents += [document for _, document in read_documents(folder / "documents.parquet", every)]
         keys = [(_key(document.repository, document.path), document.path) for document in documents]
         order = sorted(range(len(documents)), key=lambda i: (*keys[i], i))
-        aside = _fresh(out)
-        all_fates, all_digests = np.concatenate(fates), np.concatenate(digests)
-        _write(aside, [documents[i] for i in order], all_fates[order], all_digests[order])
+        _write(
+            out, [documents[i] for i in order], np.concatenate(fates)[order], np.concatenate(digests)[order]
+        )
         size = sum(len(document.text.encode()) for document in documents)
-        (aside / "bytes.json").write_text(json.dumps(size), encoding="utf-8")
-        aside.rename(out)
+        (out / "bytes.json").write_text(json.dumps(size), encoding="utf-8")
+
+    make_once(Path(job.out), fill)
     return job.out
 
 
@@ -152,13 +153,6 @@ def _key(repository: str, path: str) -> str:
 def _bucket(folder: Path) -> Bucket:
     size = json.loads((folder / "bytes.json").read_text(encoding="utf-8"))
     return Bucket(folder, np.load(folder / "fates.npy"), size)
-
-
-def _fresh(out: Path) -> Path:
-    aside = out.with_name(out.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    return aside
 
 
 def _write(

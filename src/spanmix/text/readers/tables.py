@@ -147,6 +147,15 @@ def _columns_of(schema: pa.Schema, path: Path, source: SourceFilesConfig) -> Col
     columns = find_columns(names, source)
     if columns is None:
         return fault(source, str(path), NO_COLUMN, explain_missing(names, source, str(path)))
+    if columns.text in schema.names and pa.types.is_nested(schema.field(columns.text).type):
+        held = schema.field(columns.text).type
+        return fault(
+            source,
+            str(path),
+            NO_COLUMN,
+            f"{path} has no text in the column {columns.text!r}: it holds {held}. Name another one as "
+            "columns.text, or set on_error: drop to pass over such files",
+        )
     wanted = missing_columns(names, source.columns)
     wanted += [name for name in [source.prompt_field] if name is not None and name not in names]
     if wanted:

@@ -99,18 +99,12 @@ def convert(
         SpanmixError: the written model does not compute what the source computes, or the disk is full.
             Nothing is at `dest` then, or what was there before.
     """
-    if to not in LAYOUTS:
-        raise InputError(f"the layout is {to!r}, which is unknown{nearest(to, LAYOUTS)}")
-    if stored_as is not None and stored_as not in LAYOUTS[to]:
-        raise InputError(
-            f"the type is {stored_as!r}, which {to} does not have{nearest(stored_as, LAYOUTS[to])}"
-        )
-    kind = TARGETS[to]
-    kind.require_place(dest)
+    _require_layout(to, stored_as)
+    TARGETS[to].require_place(dest)
     source = open_source(source_name, mp_num)
-    if not kind.is_file:
+    if not TARGETS[to].is_file:
         require_apart(source, dest)
-    target = kind(source, Options(Path(source_name).resolve().name, stored_as, max_shard_bytes))
+    target = TARGETS[to](source, Options(Path(source_name).resolve().name, stored_as, max_shard_bytes))
     with target.whole(dest) as place:
         written = target.write(place, progress)
         parity, warnings = _compare(source, target, place, dest, progress)
@@ -134,6 +128,16 @@ def convert(
     if target.is_file:
         write_json(report_beside(dest), report.to_json())
     return report
+
+
+def _require_layout(to: str, stored_as: str | None) -> None:
+    """Refuse a layout that there is not, or a type that it does not have."""
+    if to not in LAYOUTS:
+        raise InputError(f"the layout is {to!r}, which is unknown{nearest(to, LAYOUTS)}")
+    if stored_as is not None and stored_as not in LAYOUTS[to]:
+        raise InputError(
+            f"the type is {stored_as!r}, which {to} does not have{nearest(stored_as, LAYOUTS[to])}"
+        )
 
 
 def _compare(

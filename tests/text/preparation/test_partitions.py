@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pickle
 import signal
 import subprocess
@@ -211,7 +210,6 @@ def test_work_is_kept_after_an_error_if_there_is_much(tmp_path, sources, monkeyp
 
 
 @pytest.mark.nightly
-@pytest.mark.skipif("SPANMIX_NIGHTLY" not in os.environ, reason="starts a Ray cluster")
 def test_a_ray_cluster_makes_the_same_bytes(tmp_path, sources):
     config = config_of(sources, 4000, unit="repository")
     prepare(config, TOKENIZER, tmp_path / "here", workers=1)

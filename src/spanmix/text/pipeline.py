@@ -24,9 +24,9 @@ from spanmix.text.corpus_page.figures import read_figures
 from spanmix.text.corpus_page.page import write_corpus_page
 from spanmix.text.duplicates.decide import TRAIN
 from spanmix.text.preparation.assemble import assemble_source
-from spanmix.text.preparation.cleaning import Cleaned, clean_all
+from spanmix.text.preparation.clean_all import Cleaned, clean_all
 from spanmix.text.preparation.copies import Copies, find_copies
-from spanmix.text.preparation.encoding import encode_all
+from spanmix.text.preparation.encode_all import encode_all
 from spanmix.text.preparation.partitions import Partition, inputs_hash, list_partitions, refuse_empty
 from spanmix.text.preparation.parts import parts_of_sources
 from spanmix.text.preparation.steps_of import files_of_steps

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spanmix.charts import Row, horizontal_bars, log_histogram
+from spanmix.row_charts import Row, horizontal_bars, log_histogram
 
 RECT = re.compile(r'<rect x="([\d.]+)" y="(\d+)" width="([\d.]+)" height="(\d+)"')
 

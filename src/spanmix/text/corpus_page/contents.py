@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from spanmix import html
-from spanmix.charts import Row, horizontal_bars, log_histogram
 from spanmix.html import Html
+from spanmix.row_charts import Row, horizontal_bars, log_histogram
 from spanmix.text.corpus_page.figures import CorpusFigures, SourceFigures
 from spanmix.text.corpus_page.harmless import one_line, share
 from spanmix.text.corpus_page.sides import Amount, Lengths, SideFigures

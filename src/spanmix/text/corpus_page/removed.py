@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from spanmix import html
-from spanmix.charts import Row, horizontal_bars
 from spanmix.html import Html
+from spanmix.row_charts import Row, horizontal_bars
 from spanmix.text.corpus_page.dropped import Example
 from spanmix.text.corpus_page.figures import SourceFigures
 from spanmix.text.corpus_page.harmless import one_line, passage, share, size

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spanmix import seeding
 from spanmix.text.duplicates.signatures import MAX_CHARACTERS
-from spanmix.text.preparation.tables import read_documents
+from spanmix.text.partition_tables import read_documents
 
 CHECKED = 200
 _WORD = re.compile(r"\w+")

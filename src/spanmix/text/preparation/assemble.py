@@ -13,9 +13,9 @@ import numpy as np
 from spanmix.errors import SpanmixError
 from spanmix.text.document_table import join_tables
 from spanmix.text.duplicates.decide import HELD_OUT, REASONS, TRAIN
-from spanmix.text.preparation.encode import Encoded
+from spanmix.text.partition_tables import dropped_schema
+from spanmix.text.preparation.encode_partition import Encoded
 from spanmix.text.preparation.parts import Part
-from spanmix.text.preparation.tables import dropped_schema
 from spanmix.text.report import HELD_OUT_SUFFIX, ReadCounts, SourceReport, SplitCounts
 from spanmix.text.token_store import TokenStoreWriter
 from spanmix.text.tokenizer import Tokenizer

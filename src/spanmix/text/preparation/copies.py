@@ -17,7 +17,7 @@ from spanmix.text.duplicates.decide import NEAR_COPY, Decisions, Documents, Rule
 from spanmix.text.duplicates.facts import Facts
 from spanmix.text.duplicates.pairs import Pairs, find_pairs, pair_jobs, similarity
 from spanmix.text.duplicates.signatures import bands_for
-from spanmix.text.preparation.cleaning import Cleaned
+from spanmix.text.preparation.clean_all import Cleaned
 from spanmix.text.preparation.work import Advance, Work
 from spanmix.text.report import CopiesReport
 

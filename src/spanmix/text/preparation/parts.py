@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from spanmix.config import SourceFilesConfig
 from spanmix.errors import InputError
 from spanmix.text.duplicates.decide import REASONS
-from spanmix.text.preparation.clean import Summary
-from spanmix.text.preparation.cleaning import Cleaned
+from spanmix.text.preparation.clean_all import Cleaned
+from spanmix.text.preparation.clean_partition import Summary
 from spanmix.text.preparation.copies import Copies
 
 

@@ -22,16 +22,16 @@ import numpy as np
 from spanmix.config import CorpusConfig
 from spanmix.files import parse_json
 from spanmix.text.duplicates.decide import HELD_OUT, TRAIN
+from spanmix.text.partition_tables import DocumentWriter, read_documents
 from spanmix.text.preparation.once import make_once
 from spanmix.text.preparation.parts import Part
-from spanmix.text.preparation.tables import DocumentWriter, read_documents
 from spanmix.text.preparation.work import Work, hash_fates
 from spanmix.types import Document
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A gathered bucket: what an encoding task reads, see `spanmix.text.preparation.encode`."""
+    """A gathered bucket: what an encoding task reads, see `spanmix.text.preparation.encode_partition`."""
 
     folder: Path
     fates: np.ndarray[Any, Any]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanmix import seeding
-from spanmix.text.preparation.tables import read_documents
+from spanmix.text.partition_tables import read_documents
 
 SAMPLE_BYTES = 32_000_000
 

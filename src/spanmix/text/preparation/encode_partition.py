@@ -17,9 +17,9 @@ from spanmix.errors import InputError
 from spanmix.files import parse_json
 from spanmix.text.corpus import SourceWriter
 from spanmix.text.duplicates.decide import HELD_OUT, TRAIN
+from spanmix.text.partition_tables import read_documents
 from spanmix.text.preparation.layout import join_repositories, lay_out
 from spanmix.text.preparation.once import make_once
-from spanmix.text.preparation.tables import read_documents
 from spanmix.text.report import SplitCounts
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.types import Document

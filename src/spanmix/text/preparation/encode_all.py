@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spanmix.config import CorpusConfig
 from spanmix.files import parse_json
-from spanmix.text.preparation.encode import Encoded, EncodeJob, encode_partition
+from spanmix.text.preparation.encode_partition import Encoded, EncodeJob, encode_partition
 from spanmix.text.preparation.parts import Part
 from spanmix.text.preparation.repositories import gather_repositories
 from spanmix.text.preparation.work import Advance, Work, hash_fates

@@ -10,7 +10,7 @@ from typing import Any
 
 from spanmix.config import CorpusConfig, SourceFilesConfig
 from spanmix.files import parse_json
-from spanmix.text.preparation.clean import Summary, clean_partition
+from spanmix.text.preparation.clean_partition import Summary, clean_partition
 from spanmix.text.preparation.partitions import AGAINST, Partition
 from spanmix.text.preparation.steps_of import files_of_steps
 from spanmix.text.preparation.work import Advance, Work

@@ -27,10 +27,10 @@ from spanmix.errors import InputError
 from spanmix.files import parse_json
 from spanmix.text.dropped import Dropped
 from spanmix.text.duplicates.facts import FactsWriter
+from spanmix.text.partition_tables import DocumentWriter, DroppedWriter
 from spanmix.text.preparation.once import make_once
 from spanmix.text.preparation.partitions import Partition
 from spanmix.text.preparation.steps_of import NamedStep, build_steps
-from spanmix.text.preparation.tables import DocumentWriter, DroppedWriter
 from spanmix.text.readers.units import changed, read_unit
 from spanmix.text.steps import Note
 from spanmix.types import Document

@@ -155,11 +155,10 @@ def mixed_requests():
 
 
 def run(engine, requests):
-    """Generate; also check that no step gives a request two tokens, and keep the top tokens."""
+    """Generate, and keep the top tokens."""
     ids = [engine.submit(request) for request in requests]
     events = {request_id: [] for request_id in ids}
     while step := engine.step():
-        assert len({event.id for event in step}) == len(step)
         for event in step:
             assert not events[event.id] or events[event.id][-1].finish_reason is None
             events[event.id].append(event)

@@ -1,11 +1,16 @@
 """What is the torch engine's own: other number formats, and its cache."""
 
 import copy
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from spanmix.generate.engine import ScoreRequest
+from spanmix.generate.batch import generate
+from spanmix.generate.engine import GenerateRequest, ScoreRequest
 from spanmix.generate.packed import can_pack
 from spanmix.generate.row_cache import RowCache
 from spanmix.generate.torch_engine import TorchEngine
@@ -50,18 +55,141 @@ def test_packing_takes_the_linear_maps_over_and_changes_nothing(decoder, dtype, 
         assert one.logprobs == pytest.approx(other.logprobs, abs=tolerance)
 
 
+def fill(cache, row, value, length):
+    """Give a row keys that are one number and values half above it."""
+    cache.select(row, row + 1)
+    new = torch.full((1, 3, length, 16), float(value))
+    for layer in range(2):
+        keys, values = cache.extend(layer, new, new + 0.5, torch.arange(length)[None])
+        assert torch.equal(keys, new) and torch.equal(values, new + 0.5)
+
+
 def test_the_cache_keeps_rows_when_it_grows_and_when_they_leave(decoder):
-    cache = RowCache(decoder.architecture, torch.float32, torch.device("cpu"))
+    cache = RowCache(decoder.architecture, torch.float32, torch.device("cpu"), max_slots=5000)
     for row in range(5):
-        cache.add_rows(1, 10 * (row + 1))
-        positions = torch.arange(10 * (row + 1))[None]
-        new = torch.full((1, 3, 10 * (row + 1), 16), float(row))
-        for layer in range(2):
-            keys, values = cache.extend(layer, new, new + 0.5, positions)
-            assert torch.equal(keys, new) and torch.equal(values, new + 0.5)
-    cache.remove_row(1, 50)
-    cache.remove_row(3, 40)
-    cache.all_rows(120)
+        length = 10 * (row + 1)
+        cache.reserve(row + 1, length)
+        assert cache.take_row([row] * length) == 0
+        fill(cache, row, row, length)
+        cache.hold(row, [row] * length)
+    for row in (1, 3):
+        cache.swap(row, cache.num_rows - 1)
+        cache.release()
+    cache.reserve(3, 120)
     assert cache.num_rows == 3
     assert [float(cache.keys_LBHSC[1, row, 2, 9, 5]) for row in range(3)] == [0.0, 4.0, 2.0]
-    assert cache.keys_LBHSC.shape[3] >= 120 and bool((cache.values_LBHSC[0, 1, :, :50] == 4.5).all())
+    assert cache.keys_LBHSC.shape[3] > 120 and bool((cache.values_LBHSC[0, 1, :, :50] == 4.5).all())
+
+
+def test_a_new_row_begins_with_what_another_has_and_the_longest_at_rest_goes_first(decoder):
+    cache = RowCache(decoder.architecture, torch.float32, torch.device("cpu"), 5000, resting_rows=2)
+    texts = [[row] * 40 for row in range(3)]
+    for row, ids in enumerate(texts):
+        cache.reserve(1, 60)
+        assert cache.take_row(ids) == 0
+        fill(cache, 0, row, 40)
+        cache.hold(0, ids)
+        cache.release()
+    # Twenty tokens in common with the second: it has as many again, so it is taken over.
+    assert cache.common([*texts[1][:20], 9]) == 20 and cache.common([*texts[1][:15], 9]) == 0
+    assert cache.take_row([*texts[1][:20], 9]) == 20
+    assert bool((cache.keys_LBHSC[0, 0, :, :20] == 1).all())
+    # Sixteen in common with the third, which has far more, so it stays; the first makes room.
+    cache.reserve(2, 60)
+    assert cache.take_row(texts[2][:16] + [9] * 20) == 16
+    assert bool((cache.keys_LBHSC[1, 1, :, :16] == 2).all())
+    assert cache.common([*texts[2], 9]) == 40 and cache.common([*texts[0], 9]) == 0
+
+
+def positions_read(engine):
+    """Count the positions that go through the decoder."""
+    count = Counter()
+    forward = engine._runner.decoder.forward
+
+    def counting(token_ids_BT, *arguments, **named):
+        count["positions"] += token_ids_BT.numel()
+        count["passes"] += 1
+        return forward(token_ids_BT, *arguments, **named)
+
+    engine._runner.decoder.forward = counting
+    return count
+
+
+def test_what_a_prompt_shares_is_read_once_and_changes_no_token(make_decoder):
+    decoder = make_decoder(*SHAPE)
+    shared = ids_of(1, 100)
+    requests = [GenerateRequest(shared + ids_of(n, 3 + n), 20, seed=n, temperature=n % 2) for n in range(6)]
+    alone = [generate(TorchEngine(copy.deepcopy(decoder), max_draft_tokens=0), [r])[0] for r in requests]
+    engine = TorchEngine(decoder, max_draft_tokens=0)
+    count = positions_read(engine)
+    together = generate(engine, requests)
+    assert [made.token_ids for made in together] == [made.token_ids for made in alone]
+    assert count["positions"] < 103 + 6 * (8 + 20)
+    for request, expected in zip(requests, alone, strict=True):
+        count.clear()
+        assert generate(engine, [request])[0].token_ids == expected.token_ids
+        assert count["positions"] == 1 + 19  # the last token of the prompt is read again, for its logits
+
+
+def test_drafts_change_no_token_and_save_steps(make_decoder):
+    decoder = make_decoder(*SHAPE)
+    met = Counter()
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.0, 0.5, 1.0]), st.integers(1, 5))
+    def check(seed, temperature, num):
+        words = [ids_of(seed + n, 4) for n in range(3)]
+        requests = []
+        for n in range(num):
+            prompt = [token for place in range(12) for token in words[(place * (n + 1) + seed) % 3]]
+            likely = tuple((token, 4.0) for token in set(words[0]))  # so the answer repeats itself
+            requests.append(GenerateRequest(prompt, 30 + n, temperature, seed=seed, logit_bias=likely))
+        ways = [{}, {"presence_penalty": 1.0}, {"min_tokens": 9, "stop_ids": frozenset(words[0][:1])}]
+        requests = [replace(request, **ways[(seed + n) % 3]) for n, request in enumerate(requests)]
+        plain, drafting = TorchEngine(decoder, max_draft_tokens=0), TorchEngine(decoder, max_draft_tokens=6)
+        expected = generate(plain, requests)
+        count = positions_read(drafting)
+        found = generate(drafting, requests)
+        del drafting._runner.decoder.forward
+        assert [made.token_ids for made in found] == [made.token_ids for made in expected]
+        steps = max(len(made.token_ids) for made in found)
+        met["steps"] += steps
+        met["saved"] += steps - count["passes"]
+        met["stopped"] += any(made.finish_reason == "stop" for made in found)
+
+    check()
+    assert met["saved"] > 0.1 * met["steps"] and met["stopped"] >= 5, met
+
+
+def test_prompts_are_read_in_parts_while_others_generate(make_decoder):
+    engine = TorchEngine(make_decoder(*SHAPE), read_tokens=10, max_draft_tokens=0)
+    running = engine.submit(GenerateRequest(ids_of(1, 5), 40))
+    assert [event.id for event in engine.step()] == [running]
+    count = positions_read(engine)
+    long, short = (engine.submit(GenerateRequest(ids_of(n, length), 9)) for n, length in ((2, 35), (3, 4)))
+    steps = []
+    for _ in range(5):
+        count.clear()
+        steps.append({event.id for event in engine.step()})
+        assert count["positions"] <= 3 + 10
+    # Thirty of the long one in three steps, then its last five and all of the short one.
+    assert steps == [{running}] * 3 + [{running, long, short}] * 2
+    engine.cancel(long)
+    assert {event.id for event in engine.step()} == {running, short}
+
+
+def test_a_request_may_be_forgotten_while_its_prompt_is_read(make_decoder):
+    decoder = make_decoder(*SHAPE)
+    request, other = GenerateRequest(ids_of(1, 60), 20), GenerateRequest(ids_of(2, 50), 20)
+    expected = generate(TorchEngine(copy.deepcopy(decoder)), [other])[0].token_ids
+    engine = TorchEngine(decoder, read_tokens=16)
+    first, second = engine.submit(request), engine.submit(other)
+    third = engine.submit(replace(request, seed=1))  # waits for the first, whose prompt it shares
+    engine._admit()
+    engine._read()
+    engine.cancel(first)
+    tokens = {second: [], third: []}
+    while events := engine.step():
+        for event in events:
+            tokens[event.id].append(event.token_id)
+    assert tokens[second] == expected and len(tokens[third]) == 20

@@ -11,15 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from spanmix.generate.ctranslate2_folder import CTranslate2Facts, load_generator, read_facts
-from spanmix.generate.ctranslate2_job import Job, Running
-from spanmix.generate.engine import EngineInfo, GenerateRequest, Score, ScoreRequest, TokenEvent
-from spanmix.generate.lengths import by_length
-from spanmix.generate.sampling import uniforms
-from spanmix.generate.scores import add_scores
+from spanmix.generate.ctranslate2_job import Job, JobRow
+from spanmix.generate.engine import CAPABILITIES, EngineInfo, GenerateRequest, Score, ScoreRequest, TokenEvent
+from spanmix.generate.scores import add_scores, score_in_parts
 
 _MOST_APART = 64
 """Most tokens that the prompts of one batch may differ by: the longer ones read them one a step."""
@@ -67,11 +63,11 @@ class CTranslate2Engine:
             facts.context_tokens,
             len(facts.vocabulary),
             _DTYPE_NAMES.get(compute_type, compute_type),
-            frozenset({"seed", "top_logprobs"}),
+            CAPABILITIES,
         )
         self._max_rows, self._max_jobs = max_rows, max_jobs
         self._max_cached_slots = cache_bytes // _slot_bytes(facts)
-        self._waiting: list[Running] = []
+        self._waiting: list[JobRow] = []
         self._jobs: list[Job] = []
         self._next_id = 0
         weakref.finalize(self, _stop, self._jobs, self._loaded)
@@ -89,8 +85,7 @@ class CTranslate2Engine:
                 every token.
         """
         self._info.check_generate(request)
-        uniform = uniforms(request.seed, request.max_tokens) if request.temperature > 0 else _NO_UNIFORM
-        self._waiting.append(Running(self._next_id, request, uniform))
+        self._waiting.append(JobRow.start(self._next_id, request))
         self._next_id += 1
         return self._waiting[-1].id
 
@@ -146,18 +141,19 @@ class CTranslate2Engine:
         Raises:
             InputError: a context is empty, or a request is longer than the context window.
         """
-        for request in requests:
-            self._info.check_score(request)
-        scores = [Score([], []) for _ in requests]
-        rows = [[*r.context_ids, *r.target_ids][:-1] for r in requests]
-        todo = [index for index, request in enumerate(requests) if len(request.target_ids) > 0]
         most_tokens = _LOGITS_ELEMENTS // self._info.vocab_size
-        for part in by_length(todo, [len(row) for row in rows], most_tokens):
-            logits_BTV = np.asarray(self._loaded[0].forward_batch([rows[index] for index in part]))
-            for index, logits_TV in zip(part, logits_BTV, strict=True):
-                first, stop = len(requests[index].context_ids) - 1, len(rows[index])
-                scores[index] = _score(torch.from_numpy(logits_TV[first:stop]), requests[index].target_ids)
-        return scores
+        return score_in_parts(self._info, requests, most_tokens, self._score_part)
+
+    def _score_part(self, requests: Sequence[ScoreRequest], scores: Sequence[Score]) -> None:
+        rows = [[*request.context_ids, *request.target_ids] for request in requests]
+        logits_BTV = np.asarray(self._loaded[0].forward_batch([row[:-1] for row in rows]))
+        chunk = max(1, _CHUNK_ELEMENTS // self._info.vocab_size)
+        for request, score, row, logits_TV in zip(requests, scores, rows, logits_BTV, strict=True):
+            for start in range(len(request.context_ids), len(row), chunk):
+                targets_N = torch.tensor(row[start : start + chunk])
+                num = len(targets_N)
+                logits_NV = torch.from_numpy(logits_TV[start - 1 : start - 1 + num])
+                add_scores([score] * num, [request.num_top_logprobs] * num, logits_NV, targets_N)
 
     def _begin(self) -> list[Job]:
         """Make batches of the requests that wait, in the order they came, as far as there is room."""
@@ -185,14 +181,11 @@ class CTranslate2Engine:
         self._jobs[:] = [job for job in self._jobs if not job.is_done]
 
 
-_NO_UNIFORM: NDArray[np.float64] = np.empty(0)
-
-
-def _alike(waiting: Sequence[Running], num_rows: int, num_slots: int) -> list[Running]:
+def _alike(waiting: Sequence[JobRow], num_rows: int, num_slots: int) -> list[JobRow]:
     """Return the first request and those after it that can run in one batch with it, in that much room."""
-    rows: list[Running] = []
+    rows: list[JobRow] = []
     for row in waiting:
-        lengths = [other.num_read for other in [*rows, row]]
+        lengths = [other.num_tokens for other in [*rows, row]]
         # Where one prompt is a single token, the library reports what it reads of the others as generated.
         most_apart = _MOST_APART if min(lengths) > 1 else 0
         alike = max(lengths) - min(lengths) <= most_apart and row.needs_logits == waiting[0].needs_logits
@@ -203,29 +196,20 @@ def _alike(waiting: Sequence[Running], num_rows: int, num_slots: int) -> list[Ru
     return rows
 
 
-def _parts(rows: list[Running], most: int) -> list[list[Running]]:
+def _parts(rows: list[JobRow], most: int) -> list[list[JobRow]]:
     """Cut rows into as many batches of about one size as may be."""
     number = min(most, len(rows))
     bounds = [len(rows) * i // number for i in range(number + 1)]
     return [rows[start:stop] for start, stop in itertools.pairwise(bounds)]
 
 
-def _num_slots(rows: Sequence[Running]) -> int:
+def _num_slots(rows: Sequence[JobRow]) -> int:
     """Return the most positions whose keys and values a batch keeps."""
     return len(rows) * max((len(row.request.prompt_ids) + row.request.max_tokens for row in rows), default=0)
 
 
 def _slot_bytes(facts: CTranslate2Facts) -> int:
     return 2 * facts.num_layers * facts.dim * np.dtype(np.float32).itemsize
-
-
-def _score(logits_NV: Tensor, target_ids: Sequence[int]) -> Score:
-    score = Score([], [])
-    targets_N = torch.tensor(target_ids)
-    chunk = max(1, _CHUNK_ELEMENTS // logits_NV.shape[1])
-    for start in range(0, len(targets_N), chunk):
-        add_scores(score, logits_NV[start : start + chunk], targets_N[start : start + chunk])
-    return score
 
 
 def _stop(jobs: list[Job], loaded: list[Any]) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,8 @@ import torch
 from numpy.typing import NDArray
 
 from spanmix.errors import SpanmixError
-from spanmix.generate.engine import GenerateRequest, TokenEvent
+from spanmix.generate.engine import TokenEvent
+from spanmix.generate.running import Running
 from spanmix.generate.sampling import Choice, choose
 
 _CHECK_SECONDS = 0.5
@@ -37,55 +38,38 @@ _CHECK_SECONDS = 0.5
 
 
 @dataclass
-class Running:
-    """A request and its tokens so far.
+class JobRow(Running):
+    """A request in a batch.
 
     Args:
-        id: of the request.
-        request: what was asked for.
-        uniform: the number in [0, 1) that decides each token; empty if it is greedy.
-        token_ids: what was generated.
         is_over: it is finished or was cancelled.
-        is_suppressed: the likeliest next token is one that must not come.
+        is_hidden: the likeliest next token is one that must not come.
     """
 
-    id: int
-    request: GenerateRequest
-    uniform: NDArray[np.float64]
-    token_ids: list[int] = field(default_factory=list)
     is_over: bool = False
-    is_suppressed: bool = False
-
-    @property
-    def num_read(self) -> int:
-        """Tokens that have to be read before the next one."""
-        return len(self.request.prompt_ids) + len(self.token_ids)
+    is_hidden: bool = False
 
     @property
     def needs_logits(self) -> bool:
         """Whether the most likely token and its log-probability are not enough to go on."""
-        return self.request.temperature > 0 or self.request.num_top_logprobs > 0 or self.is_suppressed
+        request = self.request
+        is_changed = bool(request.logit_bias) or request.has_penalties
+        return request.temperature > 0 or request.num_top_logprobs > 0 or is_changed or self.is_hidden
 
     def choose(self, token_id: int, logprob: float, logits_V: NDArray[np.float32] | None) -> Choice | None:
         """Return the next token, given the most likely one; None if it takes the logits to choose it."""
-        request = self.request
+        turn = self.turn()
         if logits_V is None:
-            self.is_suppressed = token_id in request.suppress_ids
-            return None if self.is_suppressed else Choice(token_id, logprob, ())
-        uniform = float(self.uniform[len(self.token_ids)]) if len(self.uniform) else 0.0
-        return choose(torch.from_numpy(logits_V)[None], [request], [uniform])[0]
+            self.is_hidden = token_id in turn.hidden_ids
+            return None if self.is_hidden else Choice(token_id, logprob, ())
+        return choose(torch.from_numpy(logits_V)[None], [turn])[0]
 
     def take(self, choice: Choice) -> TokenEvent:
         """Append a token."""
-        self.token_ids.append(choice.token_id)
-        self.is_suppressed = False
-        reason = None
-        if choice.token_id in self.request.stop_ids:
-            reason = "stop"
-        elif len(self.token_ids) == self.request.max_tokens:
-            reason = "length"
-        self.is_over = reason is not None
-        return TokenEvent(self.id, choice.token_id, choice.logprob, choice.top, reason)
+        event = super().take(choice)
+        self.is_hidden = False
+        self.is_over = event.finish_reason is not None
+        return event
 
 
 class Job:
@@ -103,14 +87,14 @@ class Job:
     """
 
     def __init__(
-        self, generator: Any, rows: Sequence[Running], vocabulary: Sequence[str], most_logits: int
+        self, generator: Any, rows: Sequence[JobRow], vocabulary: Sequence[str], most_logits: int
     ) -> None:
         # Longest first, as CTranslate2 orders them: rows that are still read come first in its logits.
-        self._rows = sorted(rows, key=lambda row: -row.num_read)
-        shortest = self._rows[-1].num_read
-        self._joins_at = [row.num_read - shortest for row in self._rows]
+        self._rows = sorted(rows, key=lambda row: -row.num_tokens)
+        shortest = self._rows[-1].num_tokens
+        self._joins_at = [row.num_tokens - shortest for row in self._rows]
         self._stays = [True] * len(self._rows)
-        self._left: list[Running] = []
+        self._left: list[JobRow] = []
         self._logits_left = most_logits
         self._step, self._logits_BV = -1, np.empty((0, 0), dtype=np.float32)
         self._num_expected = self._num_called = 0
@@ -121,7 +105,7 @@ class Job:
         self._results: list[Any] | None = None
 
     @property
-    def rows(self) -> list[Running]:
+    def rows(self) -> list[JobRow]:
         """The requests that are in it."""
         return [row for row, stays in zip(self._rows, self._stays, strict=True) if stays]
 
@@ -145,7 +129,7 @@ class Job:
                 result.result()
             self._stays = [False] * len(self._rows)
 
-    def pop_left(self) -> list[Running]:
+    def pop_left(self) -> list[JobRow]:
         """Return the requests that left since this was last asked, and have to go on elsewhere."""
         left, self._left = self._left, []
         return left
@@ -154,12 +138,12 @@ class Job:
         """Let the library begin; return what it will tell when it has ended."""
         # The library's thread lets go of this job last, and must not be the one that ends the library.
         generator, self._generator = self._generator, None
-        prompts = [[*row.request.prompt_ids, *row.token_ids] for row in self._rows]
+        prompts = [[*row.request.prompt_ids, *row.answer_ids] for row in self._rows]
         results: list[Any] = generator.generate_batch(
             [[self._vocabulary[token] for token in prompt] for prompt in prompts],
             asynchronous=True,
             include_prompt_in_result=False,
-            max_length=max(row.request.max_tokens - len(row.token_ids) for row in self._rows),
+            max_length=max(row.request.max_tokens - len(row.answer_ids) for row in self._rows),
             end_token=[],
             return_scores=True,
             return_logits_vocab=any(row.needs_logits for row in self._rows),

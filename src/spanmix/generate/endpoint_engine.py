@@ -104,6 +104,8 @@ class EndpointEngine:
         """
         for request in requests:
             self.info.check_score(request)
+            if request.num_top_logprobs:
+                raise InputError("an endpoint's scores come without the most likely tokens; leave them out")
         if requests and self.traits.echo_problem:
             raise SpanmixError(
                 f"{self._endpoint.url} cannot score: {self.traits.echo_problem}. Use a server that echoes "

@@ -7,12 +7,14 @@ and missing is an error, never ignored.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from spanmix.errors import InputError
 
-CAPABILITIES = frozenset({"seed", "top_logprobs", "logit_bias", "penalties"})
+CAPABILITIES = frozenset({"seed", "top_logprobs", "min_p", "min_tokens", "logit_bias", "penalties"})
+MOST_BIAS, MOST_PENALTY = 100.0, 2.0
+"""Of a logit's bias and of a presence or frequency penalty, either way; what OpenAI's interface allows."""
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-6, 1e6
 """Far outside what makes a difference, and far inside what float64 can divide logits by."""
 
@@ -38,15 +40,23 @@ class EngineInfo:
         self._check_tokens(request.prompt_ids, "prompt_ids")
         if not request.prompt_ids:
             raise InputError("the prompt is empty; give at least one token, such as <|endoftext|>")
-        if len(request.suppress_ids) >= self.vocab_size:
+        hidden_ids = request.suppress_ids | (request.stop_ids if request.min_tokens else frozenset())
+        if len(hidden_ids) >= self.vocab_size:
             raise InputError("every token is suppressed; nothing could be generated")
         self._check_tokens(tuple(request.suppress_ids), "suppress_ids")
+        self._check_tokens([token_id for token_id, _ in request.logit_bias], "logit_bias")
+        for name in sorted(request.needs - self.capabilities):
+            raise InputError(
+                f"{name} is asked for, which this engine cannot do; leave it out, or use another"
+            )
         self._check_context("prompt", len(request.prompt_ids), "max_tokens", request.max_tokens)
 
     def check_score(self, request: ScoreRequest) -> None:
         """Raise `InputError` unless the request fits the context and the vocabulary."""
         self._check_tokens(request.context_ids, "context_ids")
         self._check_tokens(request.target_ids, "target_ids")
+        if request.num_top_logprobs > 0 and "top_logprobs" not in self.capabilities:
+            raise InputError("top_logprobs is asked for, which this engine cannot do; use another")
         if not request.context_ids:
             raise InputError("context_ids is empty; give at least one token, such as <|endoftext|>")
         self._check_context("context", len(request.context_ids), "targets", len(request.target_ids))
@@ -69,18 +79,32 @@ class EngineInfo:
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """Score `target_ids` after `context_ids` (which may not be empty)."""
+    """Score `target_ids` after `context_ids` (which may not be empty).
+
+    Args:
+        context_ids: what the targets stand behind.
+        target_ids: what is scored.
+        num_top_logprobs: how many of the most likely tokens to report at each target.
+    """
 
     context_ids: Sequence[int]
     target_ids: Sequence[int]
+    num_top_logprobs: int = 0
 
 
 @dataclass(frozen=True)
 class Score:
-    """For each target token: its natural-log probability, and whether it was the most likely one."""
+    """What a model thinks of given tokens.
+
+    Args:
+        logprobs: natural-log probability of each target.
+        is_greedy: whether it was the most likely token.
+        top: (token id, log-probability) of the most likely tokens in its place, best first; the same floats.
+    """
 
     logprobs: list[float]
     is_greedy: list[bool]
+    top: list[tuple[tuple[int, float], ...]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -93,9 +117,16 @@ class GenerateRequest:
         temperature: 0 is greedy; anything else is from `LEAST_TEMPERATURE` to `MOST_TEMPERATURE`.
         top_p: keep the smallest set of tokens whose probability reaches this; 1 keeps all.
         top_k: keep the k most likely tokens; 0 keeps all.
+        min_p: keep tokens at least this share as likely as the most likely one; 0 keeps all. It goes first.
         seed: any whole number; makes sampling reproducible, whatever else is in the batch.
         stop_ids: ids any one of which ends the completion (it is reported, with reason ``stop``).
         suppress_ids: ids that are never generated.
+        min_tokens: how many tokens there are at least: before that no stop id is generated.
+        logit_bias: (token id, what is added to its logit), each id once.
+        presence_penalty: taken off the logit of every token that the answer holds.
+        frequency_penalty: taken off it as often as the answer holds it.
+        repetition_penalty: what logits of tokens in prompt or answer are divided by where they are
+            positive, and multiplied by where not (Keskar et al., CTRL, arXiv 1909.05858); 1 is none.
         num_top_logprobs: how many of the most likely tokens to report at each position.
 
     Raises:
@@ -107,9 +138,15 @@ class GenerateRequest:
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
     seed: int = 0
     stop_ids: frozenset[int] = frozenset()
     suppress_ids: frozenset[int] = frozenset()
+    min_tokens: int = 0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
     num_top_logprobs: int = 0
 
     def __post_init__(self) -> None:
@@ -124,8 +161,45 @@ class GenerateRequest:
             raise InputError(f"top_p is {self.top_p}; use a share above 0 and up to 1")
         if self.top_k < 0:
             raise InputError(f"top_k is {self.top_k}; use 0 (all tokens) or more")
+        if not 0 <= self.min_p <= 1:
+            raise InputError(f"min_p is {self.min_p}; use a share from 0 (all tokens) to 1")
+        if not 0 <= self.min_tokens <= self.max_tokens:
+            raise InputError(f"min_tokens is {self.min_tokens}; use 0 to max_tokens {self.max_tokens}")
         if self.num_top_logprobs < 0:
             raise InputError(f"num_top_logprobs is {self.num_top_logprobs}; use 0 (none) or more")
+        self._check_adjustments()
+
+    def _check_adjustments(self) -> None:
+        for token_id, bias in self.logit_bias:
+            if not -MOST_BIAS <= bias <= MOST_BIAS:
+                raise InputError(
+                    f"logit_bias of {token_id} is {bias}; use a number from -{MOST_BIAS:g} to {MOST_BIAS:g}"
+                )
+        if len({token_id for token_id, _ in self.logit_bias}) < len(self.logit_bias):
+            raise InputError("logit_bias names a token twice; name each once")
+        for name in ("presence_penalty", "frequency_penalty"):
+            if not -MOST_PENALTY <= (value := getattr(self, name)) <= MOST_PENALTY:
+                raise InputError(
+                    f"{name} is {value}; use a number from -{MOST_PENALTY:g} to {MOST_PENALTY:g}"
+                )
+        if not 0 < self.repetition_penalty < float("inf"):
+            raise InputError(f"repetition_penalty is {self.repetition_penalty}; use a number above 0")
+
+    @property
+    def has_penalties(self) -> bool:
+        """Whether tokens that came before change what comes next."""
+        return bool(self.presence_penalty or self.frequency_penalty) or self.repetition_penalty != 1
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Which capabilities it takes, those aside that every engine checks for itself."""
+        asked = {
+            "min_p": self.min_p > 0,
+            "min_tokens": self.min_tokens > 0,
+            "logit_bias": bool(self.logit_bias),
+            "penalties": self.has_penalties,
+        }
+        return frozenset(name for name, is_asked in asked.items() if is_asked)
 
 
 @dataclass(frozen=True)
@@ -164,7 +238,7 @@ class Engine(Protocol):
         ...
 
     def step(self) -> list[TokenEvent]:
-        """Advance every running request by one token; empty when nothing is left to do."""
+        """Advance every running request, by one token or several; empty when nothing is left to do."""
         ...
 
     def cancel(self, request_id: int) -> None:

@@ -22,3 +22,20 @@ def by_length(indices: Sequence[int], lengths: Sequence[int], most_tokens: int) 
         else:
             parts.append([index])
     return parts
+
+
+def neighbors_alike(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Cut neighboring rows into groups of which padding is less than a third.
+
+    >>> neighbors_alike([10, 10, 9, 100, 2])
+    [(0, 3), (3, 4), (4, 5)]
+    """
+    groups: list[tuple[int, int]] = []
+    for end in range(1, len(lengths) + 1):
+        start = groups[-1][0] if groups else 0
+        group = lengths[start:end]
+        if groups and len(group) * max(group) <= 1.5 * sum(group):
+            groups[-1] = (start, end)
+        else:
+            groups.append((end - 1, end))
+    return groups

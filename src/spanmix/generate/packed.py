@@ -7,6 +7,8 @@ float32 and in bfloat16 (``benchmarks/decode.py``).
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -37,6 +39,15 @@ def pack(decoder: Decoder, dtype: torch.dtype) -> None:
         for name, child in parent.named_children():
             if isinstance(child, Linear):
                 setattr(parent, name, PackedLinear(child, dtype))
+
+
+def cast(decoder: Decoder, dtype: torch.dtype) -> Decoder:
+    """Copy a decoder with its linear maps in another type; embedding and norms keep theirs."""
+    cast = copy.deepcopy(decoder)
+    for module in cast.modules():
+        if isinstance(module, Linear):
+            module.to(dtype)
+    return cast
 
 
 class PackedLinear(nn.Module):

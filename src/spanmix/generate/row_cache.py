@@ -1,75 +1,159 @@
-"""Keep the keys and values of a batch whose rows come, grow and go."""
+"""Keep the keys and values of a batch whose rows come, grow and go, and of some that went, for use again."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spanmix.model.architecture import Architecture
 from spanmix.model.blocks import KVCache
 
+LEAST_REUSED = 16
+"""Fewer tokens in common with another row are read again: that costs less than to copy them."""
+
 _FIRST_SLOTS = 64
+_NOTHING: NDArray[np.int64] = np.empty(0, np.int64)
+
+
+def num_common(one: Sequence[int] | NDArray[np.int64], other: Sequence[int] | NDArray[np.int64]) -> int:
+    """Return how many first tokens are the same.
+
+    >>> num_common([1, 2, 3], [1, 2, 4, 5]), num_common([1], [1, 2])
+    (2, 1)
+    """
+    length = min(len(one), len(other))
+    differs = np.asarray(one[:length]) != np.asarray(other[:length])
+    return int(differs.argmax()) if differs.any() else length
 
 
 class RowCache(KVCache):
     """A `KVCache` with room for more rows and slots, doubled as it fills up.
 
-    Rows 0..`num_rows` - 1 are in use. Memory is kept until the cache itself is dropped, and starts as
-    zeros: what a mask hides must still be a finite number. A forward pass works on a window of
-    neighboring rows: the new ones when prompts are read, all of them when each gets its next token.
+    Rows 0..`num_rows` - 1 run. Those behind them rest: they hold what requests left that are done, until
+    their place is needed. A new row begins with what it has in common with any other, running or resting.
+    Memory is kept until the cache itself is dropped, and starts as zeros: what a mask hides must still be a
+    finite number. A forward pass works on a window of neighboring rows: the new ones when prompts are read,
+    all that run when each gets its next tokens.
 
-        rows   0 1 2 3 | 4 5 | . .          window (4, 6) while the prompts of rows 4 and 5 are read
-        rows   0 1 2 3   4 5 | . .          window (0, 6) afterwards
-        row 1 leaves:  0 5 2 3 4 | . . .    the last row takes its place
+        rows   0 1 2 3 4 5 | r r            window (4, 6) while the prompts of rows 4 and 5 are read
+        row 1 leaves:  0 5 2 3 4 | 1 r r    the last row changes places with it, and it rests
+
+    There is one slot more than the context has positions, for the keys and values of padding.
 
     Args:
         architecture: the decoder's shape.
         dtype: element type; keys and values of another one are converted as they come.
         device: where the decoder is.
+        max_slots: most slots of all rows together; one row is always there.
+        resting_rows: how many rows can rest beside those that run, if there is room.
     """
 
-    def __init__(self, architecture: Architecture, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        dtype: torch.dtype,
+        device: torch.device,
+        max_slots: int,
+        resting_rows: int = 0,
+    ) -> None:
         super().__init__(architecture, 0, 0, dtype)
         self.keys_LBHSC = self.keys_LBHSC.to(device)
         self.values_LBHSC = self.values_LBHSC.to(device)
-        self.context_tokens = architecture.context_tokens
         self.num_rows = 0
-        self.window = slice(0, 0)
+        self._context_tokens = architecture.context_tokens
+        self._max_slots = max_slots
+        self._resting_rows = resting_rows
+        self._window = slice(0, 0)
+        self._held: list[NDArray[np.int64]] = []
+        self._left_at: list[int] = []
+        self._num_left = 0
 
     @staticmethod
     def slot_bytes(architecture: Architecture, dtype: torch.dtype) -> int:
         """Return the bytes that one position of one row takes."""
         return 2 * architecture.num_layers * architecture.dim * dtype.itemsize
 
+    def has_room(self, num_rows: int, num_slots: int) -> bool:
+        """Return whether so many rows of so many positions can run at once."""
+        return num_rows == 1 or num_rows * (num_slots + 1) <= self._max_slots
+
     def reserve(self, num_rows: int, num_slots: int) -> None:
-        """Make room for `num_rows` rows in all of at least `num_slots` slots."""
-        self._grow(num_rows, num_slots)
+        """Make room for `num_rows` rows in all that run, of `num_slots` positions each."""
+        num_slots += 1
+        rows, slots = len(self._held), self.keys_LBHSC.shape[3]
+        if num_rows <= rows and num_slots <= slots:
+            return
+        if num_slots > slots:
+            doubled = max(_FIRST_SLOTS, slots)
+            while doubled < num_slots:
+                doubled *= 2
+            doubled = max(num_slots, min(doubled, self._context_tokens + 1))
+            slots = doubled if num_rows * doubled <= self._max_slots else num_slots
+        if num_rows > rows:
+            rows = max(num_rows + self._resting_rows, 2 * rows)
+        self._resize(max(num_rows, min(rows, self._max_slots // slots)), slots)
 
-    def add_rows(self, num_new: int, num_slots: int) -> None:
-        """Take `num_new` more rows into use, with at least `num_slots` slots, and set the window on them."""
-        self._grow(self.num_rows + num_new, num_slots)
-        self.window = slice(self.num_rows, self.num_rows + num_new)
-        self.num_rows += num_new
+    def common(self, token_ids: Sequence[int]) -> int:
+        """Return how many of a prompt's first tokens some row holds; 0 if they are too few to be copied."""
+        return self._best(np.asarray(token_ids, np.int64))[1]
 
-    def all_rows(self, num_slots: int) -> None:
-        """Set the window on all rows, with at least `num_slots` slots."""
-        self._grow(self.num_rows, num_slots)
-        self.window = slice(0, self.num_rows)
+    def take_row(self, token_ids: Sequence[int]) -> int:
+        """Let one more row run; return of how many of a prompt's first tokens it has the keys and values.
 
-    def remove_row(self, row: int, num_used: int) -> None:
-        """Free a row by moving the last one, of which `num_used` slots are filled, into its place."""
-        last = self.num_rows - 1
-        if row != last:
-            for store in (self.keys_LBHSC, self.values_LBHSC):
-                store[:, row, :, :num_used] = store[:, last, :, :num_used]
-        self.num_rows = last
+        There has to be room for it (see `reserve`). At least the last token is left to be read.
+        """
+        prompt = np.asarray(token_ids, np.int64)
+        source, num_reused = self._best(prompt)
+        row = self.num_rows
+        resting = range(row, len(self._held))
+        # A row that would hardly hold anything more than the new one is given up for it.
+        if source in resting and 2 * num_reused >= len(self._held[source]):
+            self.swap(row, source)
+        else:
+            victim = min(resting, key=lambda other: (self._left_at[other], other))
+            self._copy(row, victim, len(self._held[row]))
+            self._held[victim], self._left_at[victim] = self._held[row], self._left_at[row]
+            self._copy(victim if source == row else source, row, num_reused)
+        self._held[row] = prompt[:num_reused]
+        self.num_rows += 1
+        return num_reused
+
+    def hold(self, row: int, token_ids: Sequence[int]) -> None:
+        """Note the tokens whose keys and values a row has."""
+        self._held[row] = np.asarray(token_ids, np.int64)
+
+    def swap(self, row: int, other: int) -> None:
+        """Let two rows change places; what they hold has to be noted."""
+        if row == other:
+            return
+        length = max(len(self._held[row]), len(self._held[other]))
+        for store in (self.keys_LBHSC, self.values_LBHSC):
+            kept = store[:, row, :, :length].clone()
+            store[:, row, :, :length] = store[:, other, :, :length]
+            store[:, other, :, :length] = kept
+        self._held[row], self._held[other] = self._held[other], self._held[row]
+        self._left_at[row], self._left_at[other] = self._left_at[other], self._left_at[row]
+
+    def release(self) -> None:
+        """Let the last row that runs rest."""
+        self.num_rows -= 1
+        self._num_left += 1
+        self._left_at[self.num_rows] = self._num_left
+
+    def select(self, first: int, end: int) -> None:
+        """Set the window on the rows from `first` up to `end`."""
+        self._window = slice(first, end)
 
     def extend(
         self, layer: int, k_BHTC: Tensor, v_BHTC: Tensor, positions_BT: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Store new keys and values in the window's rows; return their slots up to the last one in use."""
-        keys_BHSC = self.keys_LBHSC[layer, self.window]
-        values_BHSC = self.values_LBHSC[layer, self.window]
+        keys_BHSC = self.keys_LBHSC[layer, self._window]
+        values_BHSC = self.values_LBHSC[layer, self._window]
         rows_B1 = torch.arange(positions_BT.shape[0], device=positions_BT.device)[:, None]
         for window_BHSC, new_BHTC in ((keys_BHSC, k_BHTC), (values_BHSC, v_BHTC)):
             window_BHSC.transpose(1, 2)[rows_B1, positions_BT] = new_BHTC.transpose(1, 2).to(
@@ -78,20 +162,35 @@ class RowCache(KVCache):
         stop = int(positions_BT.max()) + 1
         return keys_BHSC[:, :, :stop], values_BHSC[:, :, :stop]
 
-    def _grow(self, num_rows: int, num_slots: int) -> None:
-        rows, slots = self.keys_LBHSC.shape[1], self.keys_LBHSC.shape[3]
-        if num_rows <= rows and num_slots <= slots:
+    def _best(self, prompt: NDArray[np.int64]) -> tuple[int, int]:
+        """Return the row that has most in common with a prompt, but for its last token, and how much."""
+        best, most = -1, 0
+        for row, held in enumerate(self._held):
+            length = min(len(held), len(prompt) - 1)
+            if length <= most:
+                continue
+            if (shared := num_common(held[:length], prompt[:length])) > most:
+                best, most = row, shared
+        return (best, most) if most >= LEAST_REUSED else (-1, 0)
+
+    def _copy(self, source: int, row: int, length: int) -> None:
+        if source == row or length == 0:
             return
-        rows = max(rows, 1)
-        while rows < num_rows:
-            rows *= 2
-        slots = max(slots, _FIRST_SLOTS)
-        while slots < num_slots:
-            slots *= 2
-        slots = max(num_slots, min(slots, self.context_tokens))
-        layers, _, heads, old_slots, channels = self.values_LBHSC.shape
-        values_LBHSC = self.values_LBHSC.new_zeros(layers, rows, heads, slots, channels)
-        keys_LBHSC = torch.zeros_like(values_LBHSC)
-        for new, old in ((keys_LBHSC, self.keys_LBHSC), (values_LBHSC, self.values_LBHSC)):
-            new[:, : self.num_rows, :, :old_slots] = old[:, : self.num_rows]
-        self.keys_LBHSC, self.values_LBHSC = keys_LBHSC, values_LBHSC
+        for store in (self.keys_LBHSC, self.values_LBHSC):
+            store[:, row, :, :length] = store[:, source, :, :length]
+
+    def _resize(self, num_rows: int, num_slots: int) -> None:
+        """Make the cache of this size; of the rows that rest those are dropped that left first."""
+        resting = sorted(range(self.num_rows, len(self._held)), key=lambda row: -self._left_at[row])
+        kept = [*range(self.num_rows), *resting][:num_rows]
+        layers, _, heads, slots, channels = self.values_LBHSC.shape
+        slots = min(slots, num_slots)
+        for name in ("keys_LBHSC", "values_LBHSC"):
+            old_LBHSC = getattr(self, name)
+            new_LBHSC = old_LBHSC.new_zeros(layers, num_rows, heads, num_slots, channels)
+            for row, source in enumerate(kept):
+                new_LBHSC[:, row, :, :slots] = old_LBHSC[:, source, :, :slots]
+            setattr(self, name, new_LBHSC)
+        num_new = num_rows - len(kept)
+        self._held = [self._held[row] for row in kept] + [_NOTHING] * num_new
+        self._left_at = [self._left_at[row] for row in kept] + [0] * num_new

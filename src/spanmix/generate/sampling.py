@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spanmix import seeding
-from spanmix.generate.engine import GenerateRequest
+from spanmix.generate.adjust import Turn, adjust
 
 _NUCLEUS_CANDIDATES = 1024
 """top_p looks at this many tokens first, and sorts the whole vocabulary only if they do not reach it."""
@@ -43,48 +43,37 @@ def uniforms(seed: int, num_tokens: int) -> NDArray[np.float64]:
     return shares
 
 
-def choose(
-    logits_BV: Tensor, requests: Sequence[GenerateRequest], uniform_B: Sequence[float]
-) -> list[Choice]:
+def choose(logits_BV: Tensor, turns: Sequence[Turn]) -> list[Choice]:
     """Choose one token for each row.
 
     Args:
         logits_BV: float32 [B, V].
-        requests: the request of each row.
-        uniform_B: for each row a number in [0, 1); greedy rows do not look at it.
+        turns: what decides beside them, for each row.
 
     Returns:
-        One choice a row; its log-probabilities are those before suppression, temperature and truncation.
+        One choice a row; its log-probabilities are those before penalties, biases, suppression,
+        temperature and truncation.
     """
     logprobs_BV = torch.log_softmax(logits_BV, dim=-1)
-    scores_BV = _suppress(logprobs_BV, requests)
+    scores_BV = adjust(logprobs_BV, logits_BV, turns)
     tokens_B = scores_BV.argmax(dim=-1)
-    groups: dict[tuple[float, float, int], list[int]] = defaultdict(list)
-    for row, request in enumerate(requests):
+    groups: dict[tuple[float, float, float, int], list[int]] = defaultdict(list)
+    for row, request in enumerate(turn.request for turn in turns):
         if request.temperature > 0 and request.top_k != 1:
-            groups[request.temperature, request.top_p, request.top_k].append(row)
-    for (temperature, top_p, top_k), rows in groups.items():
-        uniform = torch.tensor([uniform_B[row] for row in rows], dtype=torch.float64, device=tokens_B.device)
+            groups[request.temperature, request.min_p, request.top_p, request.top_k].append(row)
+    for (temperature, min_p, top_p, top_k), rows in groups.items():
+        uniform = [turns[row].uniform for row in rows]
+        uniform_B = torch.tensor(uniform, dtype=torch.float64, device=tokens_B.device)
         probabilities = torch.softmax(scores_BV[rows].double() / temperature, dim=-1)
-        tokens_B[rows] = _sample(probabilities, top_p, top_k, uniform)
+        if min_p > 0:
+            best_B1 = probabilities.max(dim=-1, keepdim=True).values
+            probabilities = torch.where(probabilities >= min_p * best_B1, probabilities, 0.0)
+            probabilities = probabilities / probabilities.sum(dim=-1, keepdim=True)
+        tokens_B[rows] = _sample(probabilities, top_p, top_k, uniform_B)
     chosen_B = logprobs_BV.gather(1, tokens_B[:, None])[:, 0]
-    tops = _most_likely(logprobs_BV, [request.num_top_logprobs for request in requests])
+    tops = _most_likely(logprobs_BV, [turn.request.num_top_logprobs for turn in turns])
     rows_out = zip(tokens_B.tolist(), chosen_B.tolist(), tops, strict=True)
     return [Choice(token, logprob, top) for token, logprob, top in rows_out]
-
-
-def _suppress(logprobs_BV: Tensor, requests: Sequence[GenerateRequest]) -> Tensor:
-    groups: dict[frozenset[int], list[int]] = defaultdict(list)
-    for row, request in enumerate(requests):
-        if request.suppress_ids:
-            groups[request.suppress_ids].append(row)
-    if not groups:
-        return logprobs_BV
-    scores_BV = logprobs_BV.clone()
-    for ids, rows in groups.items():
-        row_index = torch.tensor(rows, device=scores_BV.device)[:, None]
-        scores_BV[row_index, torch.tensor(sorted(ids), device=scores_BV.device)] = float("-inf")
-    return scores_BV
 
 
 def _sample(probabilities_BV: Tensor, top_p: float, top_k: int, uniform_B: Tensor) -> Tensor:

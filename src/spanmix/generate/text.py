@@ -1,14 +1,14 @@
-"""Turn a request's tokens into text as they come: stop strings, whole characters, the prompt cut to fit."""
+"""Ask an engine to go on with a text: the prompt cut to fit, and the answer as it comes."""
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from spanmix.errors import InputError
+from spanmix.generate.answer import Answer, TextAssembler
 from spanmix.generate.engine import Engine, GenerateRequest
 from spanmix.text.text_tokenizer import TextTokenizer
 
@@ -77,60 +77,6 @@ class Completion:
     num_cut_tokens: int = 0
 
 
-class TextAssembler:
-    """Make text of bytes that come in pieces, and end it at the first stop string.
-
-    What is given out is never taken back: bytes of an unfinished character are held back, and so is
-    the longest end of the text that could be the start of a stop string.
-
-    >>> assembler = TextAssembler(("\\ndef",))
-    >>> [assembler.push(piece) for piece in (b"x = 1", b"\\nd", b"ot", b"\\nde", b"f f")]
-    ['x = 1', '', '\\ndot', '', '']
-    >>> assembler.stopped
-    True
-
-    Args:
-        stop: strings that end the text; of several the one that is complete first.
-
-    Raises:
-        InputError: a stop string is empty.
-    """
-
-    def __init__(self, stop: Sequence[str] = ()) -> None:
-        if "" in stop:
-            raise InputError("a stop string is empty; every text would end at once")
-        self._stop = tuple(stop)
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._held = ""
-        self.stopped = False
-
-    def push(self, data: bytes) -> str:
-        """Take more bytes; return the text that is certain now."""
-        if self.stopped:
-            return ""
-        text = self._held + self._decoder.decode(data)
-        found = [(text.find(stop) + len(stop), text.find(stop)) for stop in self._stop if stop in text]
-        if found:
-            self.stopped = True
-            self._held = ""
-            return text[: min(found)[1]]
-        num_held = self._num_held(text)
-        self._held = text[len(text) - num_held :]
-        return text[: len(text) - num_held]
-
-    def flush(self) -> str:
-        """Return what was held back, at the end of the text; an unfinished character is dropped."""
-        held, self._held = self._held, ""
-        return held
-
-    def _num_held(self, text: str) -> int:
-        longest = max((len(stop) for stop in self._stop), default=1) - 1
-        for length in range(min(longest, len(text)), 0, -1):
-            if any(stop.startswith(text[-length:]) for stop in self._stop):
-                return length
-        return 0
-
-
 class TextStream:
     """One request's text, piece by piece, on an engine that runs nothing else meanwhile.
 
@@ -153,59 +99,40 @@ class TextStream:
         num_cut_tokens: int = 0,
     ) -> None:
         self._engine = engine
-        self._tokenizer = tokenizer
         self._request = request
-        self._assembler = TextAssembler(stop)
+        self._answer = Answer(tokenizer.token_bytes, request.stop_ids, stop)
         self._num_cut_tokens = num_cut_tokens
-        self._result: Completion | None = None
 
     def __iter__(self) -> Iterator[str]:
-        pieces: list[str] = []
-        for piece in self._pieces():
-            pieces.append(piece)
-            yield piece
-        assert self._result is not None
-        self._result = replace(self._result, text="".join(pieces))
+        request_id = self._engine.submit(self._request)
+        try:
+            while self._answer.finish_reason is None:
+                for event in self._engine.step():
+                    assert event.id == request_id, "the engine runs another request"
+                    if piece := self._answer.take(event):
+                        yield piece
+        finally:
+            self._engine.cancel(request_id)
 
     @property
     def result(self) -> Completion:
         """The whole text, once the iteration is over."""
-        assert self._result is not None, "the result is there when the iteration is over"
-        return self._result
+        answer = self._answer
+        assert answer.finish_reason is not None, "the result is there when the iteration is over"
+        return Completion(
+            answer.text,
+            answer.finish_reason,
+            tuple(event.token_id for event in answer.events),
+            tuple(event.logprob for event in answer.events),
+            len(self._request.prompt_ids),
+            self._num_cut_tokens,
+        )
 
     def run(self) -> Completion:
         """Generate to the end and return the result."""
         for _ in self:
             pass
         return self.result
-
-    def _pieces(self) -> Iterator[str]:
-        request_id = self._engine.submit(self._request)
-        token_ids: list[int] = []
-        logprobs: list[float] = []
-        reason: str | None = None
-        try:
-            while reason is None:
-                for event in self._engine.step():
-                    assert event.id == request_id, "the engine runs another request"
-                    token_ids.append(event.token_id)
-                    logprobs.append(event.logprob)
-                    reason = event.finish_reason
-                    if event.token_id in self._request.stop_ids:
-                        continue
-                    piece = self._assembler.push(self._tokenizer.token_bytes[event.token_id])
-                    if self._assembler.stopped:
-                        reason = "stop"
-                    if piece:
-                        yield piece
-            if rest := self._assembler.flush():
-                yield rest
-        finally:
-            self._engine.cancel(request_id)
-        num_prompt = len(self._request.prompt_ids)
-        self._result = Completion(
-            "", reason, tuple(token_ids), tuple(logprobs), num_prompt, self._num_cut_tokens
-        )
 
 
 def complete(

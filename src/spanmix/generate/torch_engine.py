@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from spanmix.generate import packed
-from spanmix.generate.engine import EngineInfo, GenerateRequest, Score, ScoreRequest, TokenEvent
-from spanmix.generate.lengths import by_length
-from spanmix.generate.row_cache import RowCache
+from spanmix.generate.decoder_runner import DecoderRunner
+from spanmix.generate.drafts import Drafter
+from spanmix.generate.engine import (
+    CAPABILITIES,
+    EngineInfo,
+    GenerateRequest,
+    Score,
+    ScoreRequest,
+    TokenEvent,
+)
+from spanmix.generate.lengths import neighbors_alike
+from spanmix.generate.row_cache import LEAST_REUSED, RowCache, num_common
 from spanmix.generate.running import Running, needed_slots
-from spanmix.generate.sampling import choose
-from spanmix.generate.scores import add_scores
+from spanmix.generate.sampling import Choice, choose
+from spanmix.generate.scores import add_scores, score_in_parts
 from spanmix.model.decoder import Decoder
-from spanmix.model.layers import Linear
-from spanmix.model.masks import AttentionMask
-from spanmix.types import PAD_SEGMENT
 
 _DTYPE_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 _FORWARD_TOKENS = 2048
-"""Most positions, padding included, that go through the decoder at once (a longer row goes alone)."""
+"""Most positions, padding included, that go through the decoder at once while scoring."""
 _LOGITS_ELEMENTS = 4_000_000
 """Most logits, positions times vocabulary, that exist at once while scoring."""
+_DRAFTED_POSITIONS = 32
+"""Most positions of a step, drafts included: so few cost little more than one (``benchmarks/decode.py``)."""
 
 
 class TorchEngine:
     """The `Engine` of a decoder in this process, with continuous batching.
 
-    A request joins the running batch at the next `step`, as soon as a row is free, and leaves it with
-    its last token; the others do not notice. Prompts of different lengths are padded on the right: a
-    cache slot is a position, so the padding is overwritten before it is ever seen.
+    A request joins at the next `step`, as soon as a row is free, and leaves with its last token; the others
+    do not notice. Its prompt is read a part at a time, between the tokens of the others; what it has in
+    common with another prompt, running or done, is not read again. Where the text repeats itself, the tokens
+    that followed before are guessed, and those that turn out to be what is chosen come in one step.
 
     Choices do not depend on the rest of the batch: each is a function of the row's own logits and
-    the request's own random numbers. Logits agree between batches to rounding (about 1e-6 in fp32).
+    the request's own random numbers, guessed or not. Logits agree between batches to rounding (about 1e-6
+    in fp32).
+
+        rows of the cache   0 1 2 | 3 4 | . .        0 to 2 get their next tokens, the prompts of 3 and 4 are
+                                                     being read; those behind rest (see `RowCache`)
 
     Args:
         decoder: the model; its weights may change between calls if `dtype` is theirs and it is not packed.
@@ -47,6 +57,10 @@ class TorchEngine:
         cache_bytes: most memory for keys and values; one request always runs.
         pack: take the decoder over: where the processor can, its linear maps are replaced by packed ones,
             which are faster and in the place of the others (see `spanmix.generate.packed`).
+        read_tokens: most tokens of prompts that are read in a step.
+        max_draft_tokens: most tokens that are guessed at once for a request (see `Drafter`); 0 guesses none.
+        resting_rows: for how many prompts that are done there is room, for others that begin like them;
+            beyond that they stay until their row is needed.
     """
 
     def __init__(
@@ -56,31 +70,37 @@ class TorchEngine:
         max_rows: int = 64,
         cache_bytes: int = 4 * 2**30,
         pack: bool = False,
+        read_tokens: int = 2048,
+        max_draft_tokens: int = 8,
+        resting_rows: int = 0,
     ) -> None:
         own = decoder.wte.weight.dtype
-        self._dtype = dtype or own
-        self._device = decoder.wte.weight.device
-        if pack and packed.can_pack(decoder, self._dtype):
-            packed.pack(decoder, self._dtype)
-        elif self._dtype != own:
-            decoder = _cast(decoder, self._dtype)
-        self._decoder = decoder
-        self._max_rows = max_rows
+        dtype = dtype or own
+        if pack and packed.can_pack(decoder, dtype):
+            packed.pack(decoder, dtype)
+        elif dtype != own:
+            decoder = packed.cast(decoder, dtype)
+        self._runner = DecoderRunner(decoder, dtype)
+        shape = decoder.architecture
         # A CPU's kernel for one query a row is two to three times as slow in bfloat16.
-        cache_dtype = torch.float32 if self._device.type == "cpu" else self._dtype
-        slot_bytes = RowCache.slot_bytes(decoder.architecture, cache_dtype)
-        self._max_cached_slots = cache_bytes // slot_bytes
-        self._cache = RowCache(decoder.architecture, cache_dtype, self._device)
-        self._waiting: deque[tuple[int, GenerateRequest]] = deque()
+        cache_dtype = torch.float32 if self._runner.device.type == "cpu" else dtype
+        max_slots = cache_bytes // RowCache.slot_bytes(shape, cache_dtype)
+        self._cache = RowCache(shape, cache_dtype, self._runner.device, max_slots, resting_rows)
+        self._info = EngineInfo(shape.context_tokens, shape.vocab_size, _DTYPE_NAMES[dtype], CAPABILITIES)
+        self._max_rows = max_rows
+        self._read_tokens = read_tokens
+        self._max_draft_tokens = max_draft_tokens
+        self._waiting: deque[Running] = deque()
         self._running: list[Running] = []
+        """In the order of the cache's rows: first those that have been read, then those that are not yet."""
+        self._drafters: list[Drafter] = []
+        """Of those that have been read."""
         self._next_id = 0
 
     @property
     def info(self) -> EngineInfo:
         """What this engine can do."""
-        shape = self._decoder.architecture
-        capabilities = frozenset({"seed", "top_logprobs"})
-        return EngineInfo(shape.context_tokens, shape.vocab_size, _DTYPE_NAMES[self._dtype], capabilities)
+        return self._info
 
     def submit(self, request: GenerateRequest) -> int:
         """Accept a request and return its id.
@@ -89,32 +109,31 @@ class TorchEngine:
             InputError: it does not fit the context, has an id outside the vocabulary, or suppresses
                 every token.
         """
-        self.info.check_generate(request)
-        request_id = self._next_id
+        self._info.check_generate(request)
+        self._waiting.append(Running.start(self._next_id, request))
         self._next_id += 1
-        self._waiting.append((request_id, request))
-        return request_id
+        return self._waiting[-1].id
 
     @torch.inference_mode()
     def step(self) -> list[TokenEvent]:
-        """Give every running request its next token, and every one that can join its first.
+        """Give every running request its next tokens, and read more of the prompts of those that join.
 
         Returns:
-            One event a request; empty when nothing is left to do.
+            The events of a request in their order; empty when nothing is left to do.
         """
-        events = self._decode() if self._running else []
-        events += self._admit()
-        self._drop_finished(events)
+        events: list[TokenEvent] = []
+        while not events and (self._running or self._waiting):
+            events = self._decode() if self._drafters else []
+            self._admit()
+            events += self._read()
+            self._drop({event.id for event in events if event.finish_reason is not None})
         return events
 
     @torch.inference_mode()
     def cancel(self, request_id: int) -> None:
         """Forget a request, waiting or running; unknown ids are ignored."""
-        self._waiting = deque(entry for entry in self._waiting if entry[0] != request_id)
-        for row, running in enumerate(self._running):
-            if running.id == request_id:
-                self._remove(row)
-                return
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.id != request_id)
+        self._drop({request_id})
 
     @torch.inference_mode()
     def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
@@ -126,121 +145,150 @@ class TorchEngine:
         Raises:
             InputError: a context is empty, or a request is longer than the context window.
         """
-        for request in requests:
-            self.info.check_score(request)
-        scores = [Score([], []) for _ in requests]
-        # The last target is only predicted, so a request takes one position fewer than its tokens.
-        lengths = [len(r.context_ids) + len(r.target_ids) - 1 for r in requests]
-        todo = [index for index, request in enumerate(requests) if len(request.target_ids) > 0]
-        for part in by_length(todo, lengths, _FORWARD_TOKENS):
-            for index, score in zip(part, self._score_part([requests[i] for i in part]), strict=True):
-                scores[index] = score
-        return scores
+        return score_in_parts(self._info, requests, _FORWARD_TOKENS, self._score_part)
 
-    def _score_part(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+    def num_prefix_tokens(self, context_ids: Sequence[int]) -> int:
+        """Return how many first tokens see each other in both directions while scoring: none."""
+        return 0
+
+    def _score_part(self, requests: Sequence[ScoreRequest], scores: Sequence[Score]) -> None:
         rows = [[*r.context_ids, *r.target_ids] for r in requests]
-        token_ids_BT, positions_BT, segment_ids_BT = self._pad([row[:-1] for row in rows])
-        mask = AttentionMask.from_segments(segment_ids_BT)
-        hidden_BTD = self._decoder(token_ids_BT, positions_BT, mask, dtype=self._dtype)
-        target_states = [
-            hidden_BTD[b, len(request.context_ids) - 1 : len(row) - 1]
+        prefixes = [self.num_prefix_tokens(request.context_ids) for request in requests]
+        hidden_BTD = self._runner.whole([row[:-1] for row in rows], prefixes)
+        places = [
+            (b, t)
             for b, (request, row) in enumerate(zip(requests, rows, strict=True))
+            for t in range(len(request.context_ids) - 1, len(row) - 1)
         ]
-        hidden_ND = torch.cat(target_states)
-        targets_N = torch.tensor([t for r in requests for t in r.target_ids], device=self._device)
-        chunk = max(1, _LOGITS_ELEMENTS // self.info.vocab_size)
-        all_scores = Score([], [])
-        for start in range(0, len(targets_N), chunk):
-            logits_NV = self._decoder.head(hidden_ND[start : start + chunk]).float()
-            add_scores(all_scores, logits_NV, targets_N[start : start + chunk])
-        scores = []
-        start = 0
-        for request in requests:
-            stop = start + len(request.target_ids)
-            scores.append(Score(all_scores.logprobs[start:stop], all_scores.is_greedy[start:stop]))
-            start = stop
-        return scores
+        chunk = max(1, _LOGITS_ELEMENTS // self._info.vocab_size)
+        for start in range(0, len(places), chunk):
+            part = places[start : start + chunk]
+            targets_N = torch.tensor([rows[b][t + 1] for b, t in part], device=self._runner.device)
+            num_top = [requests[b].num_top_logprobs for b, _ in part]
+            add_scores(
+                [scores[b] for b, _ in part], num_top, self._runner.logits(hidden_BTD, part), targets_N
+            )
 
     def _decode(self) -> list[TokenEvent]:
-        self._cache.all_rows(max(running.num_cached for running in self._running) + 1)
-        token_ids_B1 = torch.tensor([[running.last_token] for running in self._running], device=self._device)
-        positions_B1 = torch.tensor([[running.num_cached] for running in self._running], device=self._device)
-        hidden_B1D = self._decoder(token_ids_B1, positions_B1, cache=self._cache, dtype=self._dtype)
-        for running in self._running:
-            running.num_cached += 1
-        return self._choose(hidden_B1D[:, 0], self._running)
+        """Let each request that has been read choose its next token, and those that its draft had right."""
+        num_ready = len(self._drafters)
+        most = min(self._max_draft_tokens, _DRAFTED_POSITIONS // num_ready - 1)
+        ready = self._running[:num_ready]
+        drafts = [
+            # The last token of an answer needs no guess.
+            drafter.propose(min(most, running.request.max_tokens - len(running.answer_ids) - 1))
+            for running, drafter in zip(ready, self._drafters, strict=True)
+        ]
+        rows = [[running.answer_ids[-1], *draft] for running, draft in zip(ready, drafts, strict=True)]
+        starts = [running.num_tokens - 1 for running in ready]
+        hidden_BTD = self._runner.further(self._cache, 0, rows, starts)
+        places = [(b, t) for b, row in enumerate(rows) for t in range(len(row))]
+        turns = [ready[b].turn(drafts[b][:t]) for b, t in places]
+        choices = iter(choose(self._runner.logits(hidden_BTD, places), turns))
+        events: list[TokenEvent] = []
+        for row, draft in enumerate(drafts):
+            events += self._confirm(row, draft, [next(choices) for _ in range(len(draft) + 1)])
+        return events
 
-    def _admit(self) -> list[TokenEvent]:
-        """Read the prompts of the requests that can join, and give each its first token."""
-        new: list[Running] = []
+    def _confirm(self, row: int, draft_ids: Sequence[int], choices: Sequence[Choice]) -> list[TokenEvent]:
+        """Take the choices as long as the draft behind which they were made is what was chosen."""
+        events: list[TokenEvent] = []
+        for place, choice in enumerate(choices):
+            events.append(self._running[row].take(choice))
+            self._drafters[row].add(choice.token_id)
+            if events[-1].finish_reason or draft_ids[place : place + 1] != [choice.token_id]:
+                break
+        if draft_ids:
+            self._drafters[row].learn(len(draft_ids), len(events) - 1)
+        return events
+
+    def _admit(self) -> None:
+        """Give rows to the requests that can join, in their order."""
+        waiting: deque[Running] = deque()
         longest = max((needed_slots(running.request) for running in self._running), default=0)
         while self._waiting:
-            request_id, request = self._waiting[0]
-            longest = max(longest, needed_slots(request))
-            num_rows = len(self._running) + len(new) + 1
-            if num_rows > self._max_rows or (num_rows > 1 and num_rows * longest > self._max_cached_slots):
+            one = self._waiting[0]
+            num_slots = max(longest, needed_slots(one.request))
+            num_rows = len(self._running) + 1
+            if num_rows > self._max_rows or not self._cache.has_room(num_rows, num_slots):
                 break
             self._waiting.popleft()
-            new.append(Running.start(request_id, request))
-        if new:
-            self._cache.reserve(len(self._running) + len(new), longest)
-        events = {}
-        for part in by_length(
-            list(range(len(new))), [len(n.request.prompt_ids) for n in new], _FORWARD_TOKENS
-        ):
-            joining = [new[i] for i in part]
-            for event in self._prefill(joining):
-                events[event.id] = event
-            self._running += joining
-        return [events[joined.id] for joined in new]
+            if self._is_being_read(one.request.prompt_ids):
+                waiting.append(one)
+                continue
+            longest = num_slots
+            self._cache.reserve(num_rows, longest)
+            one.num_read = self._cache.take_row(one.request.prompt_ids)
+            self._running.append(one)
+        self._waiting = waiting + self._waiting
 
-    def _prefill(self, joining: list[Running]) -> list[TokenEvent]:
-        token_ids_BT, positions_BT, _ = self._pad([joined.request.prompt_ids for joined in joining])
-        self._cache.add_rows(len(joining), token_ids_BT.shape[1])
-        hidden_BTD = self._decoder(token_ids_BT, positions_BT, cache=self._cache, dtype=self._dtype)
-        rows_B = torch.arange(len(joining), device=self._device)
-        last_B = torch.tensor([joined.num_cached - 1 for joined in joining], device=self._device)
-        return self._choose(hidden_BTD[rows_B, last_B], joining)
+    def _is_being_read(self, prompt_ids: Sequence[int]) -> bool:
+        """Return whether a prompt shares more with one that is being read than with all that was read."""
+        being_read = self._running[len(self._drafters) :]
+        shared = max((num_common(prompt_ids, one.request.prompt_ids) for one in being_read), default=0)
+        return shared >= LEAST_REUSED and min(shared, len(prompt_ids) - 1) > self._cache.common(prompt_ids)
 
-    def _choose(self, hidden_BD: Tensor, batch: Sequence[Running]) -> list[TokenEvent]:
-        logits_BV = self._decoder.head(hidden_BD).float()
-        requests = [running.request for running in batch]
-        choices = choose(logits_BV, requests, [running.next_uniform for running in batch])
-        return [running.take(choice) for running, choice in zip(batch, choices, strict=True)]
+    def _read(self) -> list[TokenEvent]:
+        """Read more of the prompts; return the first token of each that is read to its end."""
+        left = self._read_tokens
+        first = len(self._drafters)
+        parts: list[list[int]] = []
+        for one in self._running[first:]:
+            if left > 0:
+                parts.append(list(one.request.prompt_ids[one.num_read : one.num_read + left]))
+                left -= len(parts[-1])
+        events: list[TokenEvent] = []
+        for start, end in neighbors_alike([len(part) for part in parts]):
+            events += self._read_rows(first + start, parts[start:end])
+        self._sort_ready()
+        return events
 
-    def _drop_finished(self, events: Sequence[TokenEvent]) -> None:
-        finished = {event.id for event in events if event.finish_reason is not None}
+    def _read_rows(self, first: int, parts: Sequence[Sequence[int]]) -> list[TokenEvent]:
+        """Read a part of the prompts of neighboring rows."""
+        rows = self._running[first : first + len(parts)]
+        hidden_BTD = self._runner.further(self._cache, first, parts, [one.num_read for one in rows])
+        done: list[tuple[int, int]] = []
+        for b, (one, part) in enumerate(zip(rows, parts, strict=True)):
+            one.num_read += len(part)
+            self._cache.hold(first + b, one.request.prompt_ids[: one.num_read])
+            if one.num_read == len(one.request.prompt_ids):
+                done.append((b, len(part) - 1))
+        if not done:
+            return []
+        choices = choose(self._runner.logits(hidden_BTD, done), [rows[b].turn() for b, _ in done])
+        return [rows[b].take(choice) for (b, _), choice in zip(done, choices, strict=True)]
+
+    def _sort_ready(self) -> None:
+        """Bring the rows that have been read to their end in front of those that have not."""
+        for row in range(len(self._drafters), len(self._running)):
+            one = self._running[row]
+            if one.answer_ids:
+                self._swap(row, len(self._drafters))
+                text = [*one.request.prompt_ids, *one.answer_ids]
+                self._drafters.append(Drafter(text, self._max_draft_tokens))
+
+    def _drop(self, request_ids: set[int]) -> None:
         for row in range(len(self._running) - 1, -1, -1):
-            if self._running[row].id in finished:
+            if self._running[row].id in request_ids:
                 self._remove(row)
 
     def _remove(self, row: int) -> None:
-        last = self._running.pop()
-        self._cache.remove_row(row, last.num_cached)
-        if row < len(self._running):
-            self._running[row] = last
+        """Let a row rest, with the keys and values that it has."""
+        if row < len(self._drafters):
+            last = len(self._drafters) - 1
+            self._swap(row, last)
+            self._drafters[row] = self._drafters[last]
+            self._drafters.pop()
+            row = last
+        self._swap(row, len(self._running) - 1)
+        self._running.pop()
+        self._cache.release()
 
-    def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return token ids, positions and segment ids of rows padded on the right, each int64 [B, T].
-
-        The padding's token does not matter: nothing sees it. Its positions go on, to slots that are free.
-        """
-        width = max(len(row) for row in rows)
-        token_ids_BT = np.zeros((len(rows), width), dtype=np.int64)
-        segment_ids_BT = np.full((len(rows), width), PAD_SEGMENT, dtype=np.int64)
-        for b, row in enumerate(rows):
-            token_ids_BT[b, : len(row)] = row
-            segment_ids_BT[b, : len(row)] = 1
-        positions_BT = np.broadcast_to(np.arange(width), (len(rows), width)).copy()
-        arrays = (token_ids_BT, positions_BT, segment_ids_BT)
-        tokens, positions, segments = (torch.from_numpy(array).to(self._device) for array in arrays)
-        return tokens, positions, segments
-
-
-def _cast(decoder: Decoder, dtype: torch.dtype) -> Decoder:
-    """Copy a decoder with its linear maps in another type; embedding and norms keep theirs."""
-    cast = copy.deepcopy(decoder)
-    for module in cast.modules():
-        if isinstance(module, Linear):
-            module.to(dtype)
-    return cast
+    def _swap(self, row: int, other: int) -> None:
+        """Let two running rows change places, in the cache too."""
+        for each in (row, other):
+            one = self._running[each]
+            if one.answer_ids:  # all but the last token has been read
+                self._cache.hold(each, [*one.request.prompt_ids, *one.answer_ids][:-1])
+        self._cache.swap(row, other)
+        self._running[row], self._running[other] = self._running[other], self._running[row]

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from spanmix.errors import InputError
 from spanmix.generate.aligned_cache import AlignedCache
-from spanmix.generate.engine import EngineInfo, GenerateRequest, Score, ScoreRequest, TokenEvent
+from spanmix.generate.engine import CAPABILITIES, EngineInfo, GenerateRequest, Score, ScoreRequest, TokenEvent
 from spanmix.generate.lengths import by_length
 from spanmix.generate.running import Running, needed_slots
 from spanmix.generate.sampling import choose
-from spanmix.generate.scores import add_scores
+from spanmix.generate.scores import add_scores, score_in_parts
 
 _DTYPE_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 _CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
@@ -65,10 +65,9 @@ class TransformersEngine:
         if self._head is None:
             raise InputError(f"{type(model).__name__} has no head that predicts tokens")
         self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-        capabilities = frozenset({"seed", "top_logprobs"})
         dtype = _DTYPE_NAMES.get(model.dtype, str(model.dtype))
         num_rows = model.get_input_embeddings().weight.shape[0]
-        self._info = EngineInfo(_context_tokens(model), num_rows, dtype, capabilities)
+        self._info = EngineInfo(_context_tokens(model), num_rows, dtype, CAPABILITIES)
         self._max_cached_slots = cache_bytes // self._slot_bytes()
         self._cache = AlignedCache()
         self._waiting: deque[tuple[int, GenerateRequest]] = deque()
@@ -123,15 +122,7 @@ class TransformersEngine:
         Raises:
             InputError: a context is empty, or a request is longer than the context window.
         """
-        for request in requests:
-            self.info.check_score(request)
-        scores = [Score([], []) for _ in requests]
-        # The last target is only predicted, so a request takes one position fewer than its tokens.
-        lengths = [len(r.context_ids) + len(r.target_ids) - 1 for r in requests]
-        todo = [index for index, request in enumerate(requests) if len(request.target_ids) > 0]
-        for part in by_length(todo, lengths, _FORWARD_TOKENS):
-            self._score_part([requests[i] for i in part], [scores[i] for i in part])
-        return scores
+        return score_in_parts(self._info, requests, _FORWARD_TOKENS, self._score_part)
 
     def _score_part(self, requests: Sequence[ScoreRequest], scores: Sequence[Score]) -> None:
         rows = [[*r.context_ids, *r.target_ids] for r in requests]
@@ -148,12 +139,8 @@ class TransformersEngine:
             window = slice(start, stop)
             logits_NV = self._forward(token_ids_BT[:, window], positions_BT[:, window], None, cache, wanted)
             targets_N = torch.tensor([rows[b][t + 1] for b, t in places], device=self._device)
-            found = Score([], [])
-            if places:
-                add_scores(found, logits_NV, targets_N)
-            for (b, _), logprob, greedy in zip(places, found.logprobs, found.is_greedy, strict=True):
-                scores[b].logprobs.append(logprob)
-                scores[b].is_greedy.append(greedy)
+            num_top = [requests[b].num_top_logprobs for b, _ in places]
+            add_scores([scores[b] for b, _ in places], num_top, logits_NV, targets_N)
 
     def _windows(self, requests: Sequence[ScoreRequest], width: int) -> Iterator[tuple[int, int]]:
         """Cut the columns of a batch so that the targets of each part give few enough logits."""
@@ -163,13 +150,15 @@ class TransformersEngine:
 
     def _decode(self) -> list[TokenEvent]:
         mask_BS = self._cache.next_slot(self._device)
-        token_ids_B1 = torch.tensor([[running.last_token] for running in self._running], device=self._device)
-        positions_B1 = torch.tensor([[running.num_cached] for running in self._running], device=self._device)
+        token_ids_B1 = torch.tensor(
+            [[running.answer_ids[-1]] for running in self._running], device=self._device
+        )
+        positions_B1 = torch.tensor(
+            [[running.num_tokens - 1] for running in self._running], device=self._device
+        )
         rows = list(range(len(self._running)))
         wanted = self._places(rows, [0] * len(rows))
         logits_BV = self._forward(token_ids_B1, positions_B1, mask_BS, self._cache.cache, wanted)
-        for running in self._running:
-            running.num_cached += 1
         return self._choose(logits_BV, self._running)
 
     def _admit(self) -> list[TokenEvent]:
@@ -202,8 +191,7 @@ class TransformersEngine:
         return self._choose(logits_BV, joining)
 
     def _choose(self, logits_BV: Tensor, batch: Sequence[Running]) -> list[TokenEvent]:
-        requests = [running.request for running in batch]
-        choices = choose(logits_BV, requests, [running.next_uniform for running in batch])
+        choices = choose(logits_BV, [running.turn() for running in batch])
         return [running.take(choice) for running, choice in zip(batch, choices, strict=True)]
 
     def _drop(self, ids: set[int]) -> None:

@@ -69,6 +69,10 @@ def attend_by_blocks_of_the_mask(
     return result
 
 
+_FEW_QUERIES = 32
+"""So many do not pay for a conversion of all keys and values."""
+
+
 @cache
 def _compiled_flex() -> Any:
     return torch.compile(flex_attention, dynamic=False)
@@ -77,19 +81,17 @@ def _compiled_flex() -> Any:
 def attend_cached(q_BHTC: Tensor, keys_BHSC: Tensor, values_BHSC: Tensor, positions_BT: Tensor) -> Tensor:
     """Attend to a cache in which slot s holds position s: a query sees the slots up to its own.
 
-    One query a row is computed in the type of the cache, several in their own.
+    A few queries a row are computed in the type of the cache, more in their own.
     """
     num_tokens, num_slots = q_BHTC.shape[2], keys_BHSC.shape[2]
-    if num_tokens == 1:
-        visible_B11S = torch.arange(num_slots, device=q_BHTC.device) <= positions_BT[:, None, :, None]
-        q_BH1C = q_BHTC.to(keys_BHSC.dtype)
-        out_BH1C = F.scaled_dot_product_attention(q_BH1C, keys_BHSC, values_BHSC, attn_mask=visible_B11S)
-        return out_BH1C.to(q_BHTC.dtype)
-    keys, values = keys_BHSC.to(q_BHTC.dtype), values_BHSC.to(q_BHTC.dtype)
+    dtype = keys_BHSC.dtype if num_tokens <= _FEW_QUERIES else q_BHTC.dtype
+    q, keys, values = q_BHTC.to(dtype), keys_BHSC.to(dtype), values_BHSC.to(dtype)
     if num_tokens == num_slots:  # all rows from their beginning
-        return F.scaled_dot_product_attention(q_BHTC, keys, values, is_causal=True)
-    visible_BTS = torch.arange(num_slots, device=q_BHTC.device) <= positions_BT[:, :, None]
-    return F.scaled_dot_product_attention(q_BHTC, keys, values, attn_mask=visible_BTS[:, None])
+        out_BHTC = F.scaled_dot_product_attention(q, keys, values, is_causal=True)
+    else:
+        visible_BTS = torch.arange(num_slots, device=q.device) <= positions_BT[:, :, None]
+        out_BHTC = F.scaled_dot_product_attention(q, keys, values, attn_mask=visible_BTS[:, None])
+    return out_BHTC.to(q_BHTC.dtype)
 
 
 class BlockedAttention(torch.autograd.Function):

@@ -17,10 +17,11 @@ from spanmix.errors import InputError
 from spanmix.evaluate.code.problem import CodeProblem
 from spanmix.evaluate.code.samples import Sample, SamplesFile
 from spanmix.evaluate.code.truncation import AUTO, Truncation, rule_for, rule_named
+from spanmix.generate.answer import TextAssembler
 from spanmix.generate.asked import Asked
 from spanmix.generate.engine import Engine, GenerateRequest, TokenEvent
 from spanmix.generate.infill import infill_prompt
-from spanmix.generate.text import Sampling, TextAssembler, completion_request, controls_but
+from spanmix.generate.text import Sampling, completion_request, controls_but
 from spanmix.text.text_tokenizer import TextTokenizer
 
 PAPER_TEMPERATURES = {1: 0.2, 10: 0.6, 100: 0.8}

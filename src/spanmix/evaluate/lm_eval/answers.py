@@ -16,9 +16,9 @@ from spanmix import __version__, seeding
 from spanmix.errors import InputError
 from spanmix.evaluate.choice.score import encode_pairs, score_pairs
 from spanmix.evaluate.scoring import score_all
+from spanmix.generate.answer import TextAssembler
 from spanmix.generate.engine import Engine, GenerateRequest, ScoreRequest
 from spanmix.generate.opening import OpenModel, Served, is_url, open_model, open_served
-from spanmix.generate.text import TextAssembler
 from spanmix.text.text_tokenizer import TextTokenizer
 
 Progress = Callable[[int, int], None]
@@ -236,7 +236,7 @@ class _Writing:
 
     @property
     def is_over(self) -> bool:
-        return self._assembler.stopped
+        return self._assembler.stopped_by is not None
 
     def push(self, data: bytes) -> None:
         self._data += data

@@ -1,0 +1,80 @@
+"""Run token lists of unequal lengths through a decoder of ours: padding, positions, the logits wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spanmix.generate.row_cache import RowCache
+from spanmix.model.decoder import Decoder
+from spanmix.model.masks import AttentionMask
+from spanmix.types import PAD_SEGMENT
+
+Rows = Sequence[Sequence[int]]
+Places = Sequence[tuple[int, int]]
+"""Rows and columns of a batch."""
+
+
+class DecoderRunner:
+    """A decoder, the type it computes in, and the device that it is on."""
+
+    def __init__(self, decoder: Decoder, dtype: torch.dtype) -> None:
+        self.decoder = decoder
+        self.dtype = dtype
+        self.device = decoder.wte.weight.device
+
+    def whole(self, rows: Rows, prefixes: Sequence[int]) -> Tensor:
+        """Return the hidden states of rows that are read from their beginning, without a cache, [B, T, D].
+
+        Args:
+            rows: the tokens.
+            prefixes: how many first tokens of each row see each other in both directions.
+        """
+        token_ids_BT, positions_BT = self._pad(rows, [0] * len(rows))
+        lengths_B1 = torch.tensor([[len(row)] for row in rows], device=self.device)
+        segment_ids_BT = torch.where(positions_BT < lengths_B1, 1, PAD_SEGMENT)
+        prefixes_B1 = torch.tensor(prefixes, device=self.device)[:, None]
+        in_prefix_BT = positions_BT < prefixes_B1 if any(prefixes) else None
+        mask = AttentionMask.from_segments(segment_ids_BT, in_prefix_BT)
+        hidden_BTD: Tensor = self.decoder(token_ids_BT, positions_BT, mask, dtype=self.dtype)
+        return hidden_BTD
+
+    def further(self, cache: RowCache, first: int, rows: Rows, starts: Sequence[int]) -> Tensor:
+        """Return the hidden states of tokens that go on from what a cache holds, [B, T, D].
+
+        Args:
+            cache: keys and values of what is in front of them; theirs are added.
+            first: the cache's row that belongs to the first of `rows`; the others follow it.
+            rows: the tokens.
+            starts: position of the first token of each row.
+        """
+        cache.select(first, first + len(rows))
+        token_ids_BT, positions_BT = self._pad(rows, starts)
+        hidden_BTD: Tensor = self.decoder(token_ids_BT, positions_BT, cache=cache, dtype=self.dtype)
+        return hidden_BTD
+
+    def logits(self, hidden_BTD: Tensor, places: Places) -> Tensor:
+        """Return the logits at some places, float32 [N, V]."""
+        rows_N = torch.tensor([b for b, _ in places], device=self.device)
+        columns_N = torch.tensor([t for _, t in places], device=self.device)
+        logits_NV: Tensor = self.decoder.head(hidden_BTD[rows_N, columns_N]).float()
+        return logits_NV
+
+    def _pad(self, rows: Rows, starts: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return token ids and positions of rows padded on the right, each int64 [B, T].
+
+        The padding's token does not matter. Its positions go on, up to the first one that is behind all
+        rows, so what is stored there is behind the end of its own row, and overwritten before it is seen.
+        """
+        width = max(len(row) for row in rows)
+        token_ids_BT = np.zeros((len(rows), width), dtype=np.int64)
+        for b, row in enumerate(rows):
+            token_ids_BT[b, : len(row)] = row
+        positions_BT = np.asarray(starts)[:, None] + np.arange(width)
+        behind_all = max(start + len(row) for row, start in zip(rows, starts, strict=True))
+        np.minimum(positions_BT, behind_all, out=positions_BT)
+        tokens, positions = torch.from_numpy(token_ids_BT), torch.from_numpy(positions_BT)
+        return tokens.to(self.device), positions.to(self.device)

@@ -1,5 +1,6 @@
 """What all tests share: one thread a process, and how many cases a property tries."""
 
+import functools
 import importlib.util
 import os
 import random
@@ -90,15 +91,26 @@ def corpus_folder(tmp_path_factory):
     return folder / "corpus"
 
 
-@pytest.fixture
-def recipe(corpus_folder):
-    """Twelve steps of the demo preset on short rows."""
+@pytest.fixture(scope="session")
+def peak_measured_once():
+    """Let all runs of this process take the processor's speed from the first of them."""
+    from spanmix.train import machine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "matmul_peak_flops", functools.cache(machine.matmul_peak_flops))
+        yield
+
+
+@pytest.fixture(scope="session")
+def recipe(corpus_folder, peak_measured_once):
+    """Twelve steps of the demo on short rows, with the smallest preset."""
     from spanmix.recipes import load_recipe
 
     return load_recipe(
         "demo",
         [
             f"corpus.path={corpus_folder}",
+            "model.preset=tiny",
             "objectives.1.max_spans=4",
             "data.row_tokens=64",
             "data.global_batch_rows=4",
@@ -166,11 +178,23 @@ def recipe_sections():
     }
 
 
-@pytest.fixture(scope="session")
-def published():
-    """Makes tiny folders in the form of published models; see ``published.py`` beside this file."""
-    path = Path(__file__).with_name("published.py")
-    spec = importlib.util.spec_from_file_location("published", path)
+def beside(name: str):
+    """Import a file beside this one, which holds no test."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def published():
+    """Makes tiny folders in the form of published models; see ``published.py`` beside this file."""
+    return beside("published")
+
+
+@pytest.fixture(scope="session")
+def run_forked(tmp_path_factory):
+    """Runs programs in processes that need no import; see ``forked.py`` beside this file."""
+    programs = beside("forked").ForkedPrograms(tmp_path_factory.mktemp("forked"))
+    yield programs.run
+    programs.stop()

@@ -67,7 +67,7 @@ def test_help_names_every_verb(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert len(NAMES) == 14
+    assert len(NAMES) == 15
     for name in NAMES:
         assert f"\n    {name} " in text
 
@@ -177,6 +177,28 @@ def test_json_has_no_nan(capsys):
     assert line.count("\n") == 1
 
 
+def test_progress_says_its_stage_its_unit_and_how_fast_it_goes(capsys, monkeypatch):
+    clock = iter([0.0, 2.0, 20.0, 40.0, 40.0, 41.0])
+    monkeypatch.setattr("spanmix.cli.terminal.time.monotonic", lambda: next(clock))
+    with Progress(["read", "encode"], dict.fromkeys(("read", "check"), "bytes")) as progress:
+        for done in (0, 1_000_000, 50_000_000, 100_000_000):
+            progress("read", done, 100_000_000)
+        progress("check", 0, 5000)
+        progress("check", 5000, 5000)
+    assert capsys.readouterr().err.splitlines() == [
+        "read (1 of 2): 0 B of 100 MB",
+        "read (1 of 2): 50 MB of 100 MB, 2.5 MB/s, 20 s left",
+        "read (1 of 2): 100 MB of 100 MB, 2.5 MB/s",
+        "check: 0 B of 5 kB",
+        "check: 5 kB of 5 kB, 5 kB/s",
+    ]
+    with Progress(units={"count": "documents"}) as progress:
+        clock = iter([0.0, 1.0])
+        progress("count", 3, 3)
+        progress("runs", 4, 4)
+    assert capsys.readouterr().err == "count: 3 of 3 documents\nruns: 4 of 4\n"
+
+
 def test_progress_is_plain_lines_where_there_is_no_terminal(capsys):
     with Progress() as progress:
         for done in range(1001):
@@ -204,7 +226,10 @@ def test_prepare_makes_a_corpus_of_a_folder(capsys, sources, tmp_path):
     printed = capsys.readouterr()
     assert "My_code" not in printed.out and "my_code" in printed.out
     assert "my_code: 41 were read, 40 kept" in printed.out
-    assert re.search(r"dropped +documents +bytes\nbinary \(NUL byte\) +1 +0\n", printed.out)
+    assert re.search(r"dropped +documents +bytes\nbinary \(NUL byte\) +1 +6\n", printed.out)
+    stages = [line.partition(":")[0] for line in printed.err.splitlines() if " of 4): 0 B" in line]
+    assert stages == ["read (1 of 4)", "copies (2 of 4)", "tokenizer (3 of 4)", "encode (4 of 4)"]
+    assert "spanmix: warning: The held-out side of my_code is small: " in printed.err
     assert main([*arguments, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["vocab_size"] == 512

@@ -9,11 +9,12 @@ import pytest
 
 from spanmix import objective_configs
 from spanmix.config import Recipe
+from spanmix.corpus_configs.sources import ColumnsConfig
 from spanmix.errors import InputError
 from spanmix.recipes import recipe_from_fields
 
 VALID: dict[str, Any] = {
-    "corpus": {"path": "corpus"},
+    "corpus": {"path": "corpus", "sources": [{"name": "code", "paths": ["src"]}]},
     "model": {"init_from": "runs/base", "lora": {"rank": 8, "alpha": 16}},
     "objectives": [
         {"name": "causal", "weight": 1},
@@ -29,6 +30,8 @@ VALID: dict[str, Any] = {
     "evaluate": {"every_steps": 10, "executed": {"num_samples": 20, "k": [1, 10]}},
 }
 
+COLUMNS = [field.name for field in dataclasses.fields(ColumnsConfig)]
+
 # Where, the bad value, and the name that the message must hold.
 BAD: list[tuple[str, Any, str]] = [
     ("corpus.held_out_share", 1.0, "corpus.held_out_share"),
@@ -37,6 +40,22 @@ BAD: list[tuple[str, Any, str]] = [
     ("tokenizer.vocab_size", 0, "tokenizer.vocab_size"),
     ("corpus.max_document_bytes", 0, "corpus.max_document_bytes"),
     ("corpus.partition_bytes", 0, "corpus.partition_bytes"),
+    ("corpus.partition_bytes", -32_000_000, "use 1,000 to 4,000,000,000"),
+    ("corpus.partition_bytes", 4_000_000_001, "use 1,000 to 4,000,000,000"),
+    *((f"corpus.sources.0.columns.{name}", "", f"columns.{name} is ''") for name in COLUMNS),
+    ("corpus.sources.0.columns.text", " ", "columns.text is ' '; give it a name"),
+    ("corpus.sources.0.text_field", "", "corpus.sources.text_field is ''"),
+    ("corpus.sources.0.prompt_field", "", "corpus.sources.prompt_field is ''"),
+    ("corpus.sources.0.tokenizer", "", "corpus.sources.tokenizer is ''"),
+    ("corpus.sources.0.include", [], "corpus.sources.include is []"),
+    ("corpus.sources.0.paths", [""], "corpus.sources.paths is ''"),
+    ("corpus.duplicates.against", [""], "corpus.duplicates.against is ''"),
+    ("corpus.duplicates.threshold", 0.29, "use a share from 0.3 to below 1"),
+    ("corpus.duplicates.threshold", 1.5, "use a share from 0.3 to below 1"),
+    ("corpus.decontamination.benchmarks", [], "name at least one benchmark"),
+    ("corpus.decontamination.benchmarks", [""], "name at least one benchmark"),
+    ("corpus.decontamination.min_share", 0.0, "use a share above 0 and up to 1"),
+    ("tokenizer.path", "", "tokenizer.path is ''"),
     ("corpus.duplicates.threshold", 1.0, "corpus.duplicates.threshold"),
     ("corpus.duplicates.window_words", 0, "corpus.duplicates.window_words"),
     ("corpus.duplicates.num_hashes", 8, "corpus.duplicates.num_hashes"),
@@ -47,6 +66,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("corpus.layout.path_share", 1.1, "corpus.layout.path_share"),
     ("corpus.layout.stars_share", 1.1, "corpus.layout.stars_share"),
     ("corpus.layout.max_repository_bytes", 10, "corpus.layout.max_repository_bytes"),
+    ("corpus.layout.max_repository_bytes", 10**12 + 1, "corpus.layout.max_repository_bytes"),
     ("optimizer.learning_rate", float("inf"), "optimizer.learning_rate"),
     ("objectives.0.weight", float("nan"), "objectives.weight"),
     ("tokenizer.num_sentinels", 0, "tokenizer.num_sentinels"),
@@ -200,6 +220,8 @@ BAD: list[tuple[str, Any, str]] = [
 
 LARGEST: dict[str, Any] = {
     "corpus.max_document_bytes": 10**12,
+    "corpus.partition_bytes": 4 * 10**9,
+    "corpus.layout.max_repository_bytes": 10**12,
     "tokenizer.vocab_size": 2**20,
     "objectives.0.weight": 1e6,
     "data.row_tokens": 2**20,

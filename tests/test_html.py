@@ -3,6 +3,7 @@
 import math
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,9 @@ def whole_page(words):
             html.columns([chart, code]),
             html.paragraph(words),
             html.strong(words),
+            html.warning(words),
+            html.wrapped(words),
+            html.details(words, html.code([(words, "")])),
         ]
     )
     return html.page(words, words, [(words, content)])
@@ -78,6 +82,21 @@ def test_a_page_needs_nothing_from_outside():
     names = {name for name, _ in Outline(page).attributes}
     assert not names & {"src", "onload", "onclick"}
     assert all(value.startswith("#") for name, value in Outline(page).attributes if name == "href")
+
+
+def test_only_one_file_writes_what_opens():
+    root = Path(html.__file__).parent
+    written = [path.name for path in sorted(root.rglob("*.py")) if "<details" in path.read_text()]
+    assert written == ["html.py"]
+
+
+def test_what_scrolls_can_be_reached_with_the_keyboard_and_has_a_name():
+    page = whole_page("plain")
+    boxes = re.findall(r'<div class="scroll" tabindex="0" role="group" aria-label="([^"]+)">', page)
+    assert boxes == ["plain"] and page.count("<table>") == 1
+    assert page.count("<pre>") == 0 < page.count('<pre tabindex="0">')
+    unnamed = html.table(("a", "b"), [[html.text(1), html.text(2)]])
+    assert 'aria-label="a, b"' in unnamed
 
 
 def test_the_same_input_gives_the_same_bytes():

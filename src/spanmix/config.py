@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from spanmix.bounds import MANY, MAX_ENTRIES, require, require_from_to, require_seed
+from spanmix.corpus_configs.contact import check_contact
 from spanmix.corpus_configs.decontamination import DecontaminationConfig
 from spanmix.corpus_configs.duplicates import DuplicatesConfig
 from spanmix.corpus_configs.layout import LayoutConfig
@@ -47,7 +48,10 @@ class CorpusConfig:
         redaction: which secrets and personal data are replaced; none by default.
         decontamination: which benchmarks are kept out; none by default.
         layout: what is written around the text of a file.
-        partition_bytes: text that `prepare` works on as one task; what is in memory grows with it.
+        opt_out_contact: e-mail address or page at which authors ask that their work be left out, for the
+            data card; without it the card has a placeholder.
+        partition_bytes: text that `prepare` works on as one task, from 1 kB to 4 GB; what is in memory grows
+            with it.
     """
 
     path: str
@@ -59,6 +63,7 @@ class CorpusConfig:
     redaction: RedactionConfig | None = None
     decontamination: DecontaminationConfig | None = None
     layout: LayoutConfig = field(default_factory=LayoutConfig)
+    opt_out_contact: str | None = None
     partition_bytes: int = 32_000_000
 
     def __post_init__(self) -> None:
@@ -66,7 +71,9 @@ class CorpusConfig:
         require(0 <= share < 1, "corpus.held_out_share", share, "use a share from 0 to below 1")
         require_seed("corpus.seed", self.seed)
         require_from_to("corpus.max_document_bytes", self.max_document_bytes, 1, MANY)
-        require_from_to("corpus.partition_bytes", self.partition_bytes, 1, MANY)
+        check_contact("corpus.opt_out_contact", self.opt_out_contact)
+        # Below, a task takes longer to begin than to do; above, it needs more memory than machines have.
+        require_from_to("corpus.partition_bytes", self.partition_bytes, 1000, 4_000_000_000)
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ class TokenizerConfig:
         rule = f"use a multiple of 64, up to {MAX_ENTRIES:,}"
         require(0 < size <= MAX_ENTRIES and size % 64 == 0, "tokenizer.vocab_size", size, rule)
         require_from_to("tokenizer.num_sentinels", self.num_sentinels, 1, MAX_ENTRIES)
+        require(self.path != "", "tokenizer.path", self.path, "name a tokenizer's folder, or leave it out")
         extra = self.extra_tokens
         rule = "name each once, in the form <name>, other than those for files, spans and fillers"
         right = len(set(extra)) == len(extra) and all(_EXTRA_TOKEN.fullmatch(token) for token in extra)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_MOST_LISTED = 50
+
 
 class SpanmixError(Exception):
     """Something the user can act on; the command line prints it as one paragraph.
@@ -32,7 +34,7 @@ class EndOfDataError(InputError):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the closest of `choices`, or all of them if none is close.
+    """Return `` (did you mean 'x'?)`` for the closest of `choices`, or all if none is close and they are few.
 
     >>> nearest("sede", ["seed", "num_steps"])
     " (did you mean 'seed'?)"
@@ -43,4 +45,4 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f" (did you mean {close[0]!r}?)"
-    return f" (one of: {', '.join(names)})" if names else ""
+    return f" (one of: {', '.join(names)})" if 0 < len(names) <= _MOST_LISTED else ""

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ from typing import Any, TypeVar, cast
 from spanmix.errors import InputError, SpanmixError
 
 T = TypeVar("T")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_FULL_IN_WORDS = re.compile(rf"\(os error ({errno.ENOSPC}|{errno.EDQUOT})\)|\d+ requested and \d+ written")
 _LONGEST_AFFIX = len("..spanmix-replaced")
 """What the name of a folder gets around it while the folder is replaced."""
 
@@ -203,15 +205,29 @@ def full_disk_named(path: Path) -> Iterator[None]:
     """Turn a full disk into one paragraph with the file that was being written and the room there is."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _FULL:
+    except Exception as error:
+        if not is_full_disk(error):
             raise
         free = shutil.disk_usage(path.parent).free
         raise SpanmixError(
-            f"{error.filename or path} could not be written: {error.strerror} ({free:,} bytes are free "
+            f"{getattr(error, 'filename', None) or path} could not be written: "
+            f"{getattr(error, 'strerror', None) or os.strerror(errno.ENOSPC)} ({free:,} bytes are free "
             "without the part that was begun). What was whole before still is; make room, and give the same "
             "command again"
         ) from error
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Tell an error that says that the disk is full; NumPy and the library tokenizers use words for it.
+
+    >>> is_full_disk(OSError(28, "No space left on device")), is_full_disk(OSError(2, "No such file"))
+    (True, False)
+    >>> is_full_disk(OSError("2432 requested and 992 written")), is_full_disk(Exception("(os error 28)"))
+    (True, True)
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL_DISK
+    return _FULL_IN_WORDS.search(str(error)) is not None
 
 
 def read_json(path: Path, kind: type[T]) -> T:

@@ -45,6 +45,21 @@ def strong(words: object) -> Html:
     return Html(f"<strong>{text(words)}</strong>")
 
 
+def warning(words: str) -> Html:
+    """Return a paragraph that says what is not as it should be; its color is not all that says so."""
+    return Html(f'<p class="warning"><strong>Warning:</strong> {text(words)}</p>')
+
+
+def wrapped(words: str) -> Html:
+    """Return words for a cell that may break anywhere, such as a path or a hash."""
+    return Html(f'<span class="long">{text(words)}</span>')
+
+
+def details(summary: str, content: Html) -> Html:
+    """Return a part that is shown when its summary is opened."""
+    return Html(f"<details><summary>{text(summary)}</summary>{content}</details>")
+
+
 def slug(words: str) -> str:
     """Return words as an id: lower case, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "part"
@@ -60,6 +75,8 @@ def table(
         rows: cells, each of them through `text` or another function of this file.
         caption: one sentence above it.
         label_columns: how many columns are labels.
+
+    A table that is wider than the window is scrolled by itself, with the keyboard too.
     """
     head = "".join(
         f'<th scope="col"{"" if index < label_columns else " class=number"}>{text(name)}</th>'
@@ -77,7 +94,10 @@ def table(
         body.append(f"<tr>{''.join(cells)}</tr>")
     title = f"<caption>{text(caption)}</caption>" if caption else ""
     inside = f"{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
-    return Html(f'<div class="scroll"><table>{inside}</table></div>')
+    named = text(caption or ", ".join(columns))
+    return Html(
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{named}"><table>{inside}</table></div>'
+    )
 
 
 def cards(entries: Iterable[tuple[str, str, str]]) -> Html:
@@ -112,7 +132,7 @@ def code(parts: Iterable[tuple[str, str]], *, title: str = "", note: str = "") -
         if title or note
         else ""
     )
-    return Html(f'<figure class="code">{head}<pre><code>{"".join(body)}</code></pre></figure>')
+    return Html(f'<figure class="code">{head}<pre tabindex="0"><code>{"".join(body)}</code></pre></figure>')
 
 
 def tokens(cells: Iterable[tuple[str, str, str]], *, title: str = "", note: str = "") -> Html:
@@ -150,7 +170,8 @@ def page(title: str, subtitle: str, sections: Iterable[tuple[str, Html]]) -> Htm
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><meta name="generator" content="Spanmix">'
         f"<title>{text(title)}</title><style>{_STYLE}</style></head>"
-        f"<body><header><h1>{text(title)}</h1><p>{text(subtitle)}</p><nav>{links}</nav></header>"
+        f"<body><header><h1>{text(title)}</h1><p>{text(subtitle)}</p>"
+        f'<nav aria-label="Sections">{links}</nav></header>'
         f"<main>{body}</main></body></html>\n"
     )
 
@@ -171,6 +192,10 @@ h2{font-size:1.3rem;margin:3rem 0 .75rem;letter-spacing:-.01em}
 nav{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;border-block:1px solid var(--rule);padding:.6rem 0}
 a{color:var(--c0);text-decoration:none}a:hover{text-decoration:underline}
 p{max-width:48rem;margin:.6rem 0}
+.warning{border-left:4px solid var(--c1);background:var(--truth);color:var(--truth-ink);
+padding:.5rem .9rem;border-radius:6px}
+.long{overflow-wrap:anywhere;display:block;min-width:min(16rem,60vw)}
+details{margin:.5rem 0}summary{cursor:pointer;padding:.25rem 0;overflow-wrap:anywhere}
 .note{color:var(--pale);font-size:.875rem;font-weight:400}
 .cards,.columns{display:grid;gap:1rem}
 .cards{grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));margin-top:1.75rem}
@@ -189,6 +214,9 @@ th,td{text-align:left;padding:.5rem 1rem;border-top:1px solid var(--rule);vertic
 thead th{border-top:0;color:var(--pale);font-size:.82rem;font-weight:600}
 tbody th{font-weight:500;white-space:nowrap}
 .number{text-align:right;white-space:nowrap}
+thead .number{white-space:normal}
+.columns tbody th{white-space:normal;overflow-wrap:anywhere;min-width:9rem}
+.columns .number{padding-left:.4rem}
 .range{color:var(--pale);font-size:.8rem;display:block}
 .chart{padding:.9rem 1rem .6rem}
 figcaption{font-weight:600}
@@ -224,5 +252,9 @@ mark.hidden{color:var(--pale)}
 .span4{color:var(--c4);background:color-mix(in srgb,var(--c4) 14%,transparent)}
 .span5{color:var(--c5);background:color-mix(in srgb,var(--c5) 18%,transparent)}
 :focus-visible{outline:2px solid var(--c0);outline-offset:2px}
+@media(max-width:40rem){body{padding-inline:1rem}.cards{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}
+.card .figure{font-size:1.4rem}th,td{padding:.45rem .7rem}
+tbody th,tbody td:not(.number){white-space:normal;min-width:5.5rem}
+tbody th{overflow-wrap:anywhere;min-width:7rem}}
 @media print{body{max-width:none;padding:0}section{break-inside:avoid-page}}
 """

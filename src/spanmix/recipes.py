@@ -70,7 +70,15 @@ def load_corpus_recipe(name: str, overrides: Sequence[str] = ()) -> CorpusRecipe
     Raises:
         InputError: as `load_recipe`.
     """
-    fields = _overridden_fields(name, overrides)
+    return corpus_recipe_from_fields(read_fields(name), name, overrides)
+
+
+def corpus_recipe_from_fields(
+    fields: dict[str, Any], name: str, overrides: Sequence[str] = ()
+) -> CorpusRecipe | Recipe:
+    """Do what `load_corpus_recipe` does with the fields of the recipe `name`, which are changed."""
+    for override in overrides:
+        _apply_override(fields, override)
     if fields.keys() <= {field.name for field in dataclasses.fields(CorpusRecipe)}:
         return typing.cast(CorpusRecipe, _checked(fields, name, CorpusRecipe))
     return recipe_from_fields(fields, name)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from spanmix.chart_axes import NUM_COLORS, Axis, number
 from spanmix.html import Html, text
 
-_NARROW, _ROW = 400, 18
-"""Width of a chart, whose letters stay readable on a phone, and height of a line of words."""
+_NARROW, _ROW, _LETTERS = 340, 18, 49
+"""Width of a chart, whose letters stay readable on a phone; height of a line of words, and letters in it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def horizontal_bars(rows: Sequence[Row], *, title: str, note: str = "", legend: 
     most = max((last for row in rows for _, last, _ in row.bars), default=0) or 1
     drawn, y = [], 0
     for row in rows:
-        room = max(8, 58 - len(row.words))
+        room = max(8, _LETTERS - len(row.words))
         label = row.label if len(row.label) <= room else row.label[: room - 1] + "…"
         drawn.append(
             f'<g><title>{text(row.label)}: {text(row.words)}</title><text y="{y + 13}">{text(label)}</text>'
@@ -81,7 +81,7 @@ def log_histogram(
     shares = [(name, counts, sum(counts)) for name, counts in series if sum(counts)]
     if not shares:
         raise ValueError(f"chart {title!r} has nothing to count")
-    num_bins, left, bottom = len(labels) - 1, 40, 190
+    num_bins, left, bottom = len(labels) - 1, 46, 190
     right = _NARROW - 14
     wide = (right - left) / num_bins
     axis = Axis(0.0, max(100 * max(counts) / total for _, counts, total in shares), bottom, 8)
@@ -107,8 +107,18 @@ def log_histogram(
         x = round(left + place * wide, 1)
         drawn.append(f'<text x="{x}" y="{bottom + 17}" text-anchor="middle">{text(labels[place])}</text>')
     drawn.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-    said = "; ".join(f"{name}: {', '.join(f'{count:,}' for count in counts)}" for name, counts, _ in shares)
+    said = "; ".join(f"{name}: {_in_words(counts, labels)}" for name, counts, _ in shares)
     return _narrow(title, x_label, [name for name, _, _ in shares], bottom + 24, f"{title}, {said}", drawn)
+
+
+def _in_words(counts: Sequence[int], labels: Sequence[str]) -> str:
+    """Write a histogram for those who hear it, without empty bins.
+
+    >>> _in_words([2, 0, 1], ["1", "2", "4", "8"])
+    '2 from 1 to 2, 1 from 4 to 8'
+    """
+    named = zip(counts, labels, labels[1:], strict=False)
+    return ", ".join(f"{count:,} from {start} to {end}" for count, start, end in named if count)
 
 
 def _narrow(
@@ -122,6 +132,6 @@ def _narrow(
     return Html(
         f'<figure class="chart"><figcaption>{text(title)} <span class="note">{text(note)}</span></figcaption>'
         f"{f'<ul class=legend>{names}</ul>' if names else ''}"
-        f'<svg style="max-width:32rem" viewBox="0 0 {_NARROW} {height}" role="img" '
+        f'<svg style="max-width:28rem" viewBox="0 0 {_NARROW} {height}" role="img" '
         f'aria-label="{text(said)}">{"".join(drawn)}</svg></figure>'
     )

@@ -24,7 +24,7 @@ PAD is segment 0: it attends to itself alone, and it never carries loss. With a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -76,13 +76,18 @@ class Document:
     Args:
         text: the whole file.
         source: name of the source that it belongs to.
-        path: where it came from, unique within the source.
+        path: what it is called in the corpus, wherever it lies on this machine: its path inside the
+            repository, or what its dataset says, or the path below the source's folder with the name of that
+            in front; see `spanmix.text.readers.origin`.
         language: language name, such as ``python``, or ``""``.
         licence: SPDX expression, or ``""`` if unknown.
         prompt_characters: how many characters at the start of the text are a prompt; the rest is the
             response to it. 0 in a file that has none.
         repository: the repository that it lies in, ``owner/name`` where both are known, or ``""``.
         stars: the repository's stars, or None if unknown.
+        root: what of `path` names the source's folder, with the slash behind it, or ``""``.
+        file: where it was read on this machine, a file or a place in one; in no corpus.
+        read_bytes: how many bytes it was read as, before anything was converted; 0 if that is not known.
     """
 
     text: str
@@ -93,6 +98,9 @@ class Document:
     prompt_characters: int = 0
     repository: str = ""
     stars: int | None = None
+    root: str = field(default="", compare=False)
+    file: str = field(default="", compare=False)
+    read_bytes: int = field(default=0, compare=False)
 
 
 class DocumentRef(NamedTuple):

@@ -113,7 +113,7 @@ def test_pages_need_nothing_else_and_show_what_was_missed(measure, repository, t
             "<figcaption>web.js"
         ) + page.count("<figcaption>test_used.py")
         assert page.count('<mark class="truth">') > 3 and page.count('<mark class="infill">') > 3
-    assert "Warning: no date was given" in (tmp_path / "kept" / "replay.html").read_text()
+    assert "Warning:</strong> no date was given" in (tmp_path / "kept" / "replay.html").read_text()
 
 
 def test_the_repository_s_own_tests_decide(measure, repository, tmp_path, capsys):

@@ -1,12 +1,15 @@
 """Of what a model writes, the tokens in long verbatim matches count, and no others."""
 
+import dataclasses
 import json
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
+from spanmix.corpus_configs.layout import LayoutConfig
 from spanmix.errors import InputError
 from spanmix.evaluate.memorization import measure_memorization
 from spanmix.evaluate.memorization_prompts import MemorizationSettings, NoPromptsError, draw_prompts
@@ -14,6 +17,7 @@ from spanmix.evaluate.report import write_report
 from spanmix.evaluate.results import gather, write_results
 from spanmix.generate.engine import EngineInfo, TokenEvent
 from spanmix.text.corpus import TOKENIZER_FOLDER, Corpus, SourceWriter, stores_fingerprint
+from spanmix.text.preparation.layout import LaidOut, join_repositories
 from spanmix.text.report import HELD_OUT_SUFFIX, CorpusReport, SourceReport
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.trace.build import build_index
@@ -60,19 +64,19 @@ class Writer:
         raise AssertionError(f"{request_id} was cancelled")
 
 
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory):
-    """A corpus and its index."""
-    tokenizer = Tokenizer.train([*TRAIN, *HELD_OUT], vocab_size=384, num_sentinels=9)
-    folder = tmp_path_factory.mktemp("memorized") / "corpus"
+def make_corpus(folder, train, held_out):
+    """A corpus of laid out documents, and its index."""
+    texts = [laid.document.text for laid in (*train, *held_out)]
+    tokenizer = Tokenizer.train(texts, vocab_size=384, num_sentinels=9)
     folder.mkdir()
     tokenizer.save(folder / TOKENIZER_FOLDER)
     counts = []
-    for side, texts in (("", TRAIN), (HELD_OUT_SUFFIX, HELD_OUT)):
+    for side, documents in (("", train), (HELD_OUT_SUFFIX, held_out)):
         with SourceWriter(folder / f"code{side}", tokenizer) as writer:
-            for i, text in enumerate(texts):
+            for laid in documents:
+                text = laid.document.text
                 ids = np.array(tokenizer.encode(text), np.int32)
-                writer.add(Document(text, "code", f"{i}.py"), ids, len(text.encode()), 0)
+                writer.add(laid.document, ids, len(text.encode()), 0, laid.files)
         counts.append(writer.counts)
     reports = {"code": SourceReport(*counts, {}, {})}
     fingerprint = stores_fingerprint(folder, ["code"], tokenizer)
@@ -80,6 +84,16 @@ def opened(tmp_path_factory):
     CorpusReport(1, fingerprint, *names, True, "made up", reports).save(folder)
     build_index(folder, IndexSettings(12))
     return Corpus.open(folder), TraceIndex.open(folder)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """A corpus and its index."""
+    train, held_out = (
+        [LaidOut(Document(text, "code", f"{i}.py")) for i, text in enumerate(texts)]
+        for texts in (TRAIN, HELD_OUT)
+    )
+    return make_corpus(tmp_path_factory.mktemp("memorized") / "corpus", train, held_out)
 
 
 def measured(opened, answer, side="train", settings=SETTINGS):
@@ -113,8 +127,9 @@ def test_a_model_that_knows_all_by_heart_scores_one(opened):
     assert figures.longest_bytes >= 60
     assert len(figures.copies) == 3 and figures.copies[0].num_bytes == figures.longest_bytes
     for copy in figures.copies:
-        assert copy.text in TRAIN[int(copy.path.removesuffix(".py"))]
-        assert (copy.path, copy.num_tokens, copy.num_occurrences) == (copy.prompt, 60, 1)
+        (file,) = copy.files
+        assert copy.text in TRAIN[int(file.path.removesuffix(".py"))]
+        assert (file.path, copy.num_tokens, copy.num_occurrences) == (copy.prompt, 60, 1)
     assert len({request.seed for request in engine.asked}) == 8
 
 
@@ -183,7 +198,37 @@ def test_the_same_copy_of_several_completions_is_shown_once(opened):
     figures, _ = measured(opened, lambda prompt: ids)
     assert figures.with_match.value == 1.0
     (copy,) = figures.copies
-    assert (copy.path, copy.num_tokens) == ("2.py", 30)
+    assert (copy.files[0].path, copy.num_tokens) == ("2.py", 30)
+
+
+def test_files_of_joined_documents_are_told_by_themselves(tmp_path):
+    """A copy is of the files that hold it, with their licences; its prompt is of the one that it ends in."""
+    files = [
+        Document(text, "code", f"{i}.py", "python", f"L{i}", repository="a/b") for i, text in enumerate(TRAIN)
+    ]
+    (joined,) = join_repositories(map(LaidOut, files), LayoutConfig("repository"))
+    corpus, index = make_corpus(tmp_path / "joined", [joined], [joined])
+    tokenizer, source = corpus.tokenizer, corpus.held_out["code"]
+    seen = Counter()
+    for seed in range(16):
+        settings = dataclasses.replace(SETTINGS, seed=seed)
+        (prompt,) = draw_prompts(source, "held_out", settings)
+        engine = Writer(lambda ids, answer=prompt.next_ids: answer, tokenizer.control.eot)
+        figures = measure_memorization(engine, tokenizer, index, source, "held_out", settings)
+        (copy,) = figures.copies
+        start = len(tokenizer.decode_bytes(source.tokens(0).tolist()[: prompt.start + 10]))
+        end = start + copy.num_bytes
+        held = [file for file in joined.files if file.start < end and file.end > start]
+        told = [(file.path, file.licence, file.num_bytes) for file in copy.files]
+        expected = [(file.path, file.licence, min(end, file.end) - max(start, file.start)) for file in held]
+        assert told == expected
+        assert copy.prompt == next(file.path for file in joined.files if file.end >= start)
+        write_report(tmp_path / "page.html", gather(title="run", seed=0, memorization=[figures]))
+        page = (tmp_path / "page.html").read_text()
+        assert ", ".join(f"{file.path}:{file.line}" for file in copy.files) in page
+        assert ", ".join(file.licence for file in copy.files) in page
+        seen[len(told)] += 1
+    assert seen[1] and seen[2]
 
 
 def test_a_document_that_ends_early_cannot_be_recited(opened):
@@ -227,7 +272,10 @@ def test_the_report_says_what_was_copied_and_what_to_compare_it_with(opened, tmp
     assert '100.00 % <span class="range">100.00 % to 100.00 %</span>' in page
     assert "8 of 8" in page and "0 of 6" in page
     for copy in knows.copies:
-        assert f"{copy.path}, line {copy.line}" in page and "60 tokens, 1 place, licence unknown" in page
+        assert (
+            f"{copy.files[0].path}:{copy.files[0].line}" in page
+            and "60 tokens, 1 place, licence unknown" in page
+        )
     alone = gather(title="run", seed=0, memorization=[writes_its_own])
     write_report(tmp_path / "none.html", alone)
     assert "No completion holds a copy that counts." in (tmp_path / "none.html").read_text()

@@ -21,7 +21,7 @@ measuring:
 recipe:
   corpus: {path: corpus}
   tokenizer: {vocab_size: 512, num_sentinels: 16}
-  model: {preset: demo}
+  model: {preset: tiny}
   data:
     row_tokens: 64
     global_batch_rows: 2

@@ -30,7 +30,7 @@ class Outline(HTMLParser):
     def handle_starttag(self, tag, attrs):
         named = dict(attrs)
         self.targets += [named["href"]] if "href" in named else []
-        self.labels += [named["aria-label"]] if "aria-label" in named else []
+        self.labels += [named["aria-label"]] if tag == "svg" and "aria-label" in named else []
         if tag not in VOID:
             self.open.append(tag)
 

@@ -136,7 +136,8 @@ def refusal(tokenizer, *paths, **kwargs):
 
 def placed(items, path):
     return [
-        type(item)(**vars(item) | {"path": f"{path}:{number}"}) for number, item in enumerate(items, start=1)
+        type(item)(**vars(item) | {"path": f"{path.name}:{number}"})
+        for number, item in enumerate(items, start=1)
     ]
 
 

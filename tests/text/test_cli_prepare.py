@@ -1,11 +1,19 @@
 """`spanmix prepare` takes what it needs and no more, and says in one paragraph what it cannot take."""
 
+import errno
 import json
 import os
 
 import pytest
 
 from spanmix.cli import main
+from spanmix.cli.corpus_recipes import RECIPES
+from spanmix.cli.recipe_inputs import corpus_recipe
+from spanmix.errors import InputError
+from spanmix.recipes import builtin_recipes, load_corpus_recipe
+from spanmix.text import corpus
+from spanmix.text.corpus import Corpus
+from spanmix.text.preparation import encode_partition
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +54,114 @@ def test_a_folder_is_a_source_whatever_its_name(here):
         (("--out", os.fsdecode(b"\xff")), "not UTF-8"),
         (("--out", ""), "--out is empty"),
         (("--out", "out", "--vocab-size", "64000000000"), "tokenizer.vocab_size is 64000000000"),
-        (("--out", "out", "--held-out-share", "nan"), "corpus.held_out_share is nan"),
+        (("--out", "out", "--held-out-share", "nan"), "corpus.held_out_share is 'nan'"),
     ],
 )
 def test_what_cannot_be_made_is_refused_before_the_work(capsys, here, arguments, said):
     assert said in refusal(capsys, "code.yaml", *arguments)
     assert [path.name for path in here.iterdir()] == ["code.yaml"]
+
+
+def paths_of(*inputs):
+    return {source.name: source.paths for source in corpus_recipe(inputs, "out").corpus.sources}
+
+
+def test_a_mistyped_recipe_is_answered_with_the_nearest_and_all(capsys):
+    error = refusal(capsys, "local-pyton", "--out", "out")
+    assert "there is no recipe, folder or file 'local-pyton' (did you mean 'local-python'?)" in error
+    assert all(name in error for name in RECIPES)
+    error = refusal(capsys, "qqqq", "code.yaml", "--out", "out")
+    assert "did you mean" not in error and all(error.count(name) == 1 for name in RECIPES)
+    assert "nowhere does not exist" in refusal(capsys, "code.yaml", "nowhere", "--out", "out")
+
+
+def test_help_has_a_line_for_every_recipe_of_a_corpus(capsys):
+    named = sorted(name for name, path in builtin_recipes().items() if "corpora" in str(path))
+    assert sorted(RECIPES) == named and len(named) >= 4
+    with pytest.raises(SystemExit):
+        main(["prepare", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for name, about in RECIPES.items():
+        assert any(line.split() == [name, *about.split()] for line in lines)
+
+
+def test_a_named_path_takes_the_place_of_those_of_the_recipe():
+    before = {source.name: source.paths for source in load_corpus_recipe("local-python").corpus.sources}
+    assert before["code"] and before["prose"]
+    assert paths_of("local-python", "code=a", "code=b") == before | {"code": ("a", "b")}
+    assert paths_of("my-repositories", "a", "b") == {"code": ("a", "b")}
+    assert paths_of("my-repositories", "code=a", "corpus.seed=3") == {"code": ("a",)}
+    assert corpus_recipe(["my-repositories", "a", "corpus.seed=3"], "out").corpus.seed == 3
+    with pytest.raises(InputError, match=r"has paths for all its sources.* takes the place of: code=a"):
+        paths_of("local-python", "a")
+
+
+def test_sources_without_a_recipe_may_be_named_too(here):
+    (here / "a=b").write_text("x = 1\n")
+    assert paths_of("code=a", "prose=b", "code=c", "code.yaml") == {
+        "code": ("a", "c"),
+        "prose": ("b",),
+        "code.yaml": ("code.yaml",),
+    }
+    assert paths_of("code.yaml", "a=b") == {"code.yaml": ("code.yaml",), "a_b": ("a=b",)}
+    recipe = corpus_recipe(["code.yaml", "corpus.redaction={}", "corpus.seed=3"], "out", ["corpus.seed=4"])
+    assert recipe.corpus.redaction is not None and recipe.corpus.seed == 4
+    with pytest.raises(InputError, match="one=x/src two=y/src, or make them one, as src=x/src src=y/src"):
+        paths_of("code.yaml", "x/src", "y/src")
+    with pytest.raises(InputError, match="fields alone make no corpus"):
+        paths_of("corpus.seed=3")
+    with pytest.raises(InputError, match=r"unknown key corpus\.sed"):
+        paths_of("code.yaml", "corpus.sed=3")
+
+
+def test_what_is_read_is_said_first_and_that_nothing_was_left_to_do(capsys, monkeypatch):
+    monkeypatch.setattr(corpus, "_QUIET_BYTES", 0)  # so that checking is a stage, as for a large corpus
+    command = ["prepare", "code.yaml", "--out", "out", "--vocab-size", "512"]
+    assert main(command) == 0
+    assert capsys.readouterr().err.splitlines()[0] == "sources: code.yaml from code.yaml"
+    assert main(command) == 0
+    again = capsys.readouterr()
+    said = "spanmix: out was made of the same recipe and files before, and is whole"
+    assert said in again.err.splitlines() and "check: " in again.err
+    assert "sources:" not in again.err and "code.yaml, train" in again.out
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("file/out", "file is a file; name a folder"),
+        ("file", "--out: "),
+        ("/proc/nothing", "nothing can be written to /proc/nothing"),
+        ("code.yaml", "--out code.yaml is the folder of source code.yaml"),
+        ("a" * 300, "name another"),
+    ],
+)
+def test_a_place_where_no_corpus_can_be_is_refused_before_reading(capsys, here, out, said):
+    (here / "file").write_text("mine")
+    before = sorted(path.relative_to(here) for path in here.rglob("*"))
+    error = refusal(capsys, "code.yaml", "--out", out)
+    assert said in error and "--out" in error and "sources:" not in error
+    assert sorted(path.relative_to(here) for path in here.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "train.bin"),
+        OSError("2432 requested and 992 written"),  # NumPy's
+        Exception("No space left on device (os error 28)"),  # that of the library tokenizers
+    ],
+)
+def test_a_full_disk_leaves_nothing_and_says_what_to_do(capsys, here, monkeypatch, error):
+    def full(job, folder):
+        (folder / "train.bin").write_bytes(b"x" * 9)
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encode_partition, "_encode", full)
+        assert main(["prepare", "code.yaml", "--out", "new/out", "--vocab-size", "512"]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "--out new/out" in error and "No space left on device" in error and "make room" in error
+    assert [path.name for path in here.iterdir()] == ["code.yaml"]
+    assert main(["prepare", "code.yaml", "--out", "new/out", "--vocab-size", "512"]) == 0
+    assert Corpus.open("new/out").report.sources["code.yaml"].read.kept == 2

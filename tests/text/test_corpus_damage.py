@@ -83,11 +83,11 @@ def test_a_value_of_another_type_in_the_report_names_the_file(folder):
     report = json.loads(file.read_text())
     del report["made_with"]  # written for people, of any form
     fitting = {
-        **{name: [None] for name in ("settings", "read", "copies", "mean_share")},
+        **{name: [None] for name in ("settings", "read", "copies", "mean_share", "held_out_draw")},
         **{name: [{}] for name in ("licences", "dropped", "dropped_bytes", "changed")},
-        "languages": [None, {}],
+        **{name: [None, {}] for name in ("languages", "files")},
         "ends_with_eod": [True],
-        "made_from": ["x"],
+        **{name: ["x"] for name in ("made_from", "sha256", "repository")},
     }
     tried = 0
     for place in parts(report):

@@ -1,5 +1,6 @@
 """Tasks are done in order wherever they run, and their errors come back as they were."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -19,6 +20,8 @@ def task(job: str) -> str:
         raise SpanmixError("this did not work")
     if job == "break":
         raise ZeroDivisionError("by zero")
+    if job == "full":
+        raise OSError(errno.ENOSPC, "No space left on device", "/disk/file")
     if job == "slow":
         time.sleep(0.3)
     return f"{job} in {os.getpid()}"
@@ -58,6 +61,13 @@ def test_a_fault_comes_with_its_traceback():
     with pytest.raises(SpanmixError, match="ended with ZeroDivisionError: by zero") as error:
         list(run_tasks(task, ["0", "break"], 2))
     assert "in task" in error.value.__notes__[0]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_told_as_one(workers):
+    with pytest.raises(OSError, match="No space left") as error:
+        list(run_tasks(task, ["0", "full"], workers))
+    assert error.value.errno == errno.ENOSPC and error.value.filename == "/disk/file"
 
 
 def test_nothing_to_do():

@@ -13,7 +13,9 @@ import pytest
 from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.errors import InputError
 from spanmix.text.corpus import Corpus
+from spanmix.text.duplicates.pairs import pair_jobs
 from spanmix.text.pipeline import prepare
+from spanmix.text.preparation import copies
 from spanmix.text.readers.source import read_source
 from spanmix.text.tokenizer import Tokenizer
 
@@ -80,7 +82,7 @@ def test_every_document_is_there_once(tmp_path):
     ]
     assert any({"f01.py", "g_near.py"} <= side for side in sides)
     table = pyarrow.parquet.read_table(tmp_path / "new" / "out" / "code.documents.parquet")
-    assert table.column_names == ["path", "language", "licence", "num_bytes"]
+    assert table.column_names == ["path", "language", "licence", "num_bytes", "files"]
     assert set(table["language"].to_pylist()) == {"python"}
 
 
@@ -223,6 +225,32 @@ def test_killed_anywhere_it_leaves_no_corpus_and_the_next_run_makes_the_same(tmp
     prepare(config, TOKENIZER, out)
     assert contents(out) == contents(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
+
+
+def test_few_documents_are_compared_at_once_and_it_makes_no_difference(tmp_path, monkeypatch):
+    config = make_sources(tmp_path / "in")
+    counts = []
+
+    def counted(*arguments):
+        counts.append(len(jobs := pair_jobs(*arguments)))
+        return jobs
+
+    monkeypatch.setattr(copies, "pair_jobs", counted)
+    prepare(config, TOKENIZER, tmp_path / "a")
+    monkeypatch.setattr(copies, "_DOCUMENTS_OF_A_JOB", 1)
+    prepare(config, TOKENIZER, tmp_path / "b")
+    assert counts[0] == 1 and counts[1] >= 7
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_steps_that_are_not_asked_for_are_not_imported():
+    script = "import sys; import spanmix.text.pipeline; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    found = set(done.stdout.split())
+    assert "spanmix.text.preparation.steps_of" in found
+    steps = {"filters.step", "decontamination.step", "redaction.step", "licences.step", "trace.build"}
+    heavy = {"torch", "transformers", "datasets", "daft", "ray", "detect_secrets", "py3langid"}
+    assert not found & (heavy | {f"spanmix.text.{step}" for step in steps})
 
 
 def test_two_writers_are_refused(tmp_path):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.text.corpus import Corpus
 from spanmix.text.dropped import BINARY, EMPTY, NOT_UTF8, SPECIAL_INSIDE, UNREADABLE, Dropped
-from spanmix.text.pipeline import _settings, prepare
+from spanmix.text.pipeline import prepare
+from spanmix.text.preparation.made_of import settings_text
 from spanmix.text.preparation.partitions import inputs_hash, list_partitions
 from spanmix.text.readers.files import list_files
 from spanmix.types import Document
@@ -201,7 +202,7 @@ def test_a_folder_gives_its_tokenized_files(tmp_path, saved, foreign):
     Path(f"{tmp_path}/a.ds.metadata").write_text("gpt2|2\n7\n")
     found = foreign.read(saved["gpt2"], tmp_path)
     names = ["a.ds:1", "b/c.ds:1", "b/v1.2.bin:1", "z.ds"]
-    assert [item.path for item in found] == [f"{tmp_path}/{name}" for name in names]
+    assert [item.path for item in found] == [f"{tmp_path.name}/{name}" for name in names]
     assert found[-1].reason == UNREADABLE
     assert [item.text for item in foreign.read(saved["gpt2"], tmp_path, include=("*.bin",))] == ["abXbin"]
     assert [item.text for item in foreign.read(saved["gpt2"], tmp_path, include=("b/*.ds",))] == ["abXb/c.ds"]
@@ -238,9 +239,9 @@ def test_every_file_that_decides_is_watched(tmp_path, foreign):
         os.utime(file, (1_700_000_000, 1_700_000_000))
         seen.append(inputs_hash(list_partitions(config), ""))
     assert len(set(seen)) == 7
-    before = _settings(config, TokenizerConfig(), None)
+    before = settings_text(config, TokenizerConfig(), None, {})
     inner.add_tokens(["more"])
     inner.save(str(tmp_path / "tokenizer.json"))
-    assert _settings(config, TokenizerConfig(), None) != before
+    assert settings_text(config, TokenizerConfig(), None, {}) != before
     listed = list(list_files(config.sources[0]))
     assert [len(file.beside) for file in listed] == [3, 1]

@@ -15,6 +15,16 @@ def finished(recipe, tmp_path):
     return short, tmp_path / "run"
 
 
+@pytest.fixture(scope="session")
+def whole_run(recipe, tmp_path_factory):
+    """The folder of the recipe's run that nothing disturbed."""
+    from spanmix.train.run import train
+
+    out = tmp_path_factory.mktemp("whole") / "run"
+    train(recipe, out)
+    return out
+
+
 @pytest.fixture
 def final_state():
     """Reads everything the newest checkpoint of a run holds: (progress, tensors by name)."""

@@ -17,6 +17,7 @@ from spanmix.text.pipeline import prepare
 from spanmix.train.metrics import read_metrics
 from spanmix.train.run import train
 
+pytestmark = pytest.mark.usefixtures("peak_measured_once")
 EXTRA = (*FIM_TOKENS, "<r>", "<s>", "<x>")
 UNITS = {"random": 1.0, "lines": 1.0, "blocks": 1.0, "nodes": 1.0}
 
@@ -52,7 +53,7 @@ def make_recipe(corpus, **data):
     return recipe_from_fields(
         {
             "corpus": {"path": str(corpus)},
-            "model": {"preset": "demo"},
+            "model": {"preset": "tiny"},
             "objectives": [
                 {"name": "causal", "weight": 1, "mode_token": "<s>"},
                 {"name": "infill", "weight": 1, "span_units": UNITS, "cut": "character", "sources": ["code"]},

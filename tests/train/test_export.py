@@ -16,16 +16,10 @@ from spanmix.train_configs import LoraConfig
 
 
 @pytest.fixture(scope="module")
-def trained(corpus_folder, tmp_path_factory):
+def trained(recipe, tmp_path_factory):
     """A run of six steps with the checkpoints of steps 3 and 6; to be read only."""
-    from spanmix.recipes import load_recipe
-
-    fields = ["objectives.1.max_spans=4", "data.row_tokens=64", "data.global_batch_rows=4"]
-    fields += ["data.window_documents=8", "schedule.warmup_steps=2", "run.num_steps=6"]
-    fields += ["run.save_every_steps=3", "run.num_threads=1", "evaluate.every_steps=0"]
-    recipe = load_recipe("demo", [f"corpus.path={corpus_folder}", *fields])
     out = tmp_path_factory.mktemp("trained") / "run"
-    train(recipe, out)
+    train(replace(recipe, run=replace(recipe.run, num_steps=6)), out)
     return out
 
 

@@ -202,7 +202,7 @@ def test_a_llama_is_trained_from_its_first_weights_on_and_goes_on_bit_for_bit(
 
 def test_a_preset_of_the_same_shape_is_taken(recipe, finished, tmp_path):
     _, run = finished
-    same = replace(from_base(recipe, run), model=ModelConfig(preset="demo", init_from=str(run)))
+    same = replace(from_base(recipe, run), model=ModelConfig(preset="tiny", init_from=str(run)))
     assert train(same, tmp_path / "again").is_dir()
 
 

@@ -56,7 +56,8 @@ def wait_for(process, draw, out, last):
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
 def test_thirty_kills_at_random_moments_change_nothing(recipe, tmp_path, assert_same_run, measured):
-    recipe = replace(recipe, run=replace(recipe.run, num_steps=NUM_STEPS))
+    slow = replace(recipe.model, preset="demo")  # steps that last long enough to be hit
+    recipe = replace(recipe, model=slow, run=replace(recipe.run, num_steps=NUM_STEPS))
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     seed = random.SystemRandom().getrandbits(32)

@@ -1,8 +1,5 @@
 """A run that is killed at any point of a save in the background goes on as if it had not been."""
 
-import subprocess
-import sys
-
 from spanmix.recipes import to_yaml
 from spanmix.train.run import train
 
@@ -46,21 +43,19 @@ KILLS = [
 ]
 
 
-def test_a_kill_at_any_point_of_a_save_changes_nothing(recipe, tmp_path, assert_same_run):
+def test_a_kill_at_any_point_of_a_save_changes_nothing(
+    recipe, tmp_path, run_forked, whole_run, assert_same_run
+):
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     run = tmp_path / "run"
     while_saving = 0
     for step, point, last, whole in KILLS:
-        arguments = [str(tmp_path / "recipe.yaml"), str(run), str(step), point, str(last)]
-        ended = subprocess.run(
-            [sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, timeout=120
-        )
+        ended = run_forked(KILLED, tmp_path / "recipe.yaml", run, step, point, last)
         assert ended.returncode == -9, ended.stderr
         found = sorted(path.name for path in (run / "checkpoints").iterdir())
         assert found == [f".step-{step}.spanmix-partial", *whole], (point, found)
         while_saving += 1
     assert while_saving == 3
     train(recipe, run)
-    train(recipe, tmp_path / "undisturbed")
-    assert_same_run(tmp_path / "undisturbed", run, recipe)
+    assert_same_run(whole_run, run, recipe)
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-12", "step-9"]

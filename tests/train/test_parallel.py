@@ -1,5 +1,6 @@
 """However a run is spread over processes, it computes the same."""
 
+import functools
 import json
 import os
 import subprocess
@@ -41,35 +42,75 @@ CASES = (
 LONG_CASES = [("muon", "FSDP x2, TP x2, selective"), ("llama", "FSDP x2, full, compiled")]
 
 
-def torchrun(processes, *arguments, **environment):
-    """Run a module or script in so many processes on this machine, without torchrun if there is one."""
-    command = [sys.executable]
-    if processes > 1:
-        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run(
-        [*command, *map(str, arguments)], capture_output=True, text=True, timeout=280, env=environment
-    )
+class Crew:
+    """So many processes that train one case after another: PyTorch is imported once for all of them.
 
+    They are started for the first case, and anew after one that ended them.
+    """
 
-def work(corpus, trained, processes, *layout):
-    finished = torchrun(processes, WORKER, corpus, trained, *layout)
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    return json.loads(finished.stdout.splitlines()[-1])
+    def __init__(self, processes, corpus, log):
+        self.command = [sys.executable]
+        if processes > 1:
+            self.command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        self.command += [str(WORKER), str(corpus)]
+        self.log = log
+        self.running = None
+
+    def start(self):
+        self.running = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log.open("w"),
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    def train(self, *case):
+        """Return what came of a case, or fail with what the processes said."""
+        if self.running is None:
+            self.start()
+        answer = ""
+        try:
+            print(json.dumps(case), file=self.running.stdin, flush=True)
+            answer = self.running.stdout.readline()
+        finally:  # nothing: they ended, or the test's time did
+            if not answer:
+                self.stop()
+        assert answer, self.log.read_text()[-3000:]
+        return json.loads(answer)
+
+    def stop(self):
+        if self.running is not None:
+            self.running.terminate()
+            self.running.communicate()
+            self.running = None
 
 
 @pytest.fixture(scope="module")
-def alone(corpus_folder):
-    return {trained: work(corpus_folder, trained, 1, 1, 1, "none", 0) for trained in GRADIENTS}
+def crews(corpus_folder, tmp_path_factory):
+    """The processes by their number."""
+    folder = tmp_path_factory.mktemp("crews")
+    crews = {size: Crew(size, corpus_folder, folder / f"{size}.log") for size in (1, 2, 4)}
+    yield crews
+    for crew in crews.values():
+        crew.stop()
+
+
+@pytest.fixture(scope="module")
+def alone(crews):
+    """What came of one process, which every spread is compared with."""
+    return functools.cache(lambda trained: crews[1].train(trained, 1, 1, "none", 0))
 
 
 @pytest.mark.parametrize(
     ("trained", "name"), [*CASES, *(pytest.param(*case, marks=pytest.mark.nightly) for case in LONG_CASES)]
 )
-def test_losses_and_gradients_do_not_depend_on_the_spread(trained, name, alone, corpus_folder):
+def test_losses_and_gradients_do_not_depend_on_the_spread(trained, name, alone, crews):
     """Twenty steps in float64 to a relative 1e-9; the first gradients in float32 to a relative 1e-5."""
-    alone = alone[trained]
-    result = work(corpus_folder, trained, *SPREADS[name])
+    alone = alone(trained)
+    processes, *layout = SPREADS[name]
+    result = crews[processes].train(trained, *layout)
     expected, found = np.array(alone["losses"]), np.array(result["losses"])
     falls_to = 0.97 if "lora" in trained else 0.9  # additions to random, frozen weights learn less
     assert expected.shape == (20, 2) and expected[-1, 0] < falls_to * expected[0, 0]

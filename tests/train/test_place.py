@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,11 +75,10 @@ run.train(load_recipe(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
-def test_a_run_killed_while_it_was_written_down_is_started_anew(short, tmp_path):
+def test_a_run_killed_while_it_was_written_down_is_started_anew(short, tmp_path, run_forked):
     (tmp_path / "recipe.yaml").write_text(to_yaml(short))
     out = tmp_path / "run"
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "recipe.yaml"), str(out)]
-    assert subprocess.run(command, check=False, timeout=120).returncode == -9
+    assert run_forked(KILLED, tmp_path / "recipe.yaml", out).returncode == -9
     (out / ".recipe.yaml.partial-123").write_text("corpus:")  # killed a moment later
     assert sorted(path.name for path in out.iterdir()) == [".recipe.yaml.partial-123", "lock", "run.json"]
     assert (train(short, out) / "config.json").is_file()

@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -27,20 +25,20 @@ train(load_recipe(sys.argv[1]), Path(sys.argv[2]), report=report)
 """
 
 
-def train_until(recipe_file, out, stop: int) -> int:
-    """Train in a process of its own, which is killed after step `stop` (0: never)."""
-    command = [sys.executable, "-c", TRAIN_UNTIL, str(recipe_file), str(out), str(stop)]
-    return subprocess.run(command, check=False, timeout=240).returncode
+def test_kill_9_at_three_random_steps_changes_nothing(
+    recipe, tmp_path, run_forked, assert_same_run, measured
+):
+    def train_until(stop: int, out) -> int:
+        """Train in a process of its own, which is killed after step `stop` (0: never)."""
+        return run_forked(TRAIN_UNTIL, recipe_file, out, stop).returncode
 
-
-def test_kill_9_at_three_random_steps_changes_nothing(recipe, tmp_path, assert_same_run, measured):
     recipe_file = tmp_path / "recipe.yaml"
     recipe_file.write_text(to_yaml(recipe))
-    assert train_until(recipe_file, tmp_path / "whole", 0) == 0
+    assert train_until(0, tmp_path / "whole") == 0
     stops = sorted(random.SystemRandom().sample(range(1, recipe.run.num_steps), 3))
     for stop in stops:
-        assert train_until(recipe_file, tmp_path / "killed", stop) == -9, stops
-    assert train_until(recipe_file, tmp_path / "killed", 0) == 0, stops
+        assert train_until(stop, tmp_path / "killed") == -9, stops
+    assert train_until(0, tmp_path / "killed") == 0, stops
     assert_same_run(tmp_path / "whole", tmp_path / "killed", recipe)
     lines = measured(tmp_path / "killed")
     keys = [(m["step"], m["kind"], m["name"], m.get("source"), m.get("objective")) for m in lines]

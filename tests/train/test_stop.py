@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -91,11 +89,6 @@ sys.exit(main(sys.argv[3:]))
 """
 
 
-def signalled(number, again, command):
-    arguments = [sys.executable, "-c", SIGNALLED, str(int(number)), str(again), *command]
-    return subprocess.run(arguments, check=False, timeout=240, capture_output=True, text=True)
-
-
 # Sends itself a signal, at first when the run's lock has been taken, later where its loop would begin.
 EARLY = """
 import os, signal, sys
@@ -111,12 +104,13 @@ start()
 """
 
 
-def test_a_signal_before_the_first_step_exits_with_3_and_a_sentence(recipe, tmp_path, assert_same_run):
+def test_a_signal_before_the_first_step_exits_with_3_and_a_sentence(
+    recipe, tmp_path, run_forked, whole_run, assert_same_run
+):
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     command = ["train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]
     for place in ("_train_locked", "_spread_model", "watched"):
-        arguments = [sys.executable, "-c", EARLY, place, *command]
-        ended = subprocess.run(arguments, check=False, timeout=240, capture_output=True, text=True)
+        ended = run_forked(EARLY, place, *command)
         assert ended.returncode == 3, ended.stderr
         assert ended.stderr.splitlines() == [
             "spanmix: stopped before the first step, as it was asked to; nothing was lost, the same command "
@@ -126,8 +120,7 @@ def test_a_signal_before_the_first_step_exits_with_3_and_a_sentence(recipe, tmp_
     events = read_events(tmp_path / "run" / "events.jsonl")
     assert [(event.step, event.kind) for event in events] == [(0, "stopped")] * 3
     train(recipe, tmp_path / "run")
-    train(recipe, tmp_path / "whole")
-    assert_same_run(tmp_path / "whole", tmp_path / "run", recipe)
+    assert_same_run(whole_run, tmp_path / "run", recipe)
 
 
 # Interrupts itself while step 3 is saved, by a thread, until it ends.
@@ -144,40 +137,41 @@ start()
 """
 
 
-def test_ctrl_c_again_and_again_during_a_save_ends_with_130_and_a_word(recipe, tmp_path, assert_same_run):
+def test_ctrl_c_again_and_again_during_a_save_ends_with_130_and_a_word(
+    recipe, tmp_path, run_forked, whole_run, assert_same_run
+):
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     command = ["train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]
-    arguments = [sys.executable, "-c", IMPATIENT, *command]
-    ended = subprocess.run(arguments, check=False, timeout=240, capture_output=True, text=True)
+    ended = run_forked(IMPATIENT, *command)
     assert ended.returncode == 130, ended.stderr
     assert ended.stderr.splitlines()[-1] == "spanmix: interrupted" and "Traceback" not in ended.stderr
     checkpoints = tmp_path / "run" / "checkpoints"
     assert [path.name for path in checkpoints.iterdir()] == [".step-3.spanmix-partial"]
     train(recipe, tmp_path / "run")
-    train(recipe, tmp_path / "whole")
     assert not list(checkpoints.glob(".*"))
-    assert_same_run(tmp_path / "whole", tmp_path / "run", recipe)
+    assert_same_run(whole_run, tmp_path / "run", recipe)
 
 
 @pytest.mark.parametrize(("number", "again"), [(signal.SIGTERM, 3), (signal.SIGUSR1, 0)])
-def test_a_signal_saves_and_exits_with_3(recipe, tmp_path, number, again, assert_same_run):
+def test_a_signal_saves_and_exits_with_3(
+    recipe, tmp_path, number, again, run_forked, whole_run, assert_same_run
+):
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     command = ["train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]
-    ended = signalled(number, again, command)
+    ended = run_forked(SIGNALLED, int(number), again, *command)
     assert ended.returncode == 3, ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("spanmix: stopped after step 5 of 12")
     checkpoints = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert checkpoints == ["step-3", "step-5"]
     assert not (tmp_path / "run" / "model").exists()
     train(recipe, tmp_path / "run")
-    train(recipe, tmp_path / "whole")
-    assert_same_run(tmp_path / "whole", tmp_path / "run", recipe)
+    assert_same_run(whole_run, tmp_path / "run", recipe)
 
 
-def test_ctrl_c_interrupts_at_once_with_130(recipe, tmp_path):
+def test_ctrl_c_interrupts_at_once_with_130(recipe, tmp_path, run_forked):
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     command = ["train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]
-    ended = signalled(signal.SIGINT, 0, command)
+    ended = run_forked(SIGNALLED, int(signal.SIGINT), 0, *command)
     assert ended.returncode == 130, ended.stderr
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-3"]
 

@@ -9,32 +9,27 @@ import time
 
 import pytest
 
-from spanmix.recipes import to_yaml
+from spanmix.recipes import load_recipe, to_yaml
 from spanmix.train.export import export_model
 from spanmix.train.metrics import read_metrics
+from spanmix.train.run import train
 
 STEPS = 12
-TRAIN = ("-m", "spanmix", "train")
 
 
-def command(processes, *arguments, restarts=0):
-    start = [sys.executable]
-    if processes > 1:
-        start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        start += [f"--max-restarts={restarts}", "--monitor-interval=0.1"]
-        if arguments[0] == "-m":
-            start.append("-m")
-            arguments = arguments[1:]
+def command(*arguments, restarts=0):
+    """Two processes that train."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    start += [f"--max-restarts={restarts}", "--monitor-interval=0.1", "-m", "spanmix", "train"]
     return [*start, *map(str, arguments)]
 
 
-def run(processes, *arguments, returncode=0):
+def run(*arguments):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     finished = subprocess.run(
-        command(processes, *arguments), capture_output=True, text=True, timeout=280, env=environment
+        command(*arguments), capture_output=True, text=True, timeout=280, env=environment
     )
-    assert finished.returncode == returncode, finished.stderr[-3000:]
-    return finished
+    assert finished.returncode == 0, finished.stderr[-3000:]
 
 
 def losses(folder):
@@ -58,21 +53,21 @@ FIXED = ("run.precision=fp32", "run.num_threads=1", "schedule.final_ratio=1.0")
 
 
 def test_a_run_that_changes_its_mesh_follows_the_same_curve(recipe_file, tmp_path):
-    run(1, *TRAIN, recipe_file, "--out", tmp_path / "alone", *FIXED)
+    train(load_recipe(str(recipe_file), FIXED), tmp_path / "alone")
     expected = losses(tmp_path / "alone")
     assert sorted(expected) == list(range(1, STEPS + 1))
     # With a constant learning rate the steps do not depend on how many there will be.
     out = ("--out", tmp_path / "changing")
-    run(2, *TRAIN, recipe_file, *out, *FIXED, "run.num_steps=3", "parallel.shard_size=0")
-    run(2, *TRAIN, recipe_file, *out, *FIXED, "run.num_steps=6", "parallel.tensor_size=2")
-    run(1, *TRAIN, recipe_file, *out, *FIXED, "parallel.checkpointing=full")
+    run(recipe_file, *out, *FIXED, "run.num_steps=3", "parallel.shard_size=0")
+    run(recipe_file, *out, *FIXED, "run.num_steps=6", "parallel.tensor_size=2")
+    train(load_recipe(str(recipe_file), [*FIXED, "parallel.checkpointing=full"]), tmp_path / "changing")
     found = losses(tmp_path / "changing")
     assert sorted(found) == sorted(expected)
     assert max(abs(found[step] / expected[step] - 1) for step in expected) < 1e-4
 
 
 def test_what_two_processes_saved_is_exported_by_one(recipe_file, tmp_path):
-    run(2, *TRAIN, recipe_file, "--out", tmp_path / "run", *FIXED, "run.num_steps=2", "parallel.shard_size=0")
+    run(recipe_file, "--out", tmp_path / "run", *FIXED, "run.num_steps=2", "parallel.shard_size=0")
     assert export_model(tmp_path / "run", tmp_path / "exported") == 2
     weights = [folder / "model.safetensors" for folder in (tmp_path / "exported", tmp_path / "run" / "model")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
@@ -91,10 +86,10 @@ def wait_for(condition):
 
 
 def test_a_dead_process_is_started_again_and_the_run_ends_as_if_it_had_lived(recipe_file, tmp_path):
-    run(2, *TRAIN, recipe_file, "--out", tmp_path / "undisturbed", *FIXED, "run.num_steps=15")
-    arguments = [*TRAIN, recipe_file, "--out", tmp_path / "run", *FIXED, "run.num_steps=15"]
+    run(recipe_file, "--out", tmp_path / "undisturbed", *FIXED, "run.num_steps=15")
+    arguments = [recipe_file, "--out", tmp_path / "run", *FIXED, "run.num_steps=15"]
     process = subprocess.Popen(
-        command(2, *arguments, restarts=2), stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command(*arguments, restarts=2), stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     wait_for(lambda: (tmp_path / "run" / "checkpoints" / "step-3").is_dir())
     os.kill(workers(process.pid)[-1], signal.SIGKILL)
@@ -109,9 +104,9 @@ def test_a_dead_process_is_started_again_and_the_run_ends_as_if_it_had_lived(rec
 
 
 def test_sigterm_to_torchrun_saves_in_all_processes(recipe_file, tmp_path):
-    arguments = [*TRAIN, recipe_file, "--out", tmp_path / "run", *FIXED, "run.num_steps=100000"]
+    arguments = [recipe_file, "--out", tmp_path / "run", *FIXED, "run.num_steps=100000"]
     process = subprocess.Popen(
-        command(2, *arguments, "run.save_every_steps=100000"),
+        command(*arguments, "run.save_every_steps=100000"),
         stderr=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )

@@ -142,7 +142,9 @@ def eavesdropper(monkeypatch, tmp_path):
     heard.close()
 
 
-def test_a_killed_run_reports_each_step_once_and_calls_nobody(watched_recipe, tmp_path, eavesdropper):
+def test_a_killed_run_reports_each_step_once_and_calls_nobody(
+    watched_recipe, tmp_path, eavesdropper, run_forked
+):
     """Killed behind step 5, it goes on from the checkpoint of step 3."""
     (tmp_path / "recipe.yaml").write_text(to_yaml(watched_recipe))
     out = tmp_path / "mine"
@@ -150,12 +152,7 @@ def test_a_killed_run_reports_each_step_once_and_calls_nobody(watched_recipe, tm
     # As if both were started by a process with a service of its own, which is not to be asked.
     service = {"WANDB_SERVICE": f"3-{os.getpid()}-unix-{tmp_path / 'socket'}"}
     for killed_at, returncode in ((5, -9), (0, 0)):
-        ended = subprocess.run(
-            [sys.executable, "-c", KILLED, str(killed_at), *command],
-            capture_output=True,
-            text=True,
-            env=os.environ | service,
-        )
+        ended = run_forked(KILLED, killed_at, *command, **service)
         assert ended.returncode == returncode, ended.stderr[-3000:]
         assert "warning" not in ended.stderr
     expected = expected_figures(out)

@@ -41,8 +41,9 @@ def run(args: argparse.Namespace) -> None:
         require_writable(args.out / name)
     from spanmix.cli.train import TrainingReport
     from spanmix.demo.run import run_demo
+    from spanmix.text.pipeline import UNITS
 
-    with Progress() as progress:
+    with Progress(units=UNITS) as progress:
         results = run_demo(args.out, args.minutes, progress, TrainingReport(progress), stop_signals())
     if args.json:
         print_json(results)

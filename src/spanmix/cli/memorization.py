@@ -121,6 +121,8 @@ def measure_sources(
 
 def print_memorization(results: Mapping[str, Any]) -> None:
     """Print how much of what the model wrote is copied, beside how much of the documents is."""
+    from spanmix.text.trace.matches import where
+
     found = results.get("memorization", [])
     if not found:
         return
@@ -150,7 +152,8 @@ def print_memorization(results: Mapping[str, Any]) -> None:
             others = copy["num_occurrences"] - 1
             places = f", and at {others:,} other places" if others else ""
             tokens = f"{copy['num_tokens']:,} tokens"
-            print(paragraph(f"longest of {side}: {tokens}, {copy['path']}:{copy['line']}{places}"))
+            files = ", ".join(where(file["path"], file["line"]) for file in copy["files"])
+            print(paragraph(f"longest of {side}: {tokens}, {files}{places}"))
     print()
 
 

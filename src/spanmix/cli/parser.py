@@ -18,6 +18,7 @@ from spanmix.cli import (
     lessons,
     plan,
     prepare,
+    serve,
     trace,
     train,
     verify,
@@ -27,7 +28,7 @@ from spanmix.errors import InputError, nearest
 
 VERBS = (
     *(prepare, trace, data, plan, train, export, convert, verify),
-    *(evaluate, grade, complete, infill, lessons, demo),
+    *(evaluate, grade, complete, infill, serve, lessons, demo),
 )
 
 DESCRIPTION = """\
@@ -40,7 +41,8 @@ On your own code:
   spanmix prepare ../my-code --out corpora/mine
   spanmix train recipe.yaml --out runs/mine
   spanmix evaluate runs/mine --corpus corpora/mine
-  spanmix infill runs/mine file.py --at 12:5"""
+  spanmix infill runs/mine file.py --at 12:5
+  spanmix serve runs/mine"""
 
 EPILOG = """\
 `spanmix VERB --help` shows a verb's arguments and an example.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_json, add_verb
-from spanmix.cli.terminal import Progress, print_json, print_table
+from spanmix.cli.corpus_recipes import RECIPES
+from spanmix.cli.terminal import Progress, paragraph, print_json, print_table, tell, warn
 from spanmix.errors import InputError
 from spanmix.files import out_folder
 
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
-    from spanmix.config import CorpusConfig, TokenizerConfig
+    from spanmix.config import CorpusConfig, CorpusRecipe, Recipe, SourceFilesConfig
     from spanmix.text.report import CorpusReport
+
+_MOST_PATHS = 3
 
 EXAMPLE = """
 spanmix prepare ../my-code --out corpora/mine
@@ -23,6 +26,7 @@ spanmix prepare src notes.jsonl --out corpora/mine --vocab-size 8192 --held-out-
 spanmix prepare my-repositories ../api ../web --out corpora/mine     # filtered, redacted, without copies
 spanmix prepare the-stack data/stack/*.parquet --out corpora/stack --workers 16
 spanmix prepare pile-and-stack code=data/stack prose=data/pile --out corpora/mix
+spanmix prepare code=../api code=../web notes=docs corpus.redaction={} --out corpora/mine
 spanmix prepare recipe.yaml corpus.duplicates.near=drop --out corpora/mine   # the same line again goes on
 """
 
@@ -34,9 +38,12 @@ def add(verbs: Verbs) -> None:
         "inputs",
         nargs="+",
         metavar="RECIPE_OR_SOURCE",
-        help="a recipe, or folders and files, each a source named after it; behind a recipe NAME=PATH, or "
-        "a path alone, for its sources, and section.field=value",
+        help="a recipe, or folders and files, each a source named after it or, as NAME=PATH, NAME. Behind a "
+        "recipe a path alone is for its one source without paths, and NAME=PATH takes the place of all paths "
+        "that it has for its source NAME; given again it adds one more. section.field=value changes a field",
     )
+    lines = [f"  {name:16} {about}" for name, about in RECIPES.items()]
+    parser.epilog = "\n".join(["recipes:", *lines, "", str(parser.epilog)])
     parser.add_argument(
         "--out", type=out_folder, required=True, metavar="CORPUS", help="folder of the corpus"
     )
@@ -62,57 +69,72 @@ def run(args: argparse.Namespace) -> None:
     """Choose the sources, prepare the corpus and print what became of them."""
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers is {args.workers}; use 1 or more")
-    corpus, tokenizer = _choose(args)
+    recipe = _choose(args)
     import dataclasses
 
-    from spanmix.text.pipeline import prepare
-    from spanmix.text.trace.build import build_index
+    from spanmix.text.corpus_page.held_out import held_out_warnings
+    from spanmix.text.licences.opt_out_counts import read_counts, unmatched_words
+    from spanmix.text.pipeline import UNITS, prepare, stages
 
-    with Progress() as progress:
-        report = prepare(corpus, tokenizer, args.out, progress, args.workers, args.cluster)
+    to_do, units = stages(recipe.tokenizer), dict(UNITS)
+    if args.trace:
+        from spanmix.text.trace.build import STAGE, build_index, suffix_sorter
+
+        suffix_sorter()  # its package may be missing
+        to_do.append(STAGE)
+        units[STAGE] = "bytes"
+    with Progress(to_do, units) as progress:
+        meter = _PlanFirst(to_do[0], recipe.corpus, progress)
+        report = prepare(recipe.corpus, recipe.tokenizer, args.out, meter, args.workers, args.cluster)
+        if not meter.begun:
+            tell(f"{args.out} was made of the same recipe and files before, and is whole")
         if args.trace:
             build_index(args.out, None, progress)
     if args.json:
         print_json(dataclasses.asdict(report))
     else:
         _print_report(args.out, report)
+    for words in (*held_out_warnings(args.out, report), *unmatched_words(read_counts(args.out))):
+        warn(words)
 
 
-def _choose(args: argparse.Namespace) -> tuple[CorpusConfig, TokenizerConfig]:
-    from spanmix.cli.recipe_inputs import recipe_inputs
-    from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
-    from spanmix.recipes import load_corpus_recipe
+def _choose(args: argparse.Namespace) -> CorpusRecipe | Recipe:
+    from spanmix.cli.recipe_inputs import corpus_recipe
 
-    first, *others = args.inputs
-    if _is_recipe(first):
-        flags = {"tokenizer.vocab_size": args.vocab_size, "corpus.held_out_share": args.held_out_share}
-        overrides = [f"{key}={value}" for key, value in flags.items() if value is not None]
-        recipe = load_corpus_recipe(first, recipe_inputs(first, others) + overrides)
-        return recipe.corpus, recipe.tokenizer
-    sources = tuple(SourceFilesConfig(_source_name(path), (path,)) for path in args.inputs)
-    corpus = CorpusConfig(str(args.out), sources)
-    if args.held_out_share is not None:
-        corpus = CorpusConfig(str(args.out), sources, args.held_out_share)
-    return corpus, TokenizerConfig() if args.vocab_size is None else TokenizerConfig(args.vocab_size)
+    flags = {"tokenizer.vocab_size": args.vocab_size, "corpus.held_out_share": args.held_out_share}
+    given = [f"{key}={value}" for key, value in flags.items() if value is not None]
+    return corpus_recipe(args.inputs, str(args.out), given)
 
 
-def _is_recipe(name: str) -> bool:
-    """Tell a recipe from a source; a folder is a source, whatever it is called."""
-    from spanmix.recipes import builtin_recipes
+class _PlanFirst:
+    """Shows progress, and before the stage `first` what will be read; `begun` tells whether that came."""
 
-    path = Path(name)
-    is_built_in = not path.exists() and name in builtin_recipes()
-    return is_built_in or (path.suffix in (".yaml", ".yml") and not path.is_dir())
+    def __init__(self, first: str, corpus: CorpusConfig, progress: Progress) -> None:
+        self.begun = False
+        self._first = first
+        self._corpus = corpus
+        self._progress = progress
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Report on a stage."""
+        if stage == self._first and not self.begun:
+            self.begun = True
+            plan = "; ".join(map(_plan, self._corpus.sources))
+            print(paragraph(f"sources: {plan}"), file=sys.stderr, flush=True)
+        self._progress(stage, done, total)
 
 
-def _source_name(path: str) -> str:
-    """Name a source after its folder or file, with what a file name may not hold replaced.
+def _plan(source: SourceFilesConfig) -> str:
+    """Say where a source comes from.
 
-    >>> _source_name("work/My Code"), _source_name("notes.jsonl"), _source_name("/")
-    ('My_Code', 'notes', 'source')
+    >>> from spanmix.config import SourceFilesConfig
+    >>> _plan(SourceFilesConfig("code", ("api", "web", "a", "b", "c")))
+    'code from api, web, a and 2 more'
     """
-    name = Path(path).resolve().name.removesuffix(".jsonl")
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".-") or "source"
+    more = len(source.paths) - _MOST_PATHS
+    return f"{source.name} from {', '.join(source.paths[:_MOST_PATHS])}" + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def _print_report(out: Path, report: CorpusReport) -> None:
@@ -126,11 +148,10 @@ def _print_report(out: Path, report: CorpusReport) -> None:
     for name, source in report.sources.items():
         if source.read is not None:
             print(f"\n{name}: {source.read.documents:,} were read, {source.read.kept:,} kept")
-        dropped_bytes = source.read.dropped_bytes if source.read else {}
-        dropped = [
-            [reason, f"{count:,}", f"{dropped_bytes.get(reason, 0):,}"]
-            for reason, count in sorted(source.dropped.items(), key=lambda item: -item[1])
-        ]
+        dropped = []
+        for reason, count in sorted(source.dropped.items(), key=lambda item: -item[1]):
+            num_bytes = source.read.known_bytes(reason) if source.read else None
+            dropped.append([reason, f"{count:,}", "–" if num_bytes is None else f"{num_bytes:,}"])
         if dropped:
             print_table(["dropped", "documents", "bytes"], dropped)
     print(f"\n{out}: {report.vocab_size:,} entries in the tokenizer, fingerprint {report.fingerprint[:12]}")

@@ -9,9 +9,11 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from spanmix.amounts import duration, size
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -75,12 +77,19 @@ class Progress:
 
     On a terminal the bars are drawn by rich. Elsewhere, as in a log, a stage prints a line when it
     begins, one every ten seconds while it runs, and one when it is done.
+
+    Args:
+        stages: those that come one after the other, in order: each is shown with its place among them.
+        units: by stage, what it counts. ``bytes`` are shown as sizes, with how many are done in a second.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stages: Sequence[str] = (), units: Mapping[str, str] | None = None) -> None:
         self._rich = _rich_progress() if sys.stderr.isatty() else None
+        self._places = {stage: f"{stage} ({i} of {len(stages)})" for i, stage in enumerate(stages, 1)}
+        self._units = units or {}
         self._tasks: dict[str, TaskID] = {}
         self._next_line: dict[str, float] = {}
+        self._begun: dict[str, tuple[float, int]] = {}
 
     def __enter__(self) -> Progress:
         """Start drawing."""
@@ -100,16 +109,32 @@ class Progress:
 
     def __call__(self, stage: str, done: int, total: int, figures: str = "") -> None:
         """Report on a stage, with its newest figures behind the bar; the first call begins it."""
+        now = time.monotonic()
+        begun, done_before = self._begun.setdefault(stage, (now, done))
+        rate = (done - done_before) / (now - begun) if now > begun else 0.0
+        name = self._places.get(stage, stage)
+        counted = _counted(done, total, rate, self._units.get(stage, ""))
         if self._rich is not None:
             if stage not in self._tasks:
-                self._tasks[stage] = self._rich.add_task(stage, figures=figures)
-            self._rich.update(self._tasks[stage], completed=done, total=total, figures=figures)
+                self._tasks[stage] = self._rich.add_task(name, figures=figures)
+            shown = figures or (counted if stage in self._units else "")
+            self._rich.update(self._tasks[stage], completed=done, total=total, figures=shown)
             return
-        now = time.monotonic()
         if done >= total or now >= self._next_line.get(stage, 0.0):
             if self._next_line.get(stage) != math.inf:
-                print(f"{stage}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+                print(f"{name}: {counted}{_left(done, total, rate)}", file=sys.stderr, flush=True)
             self._next_line[stage] = math.inf if done >= total else now + _PLAIN_EVERY_SECONDS
+
+
+def _counted(done: int, total: int, rate: float, unit: str) -> str:
+    """Write how much is done, in its unit, and of bytes how fast."""
+    if unit != "bytes":
+        return f"{done:,} of {total:,} {unit}".rstrip()
+    return f"{size(done)} of {size(total)}" + (f", {size(rate)}/s" if rate else "")
+
+
+def _left(done: int, total: int, rate: float) -> str:
+    return f", {duration((total - done) / rate)} left" if rate and done < total else ""
 
 
 def _rich_progress() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
     from spanmix.text.trace.index import TraceIndex
     from spanmix.text.trace.layout import IndexRecord
-    from spanmix.text.trace.matches import Match, Traced
+    from spanmix.text.trace.matches import FilePlace, Match, Traced
 
 EXAMPLE = """
 spanmix trace --corpus corpora/mine --build
@@ -27,6 +27,8 @@ spanmix complete runs/mine file.py | spanmix trace - --corpus corpora/mine --jso
 """
 MARKS = ("⟦", "⟧")
 COLORS = ("\x1b[1;31m", "\x1b[0m")
+MOST_FILES = 5
+"""Files that are listed of one place; a text that holds a whole repository may stand in hundreds."""
 
 
 def add(verbs: Verbs) -> None:
@@ -103,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _build(args: argparse.Namespace) -> IndexRecord:
-    from spanmix.text.trace.build import build_index
+    from spanmix.text.trace.build import STAGE, build_index
     from spanmix.text.trace.layout import IndexSettings
 
     settings = None
@@ -113,7 +115,7 @@ def _build(args: argparse.Namespace) -> IndexRecord:
             plain.shortest_bytes if args.shortest_bytes is None else args.shortest_bytes,
             plain.shard_mb if args.shard_mb is None else args.shard_mb,
         )
-    with Progress() as progress:
+    with Progress(units={STAGE: "bytes"}) as progress:
         return build_index(Path(args.corpus), settings, progress)
 
 
@@ -130,7 +132,7 @@ def _print_index(args: argparse.Namespace, record: IndexRecord) -> None:
         print_json(facts)
         return
     print(
-        f"{args.corpus}: indexed {record.num_bytes:,} bytes of text in {len(record.shards)} shards, "
+        f"{args.corpus}: indexed {record.num_bytes:,} bytes of text (shards: {len(record.shards)}), "
         f"{record.size:,} bytes on the disk; finds every match of {record.settings.shortest_bytes} bytes and "
         "more"
     )
@@ -162,17 +164,17 @@ def _print_found(asked: str, traced: Traced, top: int) -> None:
         print("no match", file=sys.stderr)
         return
     print()
-    longest = sorted(traced.matches, key=lambda match: (-match.num_bytes, match.start))
+    passages = _passages(asked, traced)
     header = ["where", "licence", "text line", "bytes", "occurrences"]
-    with_repeats = any(match.num_repeats > 1 for match in longest)
-    if with_repeats:
-        header.append("in a row")
-    rows = [row for match in longest[:top] for row in _rows(asked, match, len(header))]
+    with_times = any(_times(matches) > 1 for matches in passages)
+    if with_times:
+        header.append("times")
+    rows = [row for matches in passages[:top] for row in _rows(asked, matches, len(header))]
     print_table(header, rows)
-    if with_repeats:
-        print("in a row: so often the match comes in the text, each in the one before it or right behind it")
-    if len(longest) > top:
-        print(f"{len(longest) - top:,} shorter matches are not listed; --top {len(longest)} lists all")
+    if with_times:
+        print("times: so often the match stands in the text, at first in this line")
+    if len(passages) > top:
+        print(f"not listed: {len(passages) - top:,} no longer than these; --top {len(passages)} lists all")
     total, matched = len(asked.encode("utf-8")), _matched_bytes(traced)
     print(f"{matched:,} of {total:,} bytes ({100 * matched / total:.1f} %) stand in training documents")
 
@@ -182,17 +184,39 @@ def _matched_bytes(traced: Traced) -> int:
     return sum(end - start for start, end in spans)
 
 
-def _rows(asked: str, match: Match, num_columns: int) -> list[list[str]]:
-    """One line for each place of a match; what is the same for all stands in the first."""
+def _passages(asked: str, traced: Traced) -> list[list[Match]]:
+    """Return the matches of each text, so that every text is listed once, the longest first."""
+    by_text: dict[str, list[Match]] = {}
+    for match in traced.matches:
+        by_text.setdefault(asked[match.start_character : match.end_character], []).append(match)
+    return sorted(by_text.values(), key=lambda matches: (-matches[0].num_bytes, matches[0].start))
+
+
+def _times(matches: list[Match]) -> int:
+    return sum(match.num_repeats for match in matches)
+
+
+def _rows(asked: str, matches: list[Match], num_columns: int) -> list[list[str]]:
+    """One line for each place of the same matches; what is the same for all stands in the first."""
+    match = matches[0]
     line = asked.count("\n", 0, match.start_character) + 1
-    numbers = (line, match.num_bytes, match.num_occurrences, match.num_repeats)
+    numbers = (line, match.num_bytes, match.num_occurrences, _times(matches))
     facts = [f"{number:,}" for number in numbers[: num_columns - 2]]
-    places = [
-        [paragraph(f"{place.path}:{place.line}"), paragraph(place.licence or "unknown")]
-        for place in match.occurrences
-    ]
-    first, *others = places or [["", ""]]
+    first, *others = [place for one in match.occurrences for place in _places(one.files)] or [["", ""]]
     return [[*first, *facts], *([*place, *[""] * len(facts)] for place in others)]
+
+
+def _places(files: Sequence[FilePlace]) -> list[list[str]]:
+    """Name the files that one occurrence stands in, each with its licence."""
+    from spanmix.text.trace.matches import where
+
+    places = [
+        [paragraph(f"{'' if number == 0 else '+ '}{where(file.path, file.line)}"), file.licence or "unknown"]
+        for number, file in enumerate(files[:MOST_FILES])
+    ]
+    if len(files) > MOST_FILES:
+        places.append([f"+ {len(files) - MOST_FILES:,} more files", ""])
+    return places
 
 
 def _united(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -35,5 +35,7 @@ class DuplicatesConfig:
         require(self.near in _NEAR, "corpus.duplicates.near", self.near, f"use one of {', '.join(_NEAR)}")
         share = self.threshold
         require(0.3 <= share < 1, "corpus.duplicates.threshold", share, "use a share from 0.3 to below 1")
+        for path in self.against:
+            require(path.strip() != "", "corpus.duplicates.against", path, "name files or folders")
         require_from_to("corpus.duplicates.window_words", self.window_words, 1, 100)
         require_from_to("corpus.duplicates.num_hashes", self.num_hashes, 16, 1024)

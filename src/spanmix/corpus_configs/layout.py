@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spanmix.bounds import require
+from spanmix.bounds import MANY, require, require_from_to
 
 _UNITS = ("file", "repository")
 
@@ -36,4 +36,4 @@ class LayoutConfig:
             share = getattr(self, name)
             require(0 <= share <= 1, f"corpus.layout.{name}", share, "use a share from 0 to 1")
         most = self.max_repository_bytes
-        require(most >= 1000, "corpus.layout.max_repository_bytes", most, "use at least 1000")
+        require_from_to("corpus.layout.max_repository_bytes", most, 1000, MANY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from spanmix.bounds import require
 from spanmix.corpus_configs.filters import FiltersConfig
@@ -10,6 +10,7 @@ from spanmix.corpus_configs.licences import LicencesConfig
 
 FORMATS = ("auto", "files", "jsonl", "parquet", "arrow", "tar")
 ON_ERROR = ("stop", "drop")
+EVERY_FILE = ("*",)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class ColumnsConfig:
     repository: str | None = None
     stars: str | None = None
 
+    def __post_init__(self) -> None:
+        for column in fields(self):
+            _require_name(f"corpus.sources.columns.{column.name}", getattr(self, column.name))
+
 
 @dataclass(frozen=True)
 class SourceFilesConfig:
@@ -46,7 +51,7 @@ class SourceFilesConfig:
             ``.tar`` also with ``.gz`` or ``.zst``), or ``hf:owner/name[:config][:split]``, or
             ``python:stdlib`` and ``python:packages``, this interpreter's own; with a
             `tokenizer`, tokenized files or folders of them.
-        include: glob patterns of file names to take from folders.
+        include: glob patterns of the names of files to take from folders, or of their paths below those.
         text_field: the field of a ``.jsonl`` line that holds the text.
         prompt_field: the field that holds a prompt; then `text_field` is the response to it.
         tokenizer: a ``tokenizer.json``, or a folder that holds one, with which the source's files were
@@ -56,8 +61,8 @@ class SourceFilesConfig:
             with other endings.
         columns: the fields or columns of a document, where they are not found by themselves.
         prose: turn Markdown, reStructuredText and HTML into plain text.
-        git_rules: in git checkouts, leave out what ``.gitignore`` names, what ``.gitattributes`` calls
-            generated or vendored, and submodules.
+        git_rules: in git checkouts, take the repository's name, and leave out what ``.gitignore`` names, what
+            ``.gitattributes`` calls generated or vendored, and submodules.
         submodules: take submodules too.
         on_error: what a file or a line does that cannot be read as what it should be: ``stop`` the work, or
             be counted, and passed over (``drop``).
@@ -67,7 +72,7 @@ class SourceFilesConfig:
 
     name: str
     paths: tuple[str, ...]
-    include: tuple[str, ...] = ("*",)
+    include: tuple[str, ...] = EVERY_FILE
     text_field: str = "text"
     prompt_field: str | None = None
     tokenizer: str | None = None
@@ -85,7 +90,22 @@ class SourceFilesConfig:
         require(kind in FORMATS, "corpus.sources.format", kind, f"use one of {', '.join(FORMATS)}")
         kind = self.on_error
         require(kind in ON_ERROR, "corpus.sources.on_error", kind, f"use one of {', '.join(ON_ERROR)}")
+        rule = "leave it out, or write . for the current folder"
+        for path in self.paths:
+            require(bool(path.strip()), "corpus.sources.paths", path, rule)
+        rule = "name at least one pattern of file names, such as *.py, or leave it out to take all"
+        require(len(self.include) > 0, "corpus.sources.include", list(self.include), rule)
+        rule = "it matches nothing; write it as *.py, or below the source's folder as src/*.py"
+        for pattern in self.include:
+            is_possible = bool(pattern.strip()) and pattern == pattern.strip("/").removeprefix("./")
+            require(is_possible, "corpus.sources.include", pattern, rule)
+        for name in ("text_field", "prompt_field", "tokenizer"):
+            _require_name(f"corpus.sources.{name}", getattr(self, name))
         text = self.columns.text
         rule = "leave one of text_field and columns.text out: they say the same"
         alone = text is None or (self.text_field == "text" and self.prompt_field is None)
         require(alone, "corpus.sources.columns.text", text, rule)
+
+
+def _require_name(field_name: str, value: str | None) -> None:
+    require(value is None or value.strip() != "", field_name, value, "give it a name, or leave it out")

@@ -127,14 +127,16 @@ class Executed:
 
     def run(self, model: Decoder, step: int) -> dict[str, float]:
         """Return ``set/pass@k`` for each k; nothing but in the first process."""
-        with self._first.engine(model) as engine, TemporaryDirectory() as folder:
-            if engine is None:
-                return {}
+
+        def measure(engine: Engine) -> dict[str, float]:
             try:
-                return self._figures(engine, Path(folder) / "samples.jsonl")
+                with TemporaryDirectory() as folder:
+                    return self._figures(engine, Path(folder) / "samples.jsonl")
             except SpanmixError as error:
                 self._warn(f"no program was run after step {step:,}, and training goes on: {error}")
                 return {}
+
+        return self._first.figures(model, measure)
 
     def _figures(self, engine: Engine, path: Path) -> dict[str, float]:
         execution = self._execution

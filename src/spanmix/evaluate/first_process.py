@@ -9,7 +9,7 @@ computes in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -42,20 +42,19 @@ class FirstProcess:
         # Of its own: the run's other groups lose patience within minutes.
         self._group = dist.new_group(backend="gloo", timeout=_PATIENCE) if dist.is_initialized() else None
 
-    @contextmanager
-    def engine(self, model: Decoder) -> Iterator[TorchEngine | None]:
-        """Give an engine of the model as it is now to the first process, and None to the others.
+    def figures(self, model: Decoder, measure: Callable[[TorchEngine], dict[str, float]]) -> dict[str, float]:
+        """Return what `measure` finds with an engine of the model as it is now; {} in the other processes.
 
         All processes enter, and leave together.
         """
         state = gathered(model)
-        if not is_first_process():
-            yield None
-        else:
+        figures: dict[str, float] = {}
+        if is_first_process():
             with _free_to_choose_kernels():
-                yield self._engine(model, state)
+                figures = measure(self._engine(model, state))
         if self._group is not None:
             dist.barrier(group=self._group)
+        return figures
 
     def _engine(self, model: Decoder, state: dict[str, torch.Tensor]) -> TorchEngine:
         lora, dtype = self._recipe.model.lora, compute_dtype(self._recipe)

@@ -72,17 +72,14 @@ class InfillWatch:
     def run(self, model: Decoder, step: int) -> dict[str, float]:
         """Return ``source/exact`` and ``source/edit_similarity``, means from 0 to 1; none but in the first
         process."""
-        if not self._asked:
-            return {}
-        with self._first.engine(model) as engine:
-            if engine is None:
-                return {}
-            figures: dict[str, float] = {}
-            for name, asked in self._asked.items():
-                figures |= {
-                    f"{name}/{what}": value for what, value in _match(engine, self._tokenizer, asked).items()
-                }
-            return figures
+        return self._first.figures(model, self._figures) if self._asked else {}
+
+    def _figures(self, engine: Engine) -> dict[str, float]:
+        return {
+            f"{name}/{what}": value
+            for name, asked in self._asked.items()
+            for what, value in _match(engine, self._tokenizer, asked).items()
+        }
 
 
 def _taught_sources(recipe: Recipe) -> list[str]:

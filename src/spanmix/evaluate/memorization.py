@@ -32,6 +32,7 @@ from spanmix.generate.engine import Engine, EngineInfo, GenerateRequest
 from spanmix.text.corpus import CorpusSource
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.trace.index import TraceIndex
+from spanmix.text.trace.matches import FilePlace
 from spanmix.text.trace.token_spans import TokenEnds, covered_tokens
 
 _AT_ONCE = 64
@@ -47,17 +48,15 @@ class Copy:
         num_tokens: of the completion, that lie whole in it.
         num_bytes: of it in UTF-8.
         num_occurrences: places in all training documents.
-        path, line, licence: of the first of them.
-        prompt: path of the document that the prompt was cut from.
+        files: those that the first of them stands in.
+        prompt: path of the file that the prompt ends in.
     """
 
     text: str
     num_tokens: int
     num_bytes: int
     num_occurrences: int
-    path: str
-    line: int
-    licence: str
+    files: tuple[FilePlace, ...]
     prompt: str
 
 
@@ -146,7 +145,7 @@ def measure_memorization(
         num_recitable=len(recited),
         recited=intervals.share(recited, np.ones(len(recited))) if len(recited) else None,
         longest_bytes=max(len(one.longest) for one in found),
-        copies=tuple(_copies(index, source, prompts, found)),
+        copies=tuple(_copies(index, tokenizer, source, prompts, found)),
     )
 
 
@@ -226,7 +225,11 @@ def _recited(
 
 
 def _copies(
-    index: TraceIndex, source: CorpusSource, prompts: Sequence[Prompt], found: Sequence[_Found]
+    index: TraceIndex,
+    tokenizer: Tokenizer,
+    source: CorpusSource,
+    prompts: Sequence[Prompt],
+    found: Sequence[_Found],
 ) -> Iterator[Copy]:
     """Yield the longest matches, each once, and where they stand."""
     shown: set[bytes] = set()
@@ -243,17 +246,21 @@ def _copies(
             continue
         match, _ = index.longest_match(text, index.shortest_bytes)
         assert match is not None, "a match is found again"
-        place = match.occurrences[0]
         yield Copy(
             text,
             one.longest_tokens,
             len(one.longest),
             match.num_occurrences,
-            place.path,
-            place.line,
-            place.licence,
-            source.path(prompts[number].document),
+            match.occurrences[0].files,
+            _path(tokenizer, source, prompts[number]),
         )
+
+
+def _path(tokenizer: Tokenizer, source: CorpusSource, prompt: Prompt) -> str:
+    """Return the path of the file that a prompt ends in."""
+    ids = source.tokens(prompt.document)[: prompt.start + len(prompt.prompt_ids)]
+    end = int(tokenizer.num_bytes[ids].sum())
+    return source.files_between(prompt.document, end - 1, end)[-1].path
 
 
 def _share(found: Sequence[_Found], seed: int) -> Interval | None:

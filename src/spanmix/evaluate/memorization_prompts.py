@@ -52,9 +52,10 @@ class MemorizationSettings:
 
 
 class Prompt(NamedTuple):
-    """A place in a document: what stands in front of it, and what comes behind it."""
+    """A place in a document: what stands in front of it, from token `start` on, and what comes behind it."""
 
     document: int
+    start: int
     prompt_ids: list[int]
     next_ids: list[int]
 
@@ -86,7 +87,7 @@ def draw_prompts(source: CorpusSource, side: str, settings: MemorizationSettings
         # Where the document allows it, as many tokens follow as are asked for.
         start = seeding.below(int(words_D2[document, 1]), max(1, room - settings.max_tokens + 1))
         cut = start + settings.prompt_tokens
-        prompts.append(Prompt(document, ids[start:cut], ids[cut : cut + settings.max_tokens]))
+        prompts.append(Prompt(document, start, ids[start:cut], ids[cut : cut + settings.max_tokens]))
     if not prompts:
         raise NoPromptsError(
             f"source {source.name!r} has no document of more than {settings.prompt_tokens} tokens among its "

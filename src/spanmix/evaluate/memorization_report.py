@@ -7,6 +7,7 @@ from typing import Any
 
 from spanmix import html
 from spanmix.html import Html
+from spanmix.text.trace.matches import where
 
 _SIDES = {"train": "training documents", "held_out": "held-out documents"}
 _SHOWN_CHARACTERS = 1200
@@ -91,9 +92,10 @@ def _copy(one: Mapping[str, Any], copy: Mapping[str, Any]) -> Html:
     text = copy["text"]
     shown = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"
     places = f"{copy['num_occurrences']:,} place" + ("s" if copy["num_occurrences"] > 1 else "")
-    licence = copy["licence"] or "licence unknown"
+    licences = dict.fromkeys(file["licence"] or "licence unknown" for file in copy["files"])
     note = (
-        f"{copy['num_tokens']:,} tokens, {places}, {licence}; prompt from {copy['prompt']} "
+        f"{copy['num_tokens']:,} tokens, {places}, {', '.join(licences)}; prompt from {copy['prompt']} "
         f"({one['source']}, {_SIDES[one['side']]})"
     )
-    return html.code([(shown, "infill")], title=f"{copy['path']}, line {copy['line']}", note=note)
+    title = ", ".join(where(file["path"], file["line"]) for file in copy["files"])
+    return html.code([(shown, "infill")], title=title, note=note)

@@ -9,6 +9,7 @@ from spanmix.errors import InputError
 from spanmix.evaluate.first_process import FirstProcess
 from spanmix.evaluate.memorization import measure_memorization
 from spanmix.evaluate.memorization_prompts import MemorizationSettings, NoPromptsError, draw_prompts
+from spanmix.generate.engine import Engine
 from spanmix.model.decoder import Decoder
 from spanmix.text.corpus import Corpus, CorpusSource
 from spanmix.text.trace.index import TraceIndex
@@ -31,7 +32,6 @@ class MemorizationWatch:
         index: of this corpus.
         first: asks the model.
         tell: is told of what has no document long enough.
-
     """
 
     kind = "memorization"
@@ -68,18 +68,16 @@ class MemorizationWatch:
     def run(self, model: Decoder, step: int) -> dict[str, float]:
         """Return ``source/train`` and ``source/held_out``, shares from 0 to 1; none but in the first
         process."""
-        if not self._asked:
-            return {}
-        with self._first.engine(model) as engine:
-            if engine is None:
-                return {}
-            figures: dict[str, float] = {}
-            for (name, side), documents in self._asked.items():
-                found = measure_memorization(
-                    engine, self._tokenizer, self._index, documents, side, self._settings
-                )
-                figures[f"{name}/{side}"] = 0.0 if found.memorized is None else found.memorized.value
-            return figures
+        return self._first.figures(model, self._figures) if self._asked else {}
+
+    def _figures(self, engine: Engine) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        for (name, side), documents in self._asked.items():
+            found = measure_memorization(
+                engine, self._tokenizer, self._index, documents, side, self._settings
+            )
+            figures[f"{name}/{side}"] = 0.0 if found.memorized is None else found.memorized.value
+        return figures
 
 
 def require_memorization(recipe: Recipe) -> None:

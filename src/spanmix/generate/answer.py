@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Sequence
 
 from spanmix.errors import InputError
-from spanmix.generate.engine import TokenEvent
+from spanmix.generate.engine import FinishReason, TokenEvent
 
 
 class TextAssembler:
@@ -84,7 +84,7 @@ class Answer:
         self._pieces: list[str] = []
         self.events: list[TokenEvent] = []
         """All tokens, those of the end included."""
-        self.finish_reason: str | None = None
+        self.finish_reason: FinishReason | None = None
         """``"stop"`` or ``"length"`` once no more will come."""
 
     @property
@@ -116,7 +116,7 @@ class Answer:
         self._pieces.append(piece)
         return piece
 
-    def end(self, reason: str) -> str:
+    def end(self, reason: FinishReason) -> str:
         """End the text here, for a reason of one's own; return what was held back."""
         assert self.finish_reason is None, "it has ended already"
         self.finish_reason = reason

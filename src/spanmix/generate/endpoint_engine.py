@@ -31,7 +31,7 @@ from spanmix.errors import InputError, SpanmixError
 from spanmix.generate.completions_client import Choice, Endpoint, RefusedError
 from spanmix.generate.endpoint_answers import AnswerToken, TokenTexts, read_echo, read_tokens
 from spanmix.generate.endpoint_probe import BAN, IGNORED, NEUTRAL, SEEDED, UNSEEDED, ServerTraits, probe
-from spanmix.generate.engine import EngineInfo, GenerateRequest, Score, ScoreRequest, TokenEvent
+from spanmix.generate.engine import EngineInfo, FinishReason, GenerateRequest, Score, ScoreRequest, TokenEvent
 from spanmix.generate.workers import Workers
 from spanmix.text.tokenizer import Tokenizer
 
@@ -268,9 +268,10 @@ class EndpointEngine:
         return {"return_tokens_as_token_ids": True} if self.traits.token_ids else {}
 
     def _events(self, request_id: int, request: GenerateRequest, answer: Choice) -> list[TokenEvent]:
-        reason = answer.finish_reason
-        if reason not in ("stop", "length"):
-            raise RefusedError(f"an answer ended for the reason {reason}; it has to be stop or length")
+        told = answer.finish_reason
+        if told not in ("stop", "length"):
+            raise RefusedError(f"an answer ended for the reason {told}; it has to be stop or length")
+        reason: FinishReason = "stop" if told == "stop" else "length"
         if self.traits.token_ids:
             tokens = read_tokens(answer, self._tokenizer.vocab_size, request.num_top_logprobs)
             if len(tokens) > request.max_tokens:

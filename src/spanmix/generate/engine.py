@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from spanmix.errors import InputError
 
+FinishReason = Literal["stop", "length"]
 CAPABILITIES = frozenset({"seed", "top_logprobs", "min_p", "min_tokens", "logit_bias", "penalties"})
 MOST_BIAS, MOST_PENALTY = 100.0, 2.0
 """Of a logit's bias and of a presence or frequency penalty, either way; what OpenAI's interface allows."""
@@ -218,7 +219,7 @@ class TokenEvent:
     token_id: int
     logprob: float
     top: tuple[tuple[int, float], ...]
-    finish_reason: str | None
+    finish_reason: FinishReason | None
 
 
 class Engine(Protocol):

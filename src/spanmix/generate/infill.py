@@ -99,7 +99,12 @@ def infill_many(
 
 
 def infill_prompt(
-    format: InfillFormat, parts_ids: Sequence[Sequence[int]], context_tokens: int, max_tokens: int
+    format: InfillFormat,
+    parts_ids: Sequence[Sequence[int]],
+    context_tokens: int,
+    max_tokens: int,
+    suffix_share: float = 0.5,
+    cut_step: int = 1,
 ) -> InfillPrompt:
     """Write the prompt for all gaps, cut so that every answer fits the context.
 
@@ -108,6 +113,9 @@ def infill_prompt(
         parts_ids: token ids of the parts around the gaps.
         context_tokens: the model's context.
         max_tokens: room for each answer.
+        suffix_share: of the room for both, how much the last part may take if the first needs the rest.
+        cut_step: the first part is cut by a multiple of so many tokens, so that the prompts of a text that
+            grows begin alike.
 
     Raises:
         InputError: the format cannot ask for so many gaps, or the parts between them do not fit.
@@ -127,18 +135,19 @@ def infill_prompt(
             f"tokens, {num_between} between the cursors and {num_gaps} x max_tokens {max_tokens}; lower "
             f"max_tokens or give fewer cursors, nearer to each other"
         )
-    num_first, num_last = share(len(first), len(last), budget)
-    cut = [first[len(first) - num_first :], *between, last[:num_last]]
-    return InfillPrompt(format.prompt_many(cut), len(first) - num_first, len(last) - num_last)
+    num_first, num_last = share(len(first), len(last), budget, suffix_share)
+    num_cut = min(len(first), -(-(len(first) - num_first) // cut_step) * cut_step)
+    cut = [first[num_cut:], *between, last[:num_last]]
+    return InfillPrompt(format.prompt_many(cut), num_cut, len(last) - num_last)
 
 
-def share(num_prefix: int, num_suffix: int, budget: int) -> tuple[int, int]:
-    """Share a budget of tokens: half for either side, and what one does not need for the other.
+def share(num_prefix: int, num_suffix: int, budget: int, suffix_share: float = 0.5) -> tuple[int, int]:
+    """Share a budget of tokens: a share for either side, and what one does not need for the other.
 
-    >>> share(100, 100, 50), share(100, 10, 50), share(10, 100, 50), share(3, 4, 50)
-    ((25, 25), (40, 10), (10, 40), (3, 4))
+    >>> share(100, 100, 50), share(100, 10, 50), share(10, 100, 50), share(3, 4, 50), share(100, 100, 50, 0.2)
+    ((25, 25), (40, 10), (10, 40), (3, 4), (40, 10))
     """
-    kept_prefix = min(num_prefix, max(budget - budget // 2, budget - num_suffix))
+    kept_prefix = min(num_prefix, max(budget - int(budget * suffix_share), budget - num_suffix))
     return kept_prefix, min(num_suffix, budget - kept_prefix)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanmix.generate.adjust import Turn
-from spanmix.generate.engine import GenerateRequest, TokenEvent
+from spanmix.generate.engine import FinishReason, GenerateRequest, TokenEvent
 from spanmix.generate.sampling import Choice, uniforms
 
 _NO_UNIFORM: NDArray[np.float64] = np.empty(0)
@@ -54,7 +54,7 @@ class Running:
     def take(self, choice: Choice) -> TokenEvent:
         """Append the next token."""
         self.answer_ids.append(choice.token_id)
-        reason = None
+        reason: FinishReason | None = None
         if choice.token_id in self.request.stop_ids:
             reason = "stop"
         elif len(self.answer_ids) == self.request.max_tokens:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class Sampling:
         top_k: keep the k most likely tokens; 0 keeps all.
         seed: makes sampling reproducible.
         stop: strings that end the text; none of them is part of it.
+        min_p, min_tokens, logit_bias, presence_penalty, frequency_penalty, repetition_penalty,
+            num_top_logprobs: see `GenerateRequest`.
 
     Raises:
         InputError: a number is out of its range (see `GenerateRequest`), or a stop string is empty.
@@ -35,6 +37,13 @@ class Sampling:
     top_k: int = 0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    min_p: float = 0.0
+    min_tokens: int = 0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    num_top_logprobs: int = 0
 
     def __post_init__(self) -> None:
         self.request((), frozenset(), frozenset())  # which checks itself, as does
@@ -44,16 +53,8 @@ class Sampling:
         self, prompt_ids: Sequence[int], stop_ids: frozenset[int], suppress_ids: frozenset[int]
     ) -> GenerateRequest:
         """Return what the engine is asked for."""
-        return GenerateRequest(
-            prompt_ids=prompt_ids,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            seed=self.seed,
-            stop_ids=stop_ids,
-            suppress_ids=suppress_ids,
-        )
+        asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "stop"}
+        return GenerateRequest(prompt_ids, stop_ids=stop_ids, suppress_ids=suppress_ids, **asked)
 
 
 @dataclass(frozen=True)

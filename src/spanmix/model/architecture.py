@@ -105,6 +105,7 @@ class Architecture:
 _CODEGEN2_VOCAB = 51200
 
 PRESETS: dict[str, Architecture] = {
+    "tiny": Architecture(3, 64, 4, 16, 512, 4096),
     "demo": Architecture(6, 256, 4, 32, 512, 4096),
     "125m": Architecture(12, 768, 12, 32, 2048, _CODEGEN2_VOCAB),
     "350m": Architecture(20, 1024, 16, 32, 2048, _CODEGEN2_VOCAB),

@@ -5,7 +5,8 @@
     CORPUS/corpus.json                   see `spanmix.text.report`
     CORPUS/tokenizer/                    see `spanmix.text.tokenizer`
     CORPUS/<source>.bin, .idx            training documents, see `spanmix.text.token_store`
-    CORPUS/<source>.documents.parquet    path, language, licence, num_bytes of each, in the same order
+    CORPUS/<source>.documents.parquet    path, language, licence, num_bytes and files of each, in the same
+                                         order, see `spanmix.text.document_table`
     CORPUS/<source>.held_out.*           the same for held-out documents
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from spanmix.config import CorpusConfig, DataRecipe, Recipe, TokenizerConfig
 from spanmix.errors import InputError
+from spanmix.text.document_files import DocumentFile
 from spanmix.text.document_table import MEND, DocumentTable, write_table
 from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, CorpusReport, SplitCounts, SplitSettings
 from spanmix.text.token_store import TokenStore, TokenStoreWriter
@@ -86,7 +88,7 @@ class CorpusSource:
         return self._tokenizer.decode(self._store[i].tolist())
 
     def path(self, i: int) -> str:
-        """Where document `i` came from."""
+        """Where document `i` came from; of several files, the first."""
         return self._table.path(i)
 
     def language(self, i: int) -> str:
@@ -96,6 +98,10 @@ class CorpusSource:
     def num_bytes_of(self, i: int) -> int:
         """UTF-8 bytes of document `i`."""
         return self._table.num_bytes(i)
+
+    def files_between(self, i: int, start: int, end: int) -> list[DocumentFile]:
+        """Return the files that bytes `start` to before `end` of document `i` are of, at least one."""
+        return self._table.files_between(i, start, end)
 
 
 class Corpus:
@@ -189,12 +195,6 @@ def read_tokenizer(path: Path) -> tuple[CorpusReport, Tokenizer]:
     Raises:
         InputError: there is no corpus at `path`, or its tokenizer is another than the one it was made with.
     """
-    if not path.is_dir():
-        wrong = "is not a folder" if path.exists() else "does not exist"
-        raise InputError(
-            f"corpus {path} {wrong} ({path.absolute()}); make it with `spanmix prepare`, or name "
-            "another as corpus.path"
-        )
     report = CorpusReport.load(path)
     tokenizer = Tokenizer.load(path / TOKENIZER_FOLDER)
     if tokenizer.fingerprint != report.tokenizer:
@@ -211,14 +211,22 @@ class SourceWriter:
     def __init__(self, prefix: Path, tokenizer: Tokenizer) -> None:
         self._prefix = prefix
         self._store = TokenStoreWriter(prefix, tokenizer.vocab_size, tokenizer.control.eot)
-        self._rows: dict[str, list[Any]] = {"path": [], "language": [], "licence": [], "num_bytes": []}
+        names = ("path", "language", "licence", "num_bytes", "files")
+        self._rows: dict[str, list[Any]] = {name: [] for name in names}
         self._num_tokens = 0
 
-    def add(self, document: Document, ids: IntArray, num_bytes: int, num_prompt_tokens: int) -> None:
-        """Append a document with its ids, given without EOD."""
+    def add(
+        self,
+        document: Document,
+        ids: IntArray,
+        num_bytes: int,
+        num_prompt_tokens: int,
+        files: Sequence[DocumentFile] = (),
+    ) -> None:
+        """Append a document with its ids, without EOD, and its files; none if it is one, as it was read."""
         self._store.add(ids, num_prompt_tokens)
         self._num_tokens += len(ids)
-        values = (document.path, document.language, document.licence, num_bytes)
+        values = (document.path, document.language, document.licence, num_bytes, files)
         for column, value in zip(self._rows.values(), values, strict=True):
             column.append(value)
 

@@ -1,9 +1,9 @@
-"""The table beside a source's tokens: path, language, licence and byte length of each document."""
+"""The table beside a source's tokens: path, language, licence, byte length and files of each document."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanmix.errors import InputError
+from spanmix.text.document_files import DocumentFile, DocumentRows
 from spanmix.text.report import CORPUS_FILE
 
 MEND = "Restore it from a copy, or remove the corpus and prepare it again"
+_GROUPS_IN_MEMORY = 16
 
 
 class DocumentTable:
-    """Reads ``NAME.documents.parquet`` when it is first asked for something.
+    """Reads ``NAME.documents.parquet`` when it is first asked for something; any number of threads may ask.
 
     Args:
         prefix: path of the source's files without their endings.
@@ -35,7 +37,7 @@ class DocumentTable:
             raise InputError(f"{self._path} is missing. {MEND}")
 
     def path(self, i: int) -> str:
-        """Where document `i` came from."""
+        """Where document `i` came from; of several files, the first."""
         return str(self._whole["path"][i].as_py())
 
     def num_bytes(self, i: int) -> int:
@@ -47,11 +49,31 @@ class DocumentTable:
         names, number_of = self._languages
         return str(names[number_of[i]])
 
+    def files_between(self, i: int, start: int, end: int) -> list[DocumentFile]:
+        """Return the files that the bytes of document `i` from `start` to before `end` are of, at least one.
+
+        Only the row group with the document is read; see `DocumentRows.files_between`.
+        """
+        _, ends = self._layout
+        number = int(np.searchsorted(ends, i, side="right"))
+        first, rows = self._groups(number)
+        return rows.files_between(i - first, start, end)
+
+    @property
+    def lists_files(self) -> bool:
+        """Whether the table says which files a document is made of; those of older corpora do not."""
+        metadata, _ = self._layout
+        return "files" in metadata.schema.to_arrow_schema().names
+
+    @cached_property
+    def _groups(self) -> Callable[[int], tuple[int, DocumentRows]]:
+        return lru_cache(_GROUPS_IN_MEMORY)(self._read_group)  # made late, as it cannot be pickled
+
     @cached_property
     def _whole(self) -> Any:
         import pyarrow.compute
 
-        table = self._read(None)
+        table = self._read(["path", "num_bytes"], ())
         num_bytes = pyarrow.compute.sum(table["num_bytes"]).as_py() or 0
         if num_bytes != self._num_bytes:
             raise InputError(
@@ -62,40 +84,70 @@ class DocumentTable:
 
     @cached_property
     def _languages(self) -> tuple[list[str], NDArray[np.int32]]:
-        column = self._read(["language"])["language"].combine_chunks()
+        column = self._read(["language"], ["language"])["language"].combine_chunks()
         return column.dictionary.to_pylist(), column.indices.to_numpy()
 
-    def _read(self, columns: list[str] | None) -> Any:
-        """Read some columns as dictionaries, or all as they are, and check that the table is the corpus's."""
+    @cached_property
+    def _layout(self) -> tuple[Any, NDArray[np.int64]]:
+        """What the file says of itself, and the document behind each of its row groups."""
         import pyarrow
         import pyarrow.parquet
 
         try:
-            schema = pyarrow.parquet.read_schema(self._path)
-            if not schema.equals(_schema()):
-                held = ", ".join(f"{field.name} ({field.type})" for field in schema)
-                raise InputError(
-                    f"{self._path} has the columns {held}; a corpus has path, language, licence (string) and "
-                    f"num_bytes (int64). {MEND}"
-                )
-            table = pyarrow.parquet.read_table(self._path, columns=columns, read_dictionary=columns)
-            table.validate(full=True)
+            metadata = pyarrow.parquet.read_metadata(self._path)
         except (OSError, pyarrow.ArrowException) as error:
-            raise InputError(f"{self._path} cannot be read: {error}. {MEND}") from None
-        if table.num_rows != self._num_documents:
+            raise self._unreadable(error) from None
+        schema = metadata.schema.to_arrow_schema()
+        if not schema.equals(_schema()) and not schema.equals(_schema().remove(_FILES)):
+            held = ", ".join(f"{field.name} ({field.type})" for field in schema)
             raise InputError(
-                f"{self._path} lists {table.num_rows} documents; {CORPUS_FILE} says "
+                f"{self._path} has the columns {held}; a corpus has path, language, licence (string), "
+                f"num_bytes (int64) and files. {MEND}"
+            )
+        if metadata.num_rows != self._num_documents:
+            raise InputError(
+                f"{self._path} lists {metadata.num_rows} documents; {CORPUS_FILE} says "
                 f"{self._num_documents}. {MEND}"
             )
+        sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        return metadata, np.cumsum(np.array(sizes, np.int64))
+
+    def _read(self, columns: list[str], as_dictionaries: Sequence[str], group: int | None = None) -> Any:
+        """Read some columns, of one row group or of all."""
+        import pyarrow
+        import pyarrow.parquet
+
+        metadata, _ = self._layout
+        try:
+            with pyarrow.parquet.ParquetFile(
+                self._path, metadata=metadata, read_dictionary=list(as_dictionaries)
+            ) as file:
+                table = file.read(columns) if group is None else file.read_row_group(group, columns)
+            table.validate(full=True)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise self._unreadable(error) from None
         return table
+
+    def _read_group(self, number: int) -> tuple[int, DocumentRows]:
+        """Return the number of the first document of a row group, and its rows."""
+        _, ends = self._layout
+        rows = self._read(_schema().names, (), number)
+        try:
+            return int(ends[number]) - rows.num_rows, DocumentRows(rows)
+        except ValueError as error:  # pyarrow's own are such, too
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> InputError:
+        return InputError(f"{self._path} cannot be read: {error}. {MEND}")
 
 
 def write_table(prefix: Path, rows: Mapping[str, Sequence[Any]]) -> None:
-    """Write a source's table from its columns."""
+    """Write a source's table from its columns; an entry of ``files`` is the `DocumentFile`s of a document."""
     import pyarrow
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(pyarrow.table(rows, _schema()), table_path(prefix))
+    files = [[vars(file) for file in listed] for listed in rows["files"]]
+    pyarrow.parquet.write_table(pyarrow.table({**rows, "files": files}, _schema()), table_path(prefix))
 
 
 def join_tables(parts: Sequence[Path], prefix: Path) -> None:
@@ -112,10 +164,14 @@ def table_path(prefix: Path) -> Path:
     return Path(f"{prefix}.documents.parquet")
 
 
+_FILES = 4
+"""Number of the column that older corpora do not have."""
+
+
 def _schema() -> Any:
     import pyarrow
 
-    text = pyarrow.string()
-    return pyarrow.schema(
-        [("path", text), ("language", text), ("licence", text), ("num_bytes", pyarrow.int64())]
-    )
+    text, integer = pyarrow.string(), pyarrow.int64()
+    named = [("path", text), ("language", text), ("licence", text)]
+    file = pyarrow.struct([*named, ("start", integer), ("num_bytes", integer)])
+    return pyarrow.schema([*named, ("num_bytes", integer), ("files", pyarrow.list_(file))])

@@ -6,6 +6,7 @@ What is done is a function of a JSON text to a JSON text, so it cannot know whic
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from spanmix.errors import InputError, SpanmixError
+from spanmix.files import is_full_disk
 
 Task = Callable[[str], str]
 """A function at the top of a module: it is found by its name in other processes."""
@@ -42,6 +44,7 @@ def run_tasks(task: Task, jobs: Sequence[str], workers: int = 1, cluster: str | 
     Raises:
         SpanmixError: what a task raised, of the same class; a task failed otherwise, with its traceback; or a
             process ended, and not all tasks were answered.
+        OSError: the disk is full.
         KeyboardInterrupt: Ctrl-C.
     """
     if not jobs:
@@ -112,12 +115,16 @@ class _Worker:
         except SpanmixError as error:
             return json.dumps({"failed": str(error)})
         except Exception as error:
+            if is_full_disk(error):
+                return json.dumps({"full": getattr(error, "filename", None)})
             last = f"{type(error).__name__}: {error}"
             return json.dumps({"failed": f"a task ended with {last}", "trace": traceback.format_exc()})
 
 
 def _answer(text: str) -> str:
     answer = json.loads(text)
+    if "full" in answer:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), answer["full"])
     if "refused" in answer:
         raise InputError(answer["refused"])
     if "failed" in answer:

@@ -127,5 +127,5 @@ def _document_schema() -> Any:
     import pyarrow
 
     text, integer = pyarrow.large_string(), pyarrow.int64()
-    kinds = {"prompt_characters": integer, "stars": integer}
+    kinds = {"prompt_characters": integer, "stars": integer, "read_bytes": integer}
     return pyarrow.schema([(name, kinds.get(name, text)) for name in _FIELDS])

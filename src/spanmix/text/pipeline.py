@@ -8,36 +8,41 @@ so that work that was interrupted goes on.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-from collections.abc import Callable, Sequence
-from importlib import metadata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.errors import InputError
-from spanmix.files import one_writer, replaceable, whole_folder
-from spanmix.text.corpus import TOKENIZER_FOLDER, Corpus, Progress, stores_fingerprint
+from spanmix.files import one_writer, whole_folder
+from spanmix.text.corpus import TOKENIZER_FOLDER, Progress, stores_fingerprint
 from spanmix.text.corpus_page.card import write_card
 from spanmix.text.corpus_page.figures import read_figures
 from spanmix.text.corpus_page.page import write_corpus_page
 from spanmix.text.duplicates.decide import TRAIN
-from spanmix.text.preparation.assemble import assemble_source
+from spanmix.text.licences.opt_out_counts import write_counts
+from spanmix.text.preparation.assemble import assemble_source, count_opt_outs
 from spanmix.text.preparation.clean_all import Cleaned, clean_all
 from spanmix.text.preparation.copies import Copies, find_copies
 from spanmix.text.preparation.encode_all import encode_all
-from spanmix.text.preparation.partitions import Partition, inputs_hash, list_partitions, refuse_empty
+from spanmix.text.preparation.finished import finished_corpus, require_place
+from spanmix.text.preparation.held_out_draw import held_out_draws
+from spanmix.text.preparation.made_of import MadeOf
+from spanmix.text.preparation.partitions import Partition, list_partitions, refuse_empty
 from spanmix.text.preparation.parts import parts_of_sources
-from spanmix.text.preparation.steps_of import files_of_steps
+from spanmix.text.preparation.steps_of import check_steps
 from spanmix.text.preparation.tokenizer_sample import draw_sample, sample_texts
 from spanmix.text.preparation.work import Work, no_empty_parents, work_folder
-from spanmix.text.report import CorpusReport, SplitSettings, check_source_name
-from spanmix.text.source_tokenizer import hash_source_tokenizer
+from spanmix.text.report import CORPUS_FILE, CorpusReport, SplitSettings, check_source_name
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.tokenizer_training import check_size
+from spanmix.text.written_files import written_files
 
-_FEW_BYTES = 8_000_000
+READ, COPIES, TOKENIZER, ENCODE = "read", "copies", "tokenizer", "encode"
+UNITS = dict.fromkeys((READ, COPIES, TOKENIZER, ENCODE, "check"), "bytes")
+"""By stage, what its progress counts."""
+
+_FEW_BYTES = 32_000_000
 """Less than this is done in one process: starting others would take longer."""
 
 
@@ -59,8 +64,8 @@ def prepare(
         config: what to read and what becomes of it; `out` stands for its `path`.
         tokenizer: what to train, or the folder of the tokenizer to use.
         out: the corpus folder.
-        progress: called with the stage ("read", "copies", "tokenizer", "encode", and "check" from 1 GB on),
-            bytes done and bytes in all.
+        progress: called with the stage, bytes done and bytes in all; see `stages`. From 1 GB on there is a
+            "check" behind them.
         workers: processes at once; by default one for each core.
         cluster: address of a Ray cluster, whose machines see all sources and `out` at the same paths.
 
@@ -68,8 +73,9 @@ def prepare(
         The contents of ``corpus.json``.
 
     Raises:
-        InputError: a source is missing or has no text; `out` holds something else; the vocabulary is too
-            small; a file changed meanwhile.
+        InputError: a name in the recipe is unknown, or a file that it names cannot be used; a source is
+            missing or has no text; `out` holds something else; the vocabulary is too small; a file changed
+            meanwhile.
     """
     out = Path(out)
     config = dataclasses.replace(config, path=str(out))
@@ -78,18 +84,24 @@ def prepare(
     given = Tokenizer.load(tokenizer.path) if tokenizer.path else None
     if given is None:
         check_size(tokenizer.vocab_size, tokenizer.num_sentinels, len(tokenizer.extra_tokens))
+    require_place(out, config.sources)
+    files = check_steps(config)
     partitions = list_partitions(config)
-    made_from = inputs_hash(partitions, _settings(config, tokenizer, given))
-    if _is_made(out, made_from):
-        return Corpus.open(out, meter).report
+    made_of = MadeOf.of(config, tokenizer, given, files, partitions)
+    if (report := finished_corpus(out, made_of, meter)) is not None:
+        return report
     refuse_empty(config, partitions)
-    replaceable(out)
     num_bytes = sum(partition.num_bytes for partition in partitions)
     if cluster is None and num_bytes < _FEW_BYTES:
         workers = 1
     with no_empty_parents(out), one_writer(out), work_folder(out, num_bytes) as folder:
         work = Work(folder, workers or os.cpu_count() or 1, cluster)
-        return _make(config, tokenizer, given, partitions, work, meter, made_from)
+        return _make(config, tokenizer, given, partitions, files, work, meter, made_of)
+
+
+def stages(tokenizer: TokenizerConfig) -> list[str]:
+    """Return the stages of `prepare` in their order, but for the "check" of much data behind them."""
+    return [READ, COPIES, *([] if tokenizer.path else [TOKENIZER]), ENCODE]
 
 
 def _make(
@@ -97,41 +109,47 @@ def _make(
     tokenizer: TokenizerConfig,
     given: Tokenizer | None,
     partitions: Sequence[Partition],
+    files: Mapping[str, str],
     work: Work,
     progress: Progress,
-    made_from: str,
+    made_of: MadeOf,
 ) -> CorpusReport:
     """Do all stages, one after the other."""
     to_read = sum(partition.num_bytes for partition in partitions)
-    cleaned = clean_all(config, partitions, given, work, _advance(progress, "read", to_read))
+    cleaned = clean_all(config, partitions, files, given, work, _advance(progress, READ, to_read))
     copies = find_copies(
-        config, cleaned, work, _advance(progress, "copies", sum(part.summary.kept_bytes for part in cleaned))
+        config, cleaned, work, _advance(progress, COPIES, sum(part.summary.kept_bytes for part in cleaned))
     )
     parts = parts_of_sources(config.sources, cleaned, copies)
     trained = given or _train_tokenizer(tokenizer, cleaned, copies, config.seed, progress)
     to_encode = sum(part.summary.kept_bytes for mine in parts for part in mine)
-    encoded = encode_all(config, trained, parts, work, _advance(progress, "encode", to_encode))
+    encoded = encode_all(config, trained, parts, work, _advance(progress, ENCODE, to_encode))
+    draws = held_out_draws(len(config.sources), copies)
     with whole_folder(Path(config.path)) as folder:
         trained.save(folder / TOKENIZER_FOLDER)
         sources = {}
-        for source, mine, done in zip(config.sources, parts, encoded, strict=True):
-            sources[source.name] = assemble_source(source.name, mine, done, trained, folder)
+        for source, mine, done, draw in zip(config.sources, parts, encoded, draws, strict=True):
+            assembled = assemble_source(source.name, mine, done, trained, folder)
+            sources[source.name] = dataclasses.replace(assembled, held_out_draw=draw)
         report = CorpusReport(
             format_version=CORPUS_FORMAT_VERSION,
             fingerprint=stores_fingerprint(folder, list(sources), trained, progress),
             tokenizer=trained.fingerprint,
             vocab_size=trained.vocab_size,
             ends_with_eod=True,
-            made_from=made_from,
+            made_from=made_of.hash,
             sources=sources,
             settings=SplitSettings.of(config),
             copies=copies.report,
-            made_with=_made_with(config, tokenizer),
+            made_with=made_of.record,
         )
         report.save(folder)
+        write_counts(folder, count_opt_outs(config.sources, parts))
         figures = read_figures(folder)
         write_corpus_page(folder, figures)
         write_card(folder, figures)
+        report = dataclasses.replace(report, files=written_files(folder, without=CORPUS_FILE))
+        report.save(folder)
     return report
 
 
@@ -142,7 +160,7 @@ def _train_tokenizer(
     num_bytes = facts.whole("num_bytes")
     is_train = copies.decisions.fates == TRAIN
     chosen = draw_sample(documents.keys, documents.sources, num_bytes, is_train, seed)
-    advance = _advance(progress, "tokenizer", int(num_bytes[chosen].sum()))
+    advance = _advance(progress, TOKENIZER, int(num_bytes[chosen].sum()))
     texts = sample_texts([part.folder for part in cleaned], facts.starts, chosen, advance)
     return Tokenizer.train(texts, config.vocab_size, config.num_sentinels, config.extra_tokens)
 
@@ -157,48 +175,6 @@ def _check_names(sources: Sequence[SourceFilesConfig]) -> None:
             raise InputError(
                 f"corpus.sources: {name!r} occurs {names.count(name)} times; name each source once"
             )
-
-
-def _settings(config: CorpusConfig, tokenizer: TokenizerConfig, given: Tokenizer | None) -> str:
-    """Return all settings that decide what is in the corpus, as text."""
-    settings = dataclasses.asdict(config) | {"path": None, "format_version": CORPUS_FORMAT_VERSION}
-    settings["tokenizer"] = given.fingerprint if given else dataclasses.asdict(tokenizer)
-    settings["files"] = files_of_steps(config)
-    for source in settings["sources"]:
-        if source["tokenizer"] is not None:
-            source["tokenizer"] = hash_source_tokenizer(source["tokenizer"])
-    return json.dumps(settings, sort_keys=True)
-
-
-def _made_with(config: CorpusConfig, tokenizer: TokenizerConfig) -> dict[str, Any]:
-    """Return the recipe and the versions of what did the work, for people to read."""
-    names = ("spanmix", "daft", "detect-secrets", "tokenizers")
-    made_with = {
-        "corpus": {name: value for name, value in dataclasses.asdict(config).items() if name != "path"},
-        "tokenizer": dataclasses.asdict(tokenizer),
-        "versions": {name: metadata.version(name) for name in names},
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(made_with))  # as it is read again
-    if config.redaction is not None and config.redaction.salt:
-        plain["corpus"]["redaction"]["salt"] = "(not shown)"
-    return plain
-
-
-def _is_made(out: Path, made_from: str) -> bool:
-    if not out.is_dir() or not any(out.iterdir()):
-        return False
-    try:
-        report = CorpusReport.load(out)
-    except InputError as error:
-        raise InputError(
-            f"{out} is not empty and cannot be continued ({error}); choose another folder"
-        ) from None
-    if report.made_from != made_from:
-        raise InputError(
-            f"{out} was made with other settings or from other files; choose another folder, "
-            f"or remove it to make it anew"
-        )
-    return True
 
 
 def _advance(progress: Progress, stage: str, total: int) -> Callable[[int], None]:

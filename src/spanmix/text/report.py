@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig
+from spanmix.corpus_configs.layout import LayoutConfig
 from spanmix.errors import InputError
-from spanmix.files import read_versioned, write_json
+from spanmix.files import parse_json, read_versioned, write_json
+from spanmix.text.dropped import EMPTY
+from spanmix.text.written_files import WrittenFile
 
 CORPUS_FILE = "corpus.json"
 HELD_OUT_SUFFIX = ".held_out"
@@ -54,10 +58,10 @@ class ReadCounts:
 
     Args:
         documents: files, or rows of a dataset, whether or not they could be read.
-        bytes: of those that could, in UTF-8.
+        bytes: their sizes as they were read, before notebooks and markup became text, as far as known.
         kept: how many of them are in the corpus; several may be one document there, see `corpus.layout`.
         dropped_bytes: by reason, as far as they are known.
-        changed: by step, how many documents it changed.
+        changed: by step, how many of the documents that are kept it changed.
     """
 
     documents: int
@@ -65,6 +69,36 @@ class ReadCounts:
     kept: int
     dropped_bytes: dict[str, int]
     changed: dict[str, int]
+
+    def known_bytes(self, reason: str) -> int | None:
+        """Return the bytes of what a reason took, None if they are not known: only nothing has none.
+
+        >>> ReadCounts(3, 9, 0, {"empty": 0, "unreadable": 0, "exact copy": 9}, {}).known_bytes("unreadable")
+        """
+        return self.dropped_bytes.get(reason) or (0 if reason == EMPTY else None)
+
+
+@dataclass(frozen=True)
+class HeldOutDraw:
+    """What the held-out side of a source consists of, as it was drawn.
+
+    Whole groups are drawn: near-copies, with `corpus.layout.unit` ``repository`` all files of a repository
+    too. So groups, and not documents, say how much a figure that is measured on them can be relied on.
+
+    Args:
+        groups: how many.
+        effective_groups: how many of equal size would say as much, by Kish's rule for unequal weights: the
+            square of the sum of their bytes, divided by the sum of the squares (Kish, Survey Sampling, 1965).
+        repository: the one with the most bytes of this side; ``""`` where none is known.
+        repository_share: its share of the bytes of this side, from 0 to 1.
+        repository_share_of_train: its share of those of the training side.
+    """
+
+    groups: int
+    effective_groups: float
+    repository: str
+    repository_share: float
+    repository_share_of_train: float
 
 
 @dataclass(frozen=True)
@@ -77,6 +111,7 @@ class SourceReport:
         dropped: documents that are not in it by reason.
         languages: documents of the corpus by language; none in corpora made before this was written down.
         read: what was met; none in those either.
+        held_out_draw: how the held-out side was drawn; none in those either.
     """
 
     train: SplitCounts
@@ -85,6 +120,7 @@ class SourceReport:
     dropped: dict[str, int]
     languages: dict[str, int] | None = None
     read: ReadCounts | None = None
+    held_out_draw: HeldOutDraw | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +161,9 @@ class CorpusReport:
         sources: by name.
         settings: what it was made with; none in corpora made before this was written down.
         copies: what was found of near-copies; none in those either.
-        made_with: sections ``corpus`` and ``tokenizer`` of the recipe, and versions; none in those either.
+        made_with: sections ``corpus`` and ``tokenizer`` of the recipe, number and bytes of each source's
+            files (``inputs``), and versions; none in those either.
+        files: all others but the token stores, by their paths; none in those either.
     """
 
     format_version: int
@@ -138,6 +176,28 @@ class CorpusReport:
     settings: SplitSettings | None = None
     copies: CopiesReport | None = None
     made_with: dict[str, Any] | None = None
+    files: dict[str, WrittenFile] | None = None
+
+    @property
+    def has_layout(self) -> bool:
+        """Whether ``corpus.layout`` wrote headers in front of files, or joined them."""
+        value: Any = self.made_with
+        for name in ("corpus", "layout"):
+            value = value.get(name) if isinstance(value, dict) else None
+        plain = dataclasses.asdict(LayoutConfig())
+        del plain["max_repository_bytes"]  # does nothing by itself
+        return isinstance(value, dict) and any(value.get(name, plain[name]) != plain[name] for name in plain)
+
+    def recipe(self) -> CorpusConfig | None:
+        """Return the recipe's ``corpus``, without its path; None if it is not on record, or of a Spanmix that
+        knew other fields."""
+        fields = (self.made_with or {}).get("corpus")
+        if not isinstance(fields, dict):
+            return None
+        try:
+            return parse_json(json.dumps(fields | {"path": ""}), CorpusConfig, CORPUS_FILE)
+        except InputError:
+            return None
 
     def save(self, folder: Path) -> None:
         """Write ``corpus.json``."""
@@ -148,9 +208,15 @@ class CorpusReport:
         """Read ``corpus.json``.
 
         Raises:
-            InputError: it is missing, damaged or of another format version.
+            InputError: there is no such folder, or the file is missing, damaged or of another format version.
         """
         path = folder / CORPUS_FILE
+        if not folder.is_dir():
+            wrong = "is not a folder" if folder.exists() else "does not exist"
+            raise InputError(
+                f"corpus {folder} {wrong} ({folder.absolute()}); make it with `spanmix prepare`, or name "
+                "another as corpus.path"
+            )
         if not path.is_file():
             raise InputError(
                 f"corpus {folder}: there is no {CORPUS_FILE} in it; make it with `spanmix prepare`"

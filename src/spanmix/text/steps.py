@@ -8,8 +8,10 @@ from typing import Protocol
 from spanmix.text.dropped import Dropped
 from spanmix.types import Document
 
-Note = Callable[[str, dict[str, str | int | float | bool | None]], None]
-"""Writes a row about the document into an audit file: the file's kind (``redactions``), and its columns."""
+Row = dict[str, str | int | float | bool | None]
+Note = Callable[[str, Row], None]
+"""Writes a row about the document into an audit file: the file's kind (``redactions``), and its columns. The
+row stands there if the document is in the corpus in the end, or if the step that writes it drops it."""
 
 
 class Step(Protocol):

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanmix.errors import InputError
-from spanmix.text.dropped import BINARY, EMPTY, NOT_UTF8, SPECIAL_INSIDE, Dropped, longer_than, printable
+from spanmix.text.dropped import NOT_UTF8, SPECIAL_INSIDE, Dropped, count_bytes, longer_than, why_not
+from spanmix.text.readers.origin import Origin
 from spanmix.text.source_tokenizer import Ids, SourceTokenizer
 from spanmix.text.token_store import map_numbers, open_indexed
 from spanmix.types import Document
@@ -66,12 +67,13 @@ def files_beside(path: Path) -> list[Path]:
 
 
 def read_token_file(
-    path: Path, source: str, tokenizer: SourceTokenizer, max_document_bytes: int
+    path: Path, origin: Origin, source: str, tokenizer: SourceTokenizer, max_document_bytes: int
 ) -> Iterator[Document | Dropped]:
     """Yield the documents of a tokenized file; their paths are ``FILE:NUMBER``, from 1.
 
     Args:
         path: a ``.ds`` or ``.bin`` file.
+        origin: what it is called.
         source: the name of the source.
         tokenizer: the one that made the ids.
         max_document_bytes: longer documents are dropped.
@@ -86,11 +88,11 @@ def read_token_file(
         raise InputError(f"source {source}: {path} cannot be read: {error.strerror}") from None
     num_compared, agrees = 0, False
     for number, ids in enumerate(file, start=1):
-        place = printable(f"{path}:{number}")
+        place = origin.at(f":{number}")
         if (unknown := tokenizer.find_unknown(ids)) is not None:
             raise InputError(
-                f"source {source}: {place} holds the id {unknown}, and the {tokenizer.size:,} entries of "
-                f"{tokenizer.name} do not; name the tokenizer that the file was made with"
+                f"source {source}: {place.file} holds the id {unknown}, and the {tokenizer.size:,} entries "
+                f"of {tokenizer.name} do not; name the tokenizer that the file was made with"
             )
         ids = tokenizer.strip(ids)
         item = _read_document(ids, source, place, tokenizer, max_document_bytes)
@@ -108,24 +110,21 @@ def read_token_file(
 
 
 def _read_document(
-    ids: Ids, source: str, place: str, tokenizer: SourceTokenizer, max_document_bytes: int
+    ids: Ids, source: str, place: Origin, tokenizer: SourceTokenizer, max_document_bytes: int
 ) -> Document | Dropped:
     # A token is at least a byte, but for the blank that some tokenizers put in front and take off again.
     if len(ids) > max_document_bytes + 1:
-        return Dropped(place, longer_than(max_document_bytes))
+        return place.dropped(longer_than(max_document_bytes))
     if tokenizer.has_special(ids):
-        return Dropped(place, SPECIAL_INSIDE)
+        return place.dropped(SPECIAL_INSIDE)
     try:
         text = tokenizer.decode(ids)
     except UnicodeDecodeError:
-        return Dropped(place, NOT_UTF8)
-    if len(text.encode()) > max_document_bytes:
-        return Dropped(place, longer_than(max_document_bytes))
-    if "\0" in text:
-        return Dropped(place, BINARY)
-    if not text or text.isspace():
-        return Dropped(place, EMPTY)
-    return Document(text, source, place)
+        return place.dropped(NOT_UTF8)
+    num_bytes = count_bytes(text)
+    if (reason := why_not(text, max_document_bytes)) is not None:
+        return place.dropped(reason, num_bytes=num_bytes)
+    return Document(text, source, place.path, root=place.root, file=place.file, read_bytes=num_bytes)
 
 
 def _open_megatron(path: Path) -> TokenFile:

@@ -19,8 +19,8 @@ def test_bars_have_the_lengths_of_their_values(pairs):
     found = [tuple(map(float, one)) for one in RECT.findall(chart)]
     assert len(found) == len(pairs)
     for (x, _, width, _), pair in zip(found, pairs, strict=True):
-        assert x >= 0 and x + width <= 400.001
-        assert abs(width - (max(pair) - min(pair)) / most * 400) <= 1
+        assert x >= 0 and x + width <= 340.001
+        assert abs(width - (max(pair) - min(pair)) / most * 340) <= 1
         assert (width > 0) == (pair[0] != pair[1])
     places = [y for _, y, _, _ in found]
     assert places == sorted(set(places))
@@ -29,7 +29,7 @@ def test_bars_have_the_lengths_of_their_values(pairs):
 def test_a_label_leaves_room_for_the_figures():
     chart = horizontal_bars([Row("long label " * 20, "1,234,567 · 12.3 %", [(0, 1, 0)])], title="t")
     (label, words) = re.findall(r"<text[^>]*>([^<]*)</text>", chart)
-    assert label.endswith("…") and len(label) + len(words) <= 58 and "long label " * 20 in chart
+    assert label.endswith("…") and len(label) + len(words) <= 49 and "long label " * 20 in chart
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=40), st.lists(st.integers(0, 50), max_size=40))

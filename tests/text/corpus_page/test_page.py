@@ -45,6 +45,29 @@ def test_sources_and_reasons_are_those_of_corpus_json(corpus, helpers):
         assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
+def test_bytes_that_are_not_known_are_a_dash(corpus, helpers):
+    """Something was in what was dropped, unless it was dropped for being empty."""
+    report = read_report(corpus)
+    read = report["sources"]["plain"]["read"]
+    reasons = [reason for reason in read["dropped_bytes"] if reason != "empty"]
+    assert len(reasons) >= 2 and "empty" in report["sources"]["plain"]["dropped"]
+    read["dropped_bytes"] = dict.fromkeys(report["sources"]["plain"]["dropped"], 0)
+    (corpus / "corpus.json").write_text(json.dumps(report))
+    path = corpus / "audit" / "plain.dropped.parquet"
+    rows = pyarrow.parquet.read_table(path).to_pylist()
+    helpers.write_dropped(path, [row | {"num_bytes": 0} for row in rows])
+    page = helpers.Page(written(corpus))
+    shown = {row["reason"]: row for row in page.table("reason", "plain: ")}
+    for reason, row in shown.items():
+        expected = ("0", "0 %") if reason == "empty" else ("–", "–")
+        assert (row["bytes, as far as known"], row["of all bytes"]) == expected
+    assert set(shown) == {*reasons, "empty"}
+    write_card(corpus)
+    card = (corpus / "README.md").read_text()
+    for reason in reasons:
+        assert re.search(rf"^\| plain \| {re.escape(reason)} \| 1 \| [\d.]+ % \| – \|$", card, re.M)
+
+
 def test_a_funnel_has_a_bar_for_each_reason(corpus, helpers):
     page, report = helpers.Page(written(corpus)), read_report(corpus)
     titles = page.svg_titles()
@@ -135,7 +158,8 @@ def test_every_reason_has_examples(corpus, helpers):
     summaries = [words for tag, words in page.words if tag == "summary"]
     for source in report["sources"].values():
         for reason, count in source["dropped"].items():
-            assert f"{reason}: {min(count, EXAMPLES)} of {count}" in summaries
+            noun = "example" if count == 1 else "examples"
+            assert f"{reason}: {min(count, EXAMPLES)} {noun} of {count}" in summaries
     assert "odd<b>␊name.txt" in page.text
 
 

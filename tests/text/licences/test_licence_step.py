@@ -1,24 +1,23 @@
-"""The step: what is kept and dropped and why, what is opted out, and the attribution file."""
+"""The step: what is kept and dropped and why, and the attribution file."""
 
 import pickle
 
 import pytest
 
 from spanmix.corpus_configs.licences import LicencesConfig
-from spanmix.errors import InputError
 from spanmix.text.dropped import Dropped
 from spanmix.text.licences.attribution import write_attribution
-from spanmix.text.licences.opt_out import OptOut
-from spanmix.text.licences.step import NOT_KNOWN, NOT_PERMITTED, OPTED_OUT, LicenceStep
+from spanmix.text.licences.reasons import NOT_KNOWN, NOT_PERMITTED
+from spanmix.text.licences.step import LicenceStep
 from spanmix.types import Document
 
 TAG = "# SPDX-License-Identifier: {}\n# Copyright 2020 Ann Author\nx = 1\n"
 
 
-def run(text="x = 1\n", licence="", repository="", path="row:1", **kwargs):
+def run(text="x = 1\n", licence="", repository="", path="row:1", file="", **kwargs):
     rows = []
     step = LicenceStep(LicencesConfig(**kwargs))
-    document = Document(text, "code", path, licence=licence, repository=repository)
+    document = Document(text, "code", path, licence=licence, repository=repository, file=file)
     return step(document, lambda kind, row: rows.append((kind, row))), rows
 
 
@@ -76,44 +75,12 @@ def test_a_file_on_disk_has_its_repositorys_licence(tmp_path):
     (tmp_path / "COPYING").write_text("GNU GENERAL PUBLIC LICENSE\nVersion 3, 29 June 2007\n")
     path = tmp_path / "a.py"
     path.write_text(TAG.format("MIT"))
-    dropped, _ = run(path.read_text(), path=str(path))
+    dropped, _ = run(path.read_text(), path="a.py", file=str(path))
     assert isinstance(dropped, Dropped) and dropped.value == "GPL-3.0-only AND MIT"
-    assert isinstance(run(path.read_text(), path=str(path), repository_files=False)[0], Document)
+    assert isinstance(run(path.read_text(), file=str(path), repository_files=False)[0], Document)
     assert isinstance(
-        run(path.read_text(), "mit", path=str(path))[0], Document
+        run(path.read_text(), "mit", file=str(path))[0], Document
     )  # a row's column counts for it
-
-
-def test_opt_out_by_account_repository_and_path(tmp_path):
-    listed = tmp_path / "opt_out.txt"
-    listed.write_text(
-        "\ufeff# who asked\nAnnAuthor   # all of hers\nbo/Tool\nhttps://github.com/cy/lib.git\n\n*/private/*\nsecret/\n"
-    )
-    cases = {
-        ("annauthor/x", "a.py"): "annauthor", ("Bo/tool", "a.py"): "bo/tool", ("cy/lib", "a.py"): "cy/lib",
-        ("di/x", "src/Private/a.py"): "*/private/*", ("", "secret/a.py"): "secret/*",
-        ("bo/other", "a.py"): None, ("", "a.py"): None, ("cy/library", "annauthor/a.py"): None,
-    }  # fmt: skip
-    for (repository, path), entry in cases.items():
-        result, _ = run(licence="mit", repository=repository, path=path, opt_out=str(listed))
-        if entry is None:
-            assert isinstance(result, Document), (repository, path)
-        else:
-            assert isinstance(result, Dropped) and (result.reason, result.value) == (OPTED_OUT, entry)
-
-
-@pytest.mark.parametrize("line", ["two words", "own er/name", "a//b", "-x", "name@host"])
-def test_a_line_that_cannot_be_understood_is_an_error_with_its_number(line):
-    with pytest.raises(InputError, match=r"list\.txt, line 3, is '" + line.strip()):
-        OptOut.parse(f"fine\n\n{line}\n", "list.txt")
-
-
-def test_a_list_that_cannot_be_read_is_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"licences.opt_out names .*none.txt, which cannot be read"):
-        LicenceStep(LicencesConfig(opt_out=str(tmp_path / "none.txt")))
-    (tmp_path / "bad.txt").write_bytes(b"ok\n\xff\n")
-    with pytest.raises(InputError, match=r"no UTF-8: byte 3"):
-        OptOut.load(str(tmp_path / "bad.txt"))
 
 
 def test_the_attribution_file_names_each_licence_repository_and_copyright(tmp_path):

@@ -178,7 +178,7 @@ def test_local_python(here, monkeypatch):
             "could belong to several sources of pile-and-stack; say which: code=stack",
         ),
         (["pile-and-stack", "cod=stack"], "has no source 'cod'"),
-        (["local-python", "stack"], "names its sources itself"),
+        (["local-python", "stack"], "has paths for all its sources; leave out stack, or say"),
         (["the-stack"], "has no text"),
         (["the-stack", "nowhere.parquet"], "nowhere.parquet does not exist"),
         (["my-repositories", "corpus.duplicates.nea=drop"], "nea"),

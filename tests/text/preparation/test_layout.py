@@ -1,10 +1,15 @@
-"""Headers are text in front of a file, drawn by its bytes; a repository is its files in a row."""
+"""Headers are text in front of a file, drawn by its bytes; a repository is its files in a row; each is found
+again."""
+
+from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spanmix.corpus_configs.layout import LayoutConfig
 from spanmix.errors import InputError
-from spanmix.text.preparation.layout import join_repositories, lay_out
+from spanmix.text.preparation.layout import LaidOut, join_repositories, lay_out
 from spanmix.types import Document
 
 
@@ -12,20 +17,22 @@ def document(text="x = 1\n", **fields):
     return Document(text, "code", **({"path": "src/a.py", "language": "python"} | fields))
 
 
+def text_of(file, config, key=5, seed=3):
+    return lay_out(file, key, config, seed).document.text
+
+
 def test_nothing_is_written_by_default():
-    assert lay_out(document(), 5, LayoutConfig(), 0) == document()
+    assert lay_out(document(), 5, LayoutConfig(), 0) == LaidOut(document())
 
 
 def test_headers():
     config = LayoutConfig(language_tag=True, repository_share=1, path_share=1, stars_share=1)
     whole = document(repository="me/mine", stars=55)
-    assert lay_out(whole, 5, config, 0).text == (
+    assert text_of(whole, config) == (
         "<|repository|>me/mine\n<|path|>src/a.py\n<|stars|>10-100\n<|python|>x = 1\n"
     )
-    assert lay_out(document(language=""), 5, config, 0).text == "<|path|>src/a.py\nx = 1\n"
-    assert (
-        lay_out(document(path="a\nb.py"), 5, LayoutConfig(path_share=1), 0).text == "<|path|>a b.py\nx = 1\n"
-    )
+    assert text_of(document(language=""), config) == "<|path|>src/a.py\nx = 1\n"
+    assert text_of(document(path="a\nb.py"), LayoutConfig(path_share=1)) == "<|path|>a b.py\nx = 1\n"
 
 
 @pytest.mark.parametrize(
@@ -33,25 +40,25 @@ def test_headers():
     [(0, "0"), (1, "1-10"), (10, "1-10"), (11, "10-100"), (1000, "100-1000"), (1001, "1000+")],
 )
 def test_stars_are_shown_as_ranges(stars, shown):
-    assert lay_out(document(stars=stars), 5, LayoutConfig(stars_share=1), 0).text.startswith(
-        f"<|stars|>{shown}\n"
-    )
+    assert text_of(document(stars=stars), LayoutConfig(stars_share=1)).startswith(f"<|stars|>{shown}\n")
 
 
 def test_shares_are_drawn_by_the_file_and_independent():
     config = LayoutConfig(repository_share=0.2, path_share=0.5)
-    texts = [lay_out(document(repository="a/b"), key, config, 3).text for key in range(4000)]
-    assert texts == [lay_out(document(repository="a/b"), key, config, 3).text for key in range(4000)]
+    texts = [text_of(document(repository="a/b"), config, key) for key in range(4000)]
+    assert texts == [text_of(document(repository="a/b"), config, key) for key in range(4000)]
     with_repository = sum("<|repository|>" in text for text in texts) / 4000
     with_path = sum("<|path|>" in text for text in texts) / 4000
     both = sum("<|repository|>" in text and "<|path|>" in text for text in texts) / 4000
     assert 0.17 < with_repository < 0.23 and 0.46 < with_path < 0.54 and 0.08 < both < 0.12
-    others = [lay_out(document(repository="a/b"), key, config, 4).text for key in range(4000)]
+    others = [text_of(document(repository="a/b"), config, key, seed=4) for key in range(4000)]
     assert sum(a != b for a, b in zip(texts, others, strict=True)) > 1000
 
 
 def test_a_header_belongs_to_the_prompt():
-    found = lay_out(document("ask: tell", prompt_characters=5), 5, LayoutConfig(language_tag=True), 0)
+    found = lay_out(
+        document("ask: tell", prompt_characters=5), 5, LayoutConfig(language_tag=True), 0
+    ).document
     assert found.text[: found.prompt_characters] == "<|python|>ask: "
     assert found.text[found.prompt_characters :] == "tell"
 
@@ -64,7 +71,9 @@ def test_a_repository_is_its_files_in_a_row():
         document("more\n", path="c/1.py", repository="c/c", licence="MIT"),
         document("last\n", path="c/2.py", repository="c/c", licence="MIT AND Zlib"),
     ]
-    joined = list(join_repositories(files, LayoutConfig(unit="repository")))
+    joined = [
+        laid.document for laid in join_repositories(map(LaidOut, files), LayoutConfig(unit="repository"))
+    ]
     assert [one.text for one in joined] == [
         "<|file|>a/1.py\nno end\n<|file|>a/2.md\ntwo\n",
         "alone\n",
@@ -77,8 +86,65 @@ def test_a_repository_is_its_files_in_a_row():
 def test_a_large_repository_is_cut_between_files():
     files = [document("x" * 400, path=f"{i}.py", repository="a/a") for i in range(7)]
     config = LayoutConfig(unit="repository", max_repository_bytes=1000)
-    joined = list(join_repositories(files, config))
-    assert [one.text.count("<|file|>") for one in joined] == [2, 2, 2, 1]
+    joined = list(join_repositories(map(LaidOut, files), config))
+    assert [laid.document.text.count("<|file|>") for laid in joined] == [2, 2, 2, 1]
+
+
+TEXTS = ["x = 1\n", "no end", "", "\n", "<|file|>b.py\nfake\n", "é = 你\r\n", "<|path|>src/a.py\n<|python|>"]
+files = st.builds(
+    Document,
+    st.lists(st.sampled_from(TEXTS), max_size=3).map("".join),
+    st.just("code"),
+    st.sampled_from(["a.py", "b.py", "ä b.py", "a\nb.py"]),
+    st.sampled_from(["python", "markdown", ""]),
+    st.sampled_from(["MIT", ""]),
+    st.just(0),
+    st.sampled_from(["", "", "a/a", "b/b"]),
+    st.sampled_from([None, 5]),
+)
+configs = st.builds(
+    LayoutConfig,
+    st.sampled_from(["file", "repository"]),
+    st.booleans(),
+    *[st.sampled_from([0.0, 0.5, 1.0])] * 3,
+    st.just(1000),
+)
+
+
+def test_every_file_is_found_where_the_layout_put_it():
+    """Whatever a file holds, its bytes stand where the corpus says, under its own path.
+
+    In between stands only what the layout wrote; a document without a list is one file as it was read.
+    """
+    cases = Counter()
+
+    @given(st.lists(files, max_size=12), configs)
+    def check(given, config):
+        given = sorted(given, key=lambda file: file.repository)
+        laid = [lay_out(file, key, config, 0) for key, file in enumerate(given)]
+        if config.unit == "repository":
+            laid = list(join_repositories(laid, config))
+        found = []
+        for one in laid:
+            content = one.document.text.encode()
+            if not one.files:
+                found.append((one.document.path, one.document.language, one.document.licence, content))
+                cases["as it was read"] += 1
+            between = 0
+            for file in one.files:
+                text = content[file.start : file.end]
+                found.append((file.path, file.language, file.licence, text))
+                assert file.start > between and content[between : file.start].lstrip(b"\n").startswith(b"<|")
+                between = file.end
+                cases["imitates a header"] += b"<|" in text
+                cases["empty"] += not text
+            assert content[between:] in (b"", b"\n") or not one.files
+            cases["joined"] += len(one.files) > 1
+        told = [(file.path, file.language, file.licence, file.text.encode()) for file in given]
+        assert found == told
+
+    check()
+    assert min(cases[case] for case in ("as it was read", "imitates a header", "empty", "joined")) > 20
 
 
 @pytest.mark.parametrize(

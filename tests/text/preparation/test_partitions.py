@@ -67,9 +67,10 @@ def contents(folder):
 
 
 def without_name(files):
-    """All but what knows how the corpus was cut: the recipe, its hash, and the pages that show them."""
+    """All but what knows how the corpus was cut: the recipe, its hash, those of files, and the pages."""
     report = json.loads(files["corpus.json"])
     del report["made_from"], report["made_with"]
+    report["files"] = sorted(report["files"])
     files = {name: data for name, data in files.items() if name not in ("report.html", "README.md")}
     tables = {name: data for name, data in files.items() if name.endswith(".parquet")}
     read = {name: pyarrow.parquet.read_table(pyarrow.BufferReader(data)) for name, data in tables.items()}

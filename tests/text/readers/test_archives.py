@@ -42,6 +42,9 @@ def test_an_archive_of_files(tmp_path, name):
         ("./p/a.py", "x = 1\r\n"),
         ("p/.git/config", "hidden"),
         ("p/long.txt", "x" * 1001),
+        ("p/.idea/a.xml", "hidden"),
+        ("p/.idea/.b/c.xml", "hidden"),
+        ("p/.env", "hidden"),
         ("p/bad.txt", b"\xff"),
         ("p/zero", b"\0"),
         ("p/" + "é" * 120 + ".rs", "fn main() {}"),
@@ -52,9 +55,9 @@ def test_an_archive_of_files(tmp_path, name):
     ]
     path = write_tar(tmp_path / name, files, links=[("p/link.py", "a.py"), ("p/out", "/etc/passwd")])
     found = read(path)
-    assert [item.path.removeprefix(f"{path}/") for item in found] == [
-        name.removeprefix("./") for name, _ in files if "/." not in name.removeprefix("./")
-    ]
+    names = [name.removeprefix("./") for name, _ in files if ".git" not in name]
+    names[names.index("p/.idea/a.xml") : names.index("p/bad.txt")] = ["p/.idea/", "p/.env"]
+    assert [item.path for item in found] == [f"{path.name}/{name}" for name in names]
     kept = [(item.text, item.language, item.licence) for item in found if isinstance(item, Document)]
     assert kept == [
         ("x = 1\r\n", "python", ""),
@@ -65,12 +68,15 @@ def test_an_archive_of_files(tmp_path, name):
     reasons = [item.reason for item in found if not isinstance(item, Document)]
     assert reasons == [
         "longer than 1,000 bytes",
+        "hidden",
+        "hidden",
         "not UTF-8",
         "binary (NUL byte)",
         "empty",
         "malformed notebook",
     ]
-    assert read(tmp_path) == found  # a folder of archives alone
+    # A folder of archives alone, whose name stands in front.
+    assert [item.path for item in read(tmp_path)] == [f"{tmp_path.name}/{item.path}" for item in found]
 
 
 def test_samples_of_a_web_data_set(tmp_path):
@@ -91,11 +97,11 @@ def test_samples_of_a_web_data_set(tmp_path):
     found = read(path, on_error="drop")
     expected = [
         Document("package x", "s", "lib/x.go", "go", "MIT", 0, "us/x", 5),
-        Document("alone", "s", f"{path}/001.json", "rust"),
+        Document("alone", "s", f"{path.name}/001.json", "rust"),
         "invalid JSON",
-        Document("y = 1", "s", f"{path}/002.py", "python"),
-        Document("one", "s", f"{path}/003.a.txt", "text"),
-        Document("two", "s", f"{path}/003.b.txt", "text"),
+        Document("y = 1", "s", f"{path.name}/002.py", "python"),
+        Document("one", "s", f"{path.name}/003.a.txt", "text"),
+        Document("two", "s", f"{path.name}/003.b.txt", "text"),
         "binary (NUL byte)",
         "longer than 1,000 bytes",
     ]

@@ -43,24 +43,47 @@ def test_bad_content_is_dropped_with_a_reason(tmp_path):
         "not UTF-8",
     ]
     expected = [
-        Dropped(str(tmp_path / name), reason) for name, reason in zip(contents, reasons, strict=False)
+        Dropped(f"{tmp_path.name}/{name}", reason) for name, reason in zip(contents, reasons, strict=False)
     ]
     assert dropped == expected
-    path = str(tmp_path / "h_good.py")
+    path = f"{tmp_path.name}/h_good.py"
     assert last == Document("\ufeffx = 'é'\r\n", "code", path, "python", "")
+    assert (last.file, last.root) == (str(tmp_path / "h_good.py"), f"{tmp_path.name}/")
     assert [gone.reason, pipe.reason] == ["unreadable", "unreadable"]
 
 
-def test_walk_is_sorted_and_skips_hidden_files_and_loops(tmp_path):
-    for name in ("b/z.py", "b/a.rs", "a.py", ".git/x.py", "b/.hidden.py", "c/d/e.txt", "b.py"):
+def test_walk_is_sorted_counts_hidden_files_and_skips_loops(tmp_path):
+    names = (
+        "b/z.py",
+        "b/a.rs",
+        "a.py",
+        ".git/x.py",
+        "b/.hidden.py",
+        "c/d/e.txt",
+        "b.py",
+        ".e/f/g.py",
+        ".env",
+    )
+    for name in names:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     (tmp_path / "c" / "loop").symlink_to(tmp_path)
     (tmp_path / "c" / "again").symlink_to(tmp_path / "b")
-    found = [item.path.removeprefix(f"{tmp_path}/") for item in read(tmp_path)]
+    items = read(tmp_path)
+    kept = [item for item in items if isinstance(item, Document)]
+    found = [item.path.removeprefix(f"{tmp_path.name}/") for item in kept]
     assert found == ["a.py", "b/a.rs", "b/z.py", "b.py", "c/d/e.txt"]
-    assert [item.language for item in read(tmp_path)] == ["python", "rust", "python", "python", "text"]
+    assert [item.language for item in kept] == ["python", "rust", "python", "python", "text"]
+    dropped = [item for item in items if isinstance(item, Dropped)]
+    assert [(item.path.removeprefix(f"{tmp_path.name}/"), item.reason) for item in dropped] == [
+        (".e/", "hidden"),
+        (".env", "hidden"),
+        ("b/.hidden.py", "hidden"),
+    ]
+    # What `include` does not name is no file of the source, hidden or not.
+    hidden = [item.path for item in read(tmp_path, include=("*.py",)) if isinstance(item, Dropped)]
+    assert hidden == [f"{tmp_path.name}/.e/", f"{tmp_path.name}/b/.hidden.py"]
 
 
 @pytest.mark.parametrize(
@@ -110,9 +133,13 @@ def test_jsonl(tmp_path):
     )
     found = read(path, text_field="code")
     assert found[0] == Document("x = 1", "code", "p.py", "python", "MIT")
-    assert found[1] == Document("y\u2028z", "code", f"{path}:2")
-    reasons = [(f"{path}:3", "empty"), (f"{path}:5", "binary (NUL byte)"), (f"{path}:6", "not UTF-8")]
-    assert found[2:] == [Dropped(*item) for item in [*reasons, (f"{path}:7", "longer than 1,000 bytes")]]
+    assert found[1] == Document("y\u2028z", "code", "data.jsonl:2")
+    reasons = [
+        ("data.jsonl:3", "empty"),
+        ("data.jsonl:5", "binary (NUL byte)"),
+        ("data.jsonl:6", "not UTF-8"),
+    ]
+    assert found[2:] == [Dropped(*item) for item in [*reasons, ("data.jsonl:7", "longer than 1,000 bytes")]]
     # Inside a folder it is a file like any other.
     assert read(tmp_path, max_document_bytes=10_000)[0].text == path.read_text()
 

@@ -30,13 +30,20 @@ def write(folder, files):
         path.write_text(content)
 
 
-def read(folder, **kwargs):
-    items = list(read_source(SourceFilesConfig("code", (str(folder),), **kwargs), 1000))
-    kept = [item for item in items if isinstance(item, Document)]
-    dropped = {
-        item.path.removeprefix(f"{folder}/"): item.reason for item in items if isinstance(item, Dropped)
+def read(folder, *more, **kwargs):
+    """Return documents by their paths below the folder, and the reasons of what was dropped, not hidden."""
+    paths = tuple(map(str, (folder, *more)))
+    items = list(read_source(SourceFilesConfig("code", paths, **kwargs), 1000))
+    kept = {below(folder, item): item for item in items if isinstance(item, Document)}
+    return kept, {
+        below(folder, item): item.reason
+        for item in items
+        if isinstance(item, Dropped) and item.reason != "hidden"
     }
-    return {item.path.removeprefix(f"{folder}/"): item for item in kept}, dropped
+
+
+def below(folder, item):
+    return item.file.removeprefix(f"{folder}/") + "/" * (item.path.endswith("/") and item.file != str(folder))
 
 
 def empty_checkout(folder):
@@ -215,9 +222,6 @@ def test_each_checkout_below_a_folder_has_its_own_rules(tmp_path):
     kept, dropped = read(tmp_path, git_rules=False)
     assert set(kept) == {"one/a.log", "one/a.py", "plain/a.log", "two/a.log"} and not dropped
     assert {item.repository for item in kept.values()} == {""}
-    # What a source lies in is not asked: its project may well ignore its data.
-    write(tmp_path, {"one/data/x.log": "x"})
-    assert set(read(tmp_path / "one" / "data")[0]) == {"x.log"}
 
 
 def test_a_worktree_is_a_checkout_with_the_rules_of_its_repository(tmp_path):

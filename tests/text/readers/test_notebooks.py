@@ -125,7 +125,7 @@ def test_a_notebook_in_a_folder_is_a_document(tmp_path):
     assert (kept.text, kept.language, kept.path) == (
         "x = 1\n\n" + "y" * 20 + "\n",
         "python",
-        f"{tmp_path}/a.ipynb",
+        f"{tmp_path.name}/a.ipynb",
     )
     assert (tmp_path / "a.ipynb").stat().st_size > 1000  # its outputs do not count
     too_long = "longer than 1,000 bytes"

@@ -1,5 +1,8 @@
-"""The pre-search leaves out no line in which the library's own patterns find something."""
+"""The pre-search leaves out no line, and no rule, in which the library's own patterns find something."""
 
+import random
+import re
+import string
 from collections import Counter
 
 import pytest
@@ -9,17 +12,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from spanmix.text.redaction.library import _LEFT_OUT, _plugins
-from spanmix.text.redaction.presearch import LONG_LINE, candidate_lines, lines_with
+from spanmix.text.redaction.needs import ASSIGNED, NEEDS, PRIVATE_KEY, candidate_lines, rules_for
+from spanmix.text.redaction.presearch import LONG_LINE, lines_with
+from spanmix.text.redaction.service_tokens import RULES
 
 CLASSES = get_mapping_from_secret_type_to_class().values()
 PATTERNS = {
-    f"{one.__name__}{number}": pattern
+    (one.__name__, number): pattern
     for one in sorted(CLASSES, key=lambda one: one.__name__)
     if one.__name__ not in {"IPPublicDetector", "JwtTokenDetector"}
     for number, pattern in enumerate(getattr(one, "denylist", ()))
 }
 KEYWORDS = {
-    f"keyword{number}": pattern
+    ("KeywordDetector", number): pattern
     for number, pattern in enumerate(
         dict.fromkeys(pattern for patterns in keyword.REGEX_BY_FILETYPE.values() for pattern in patterns)
     )
@@ -38,9 +43,20 @@ def test_every_plugin_is_asked_or_left_out_by_name():
     assert len(asked) >= 20 and len(PATTERNS) >= 25 and len(KEYWORDS) >= 9
 
 
-@pytest.mark.parametrize("name", [*PATTERNS, *KEYWORDS, "jwt"])
-def test_what_a_pattern_of_the_library_finds_is_in_a_candidate_line(name):
-    pattern = PATTERNS.get(name) or KEYWORDS.get(name) or JWT
+SERVICES = {(name, 0): pattern for name, pattern in RULES.items()}
+ALL = PATTERNS | KEYWORDS | SERVICES | {("JwtTokenDetector", 0): JWT}
+
+
+def test_every_rule_says_what_it_needs():
+    asked = {type(plugin).__name__ for plugin in _plugins()}
+    assert set(NEEDS) == asked | set(RULES) | {ASSIGNED, PRIVATE_KEY}
+    assert {name for name, _ in ALL} == set(NEEDS) - {ASSIGNED}
+
+
+@pytest.mark.parametrize(("name", "number"), ALL)
+def test_what_a_pattern_finds_is_in_a_candidate_line_and_the_rule_sees_it(name, number):
+    pattern = ALL[name, number]
+    token = rf"(?<![A-Za-z0-9]){pattern}" if name in RULES else pattern
     seen = Counter()
 
     @settings(
@@ -56,23 +72,23 @@ def test_what_a_pattern_of_the_library_finds_is_in_a_candidate_line(name):
         st.sampled_from(["", "\nlast", ")"]),
     )
     def compare(found, before, behind):
-        if not one_line(found):
+        if not one_line(found) or not re.search(token, found):
             return
         seen["lines"] += 1
-        lines = list(candidate_lines(before + found + behind))
-        assert any(found in line.text for line in lines), (before, found, behind)
+        lines = [line for line in candidate_lines(before + found + behind) if found in line.text]
+        assert lines and all(name in rules_for(line.text) for line in lines), (before, found, behind)
 
     compare()
     assert seen["lines"] >= 1
 
 
 def test_lines_come_with_their_number_and_place():
-    text = "a\nAKIA1\n\nb\n" + "ghp_x ghp_y\nlast ghp_"
+    text = "a\npwd1\n\nb\n" + "secret_x secret_y\nlast pwd"
     lines = list(candidate_lines(text))
     assert [(line.number, line.text) for line in lines] == [
-        (1, "AKIA1"),
-        (4, "ghp_x ghp_y"),
-        (5, "last ghp_"),
+        (1, "pwd1"),
+        (4, "secret_x secret_y"),
+        (5, "last pwd"),
     ]
     assert all(text[line.start :].startswith(line.text) for line in lines)
 
@@ -94,3 +110,34 @@ def test_of_a_long_line_the_surroundings_of_each_find_are_searched():
     assert len(lines) == 20 and all(token in line.text and line.number == 1 for line in lines)
     assert all(text[line.start : line.start + len(line.text)] == line.text for line in lines)
     assert max(len(line.text) for line in lines) < 2_000
+
+
+@pytest.mark.parametrize("filling", ["word ", "wörd ", "字字 ", "\ud800𝔸 "])
+def test_places_in_a_long_line_are_those_of_characters(filling):
+    rng = random.Random(5)
+    pieces = [filling * rng.randrange(400, 2_000) + f"AKIA{number:016}" for number in range(25)]
+    text = "é\n" + "".join(pieces) + "\nend"
+    lines = list(lines_with(text, "AKIA[0-9]{16}"))
+    assert len(lines) == 25 and all(line.number == 1 for line in lines)
+    assert all(text[line.start : line.start + len(line.text)] == line.text for line in lines)
+    assert all(f"AKIA{number:016}" in line.text for number, line in enumerate(lines))
+
+
+def test_encoded_data_and_source_maps_are_hardly_looked_at():
+    """What slow rules get of them is a small part, although all prefixes of tokens stand in them."""
+    rng = random.Random(6)
+    letters = string.ascii_letters + string.digits + "+/"
+    words = ["ABIA", "AKIA", "ASIA", "EAA", "APC", "A3T"]
+    encoded = "".join(rng.choice(words) + "".join(rng.choices(letters, k=20)) for _ in range(20_000))
+    mapped = ",".join(rng.choices(["EAAE", "GAAG", "EAAEA", "IAAI;AAIA", "AKIAD", "ASIA"], k=60_000))
+    for text in (encoded, mapped):
+        assert sum(map(text.count, ("EAA", "AKIA", "ASIA"))) > 5_000
+        looked_at = sum(len(line.text) for line in candidate_lines(f'x="{text}"'))
+        assert looked_at < 0.1 * len(text)
+
+
+def test_a_line_is_given_only_to_the_rules_that_can_find_something_in_it():
+    token = "ghp_" + "a1B2c3D4e5F6" * 3
+    assert rules_for(f"x = '{token}'") == {"GitHubTokenDetector"}
+    assert rules_for(f"password({token})") == {"GitHubTokenDetector", "KeywordDetector"}
+    assert rules_for("\ud800 x = 1") == set()

@@ -3,7 +3,10 @@
 import ast
 import json
 import pickle
+import random
+import string
 import tomllib
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 import yaml
@@ -36,8 +39,8 @@ def test_the_audit_row_says_where_and_never_what():
     assert document.text == f"import os\nx = 1\ntoken = '{parsable(TOKEN)}'  # by user1@example.com\n"
     first, second = rows
     assert first == {
-        "path": "src/app.py", "kind": "key", "detector": "GitHub Token", "line": 3, "column": 10,
-        "length": 40,
+        "path": "src/app.py", "repository": "", "kind": "key", "detector": "GitHub Token",
+        "line": 3, "column": 10, "length": 40,
         "hash": first["hash"], "replacement": parsable(TOKEN),
     }  # fmt: skip
     assert (second["kind"], second["line"], second["replacement"]) == ("email", 3, "user1@example.com")
@@ -150,9 +153,37 @@ def test_configuration_files_need_no_quotes():
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=80))
 def test_a_stand_in_keeps_length_and_signs_and_is_known_as_one(value):
+    value = value.replace("%", "")
     written = parsable(value)
     assert len(written) == len(value) and parsable(written) == written
     assert all(a == b or (a.isalnum() and b in "xXaA1") for a, b in zip(value, written, strict=True))
+
+
+def test_percent_escapes_stay_whole_and_the_address_is_taken_apart_as_before():
+    rng = random.Random(4)
+    alphabet = string.ascii_letters + string.digits + "-._~/@:?#[]!$&'()*+,;=%/@/@ äß字𝔸"
+    num_escapes = num_found = 0
+    for _ in range(300):
+        secret = "".join(rng.choices(alphabet, k=rng.randint(8, 16))) + "7q"
+        written = "".join(
+            quote(one, safe="") if rng.random() < 0.7 or not one.isascii() else f"%{ord(one):02x}"
+            for one in secret
+        )
+        text = f'url = "https://app:{written}@db.corp.net:5432/main?x=%2F1"\n'
+        redacted = redact(text)[0].text
+        before, after = (urlsplit(one[7:-2]) for one in (text, redacted))
+        assert len(redacted) == len(text) and before._replace(netloc="") == after._replace(netloc="")
+        assert (after.username, after.hostname, after.port) == ("app", "db.corp.net", 5432)
+        hidden = unquote(after.password)
+        assert len(hidden) == len(secret)
+        assert all(a == b or a.isalnum() for a, b in zip(secret, hidden, strict=True))
+        num_escapes += "%2F" in written or "%40" in written
+        if redacted != text:
+            num_found += 1
+            assert parsable(written) in redacted
+            assert not set(secret) & set(hidden) & set("bcdefghijklmnopqrstuvwyz")
+            assert redact(redacted)[1] == []
+    assert num_escapes > 100 and num_found > 250, (num_escapes, num_found)
 
 
 def test_stand_ins_of_secrets_are_no_secrets_again():

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from spanmix.text.corpus import TOKENIZER_FOLDER, SourceWriter, stores_fingerprint
+from spanmix.text.preparation.layout import LaidOut
 from spanmix.text.report import HELD_OUT_SUFFIX, CorpusReport, SourceReport
 from spanmix.types import Document
 
 
-def write_corpus(folder, tokenizer, sources, held_out=()):
-    """A corpus of the given texts, as `prepare` would write it: {source: [text]}."""
+def write_corpus(folder, tokenizer, sources, held_out=(), made_with=None):
+    """A corpus of the given texts or laid out documents, as `prepare` would write it: {source: [text]}."""
     folder.mkdir(parents=True)
     tokenizer.save(folder / TOKENIZER_FOLDER)
     reports = {}
@@ -21,16 +22,20 @@ def write_corpus(folder, tokenizer, sources, held_out=()):
         counts = []
         for side, side_texts in (("", texts), (HELD_OUT_SUFFIX, held_out)):
             with SourceWriter(folder / (name + side), tokenizer) as writer:
-                for i, text in enumerate(side_texts):
+                for i, given in enumerate(side_texts):
+                    laid = given
+                    if isinstance(given, str):
+                        licence = "MIT" if i % 2 else ""
+                        laid = LaidOut(Document(given, name, f"{name}/{i}.py", "python", licence))
+                    text = laid.document.text
                     ids = np.array(tokenizer.encode(text), np.int32)
-                    document = Document(text, name, f"{name}/{i}.py", "python", "MIT" if i % 2 else "")
-                    writer.add(document, ids, len(text.encode()), 0)
+                    writer.add(laid.document, ids, len(text.encode()), 0, laid.files)
             counts.append(writer.counts)
         reports[name] = SourceReport(*counts, {}, {})
     fingerprint = stores_fingerprint(folder, list(sources), tokenizer)
-    CorpusReport(1, fingerprint, tokenizer.fingerprint, tokenizer.vocab_size, True, "made up", reports).save(
-        folder
-    )
+    names = (tokenizer.fingerprint, tokenizer.vocab_size)
+    report = CorpusReport(1, fingerprint, *names, True, "made up", reports, made_with=made_with)
+    report.save(folder)
     return folder
 
 

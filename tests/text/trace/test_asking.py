@@ -29,8 +29,9 @@ def test_a_match_says_where_it_is_from(index):
     text = DOCUMENTS[3][100:200]
     (match,) = index.longest_matches("é" + text, 90)
     assert (match.start, match.end, match.start_character, match.end_character) == (2, 102, 1, 101)
-    (place,) = match.occurrences
+    (place,) = match.occurrences[0].files
     assert (place.path, place.licence, place.language) == ("code/3.py", "MIT", "python")
+    assert (place.start, place.num_bytes) == (100, 100)
     assert place.line == 1 + DOCUMENTS[3][:100].count("\n")
 
 
@@ -75,7 +76,7 @@ def test_places_are_counted_beyond_those_that_are_given(traced, tokenizer, tmp_p
     for most in (0, 1, 3, 60):
         (match,) = opened.longest_matches("x = 1  # the same line", 12, max_occurrences=most)
         assert match.num_occurrences == 200
-        lines = [(place.document, place.line) for place in match.occurrences]
+        lines = [(place.document, place.files[0].line) for place in match.occurrences]
         assert lines == [(i // 50, 1 + i % 50) for i in range(most)]
 
 

@@ -3,15 +3,21 @@
 import argparse
 import io
 import json
+import re
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
 from spanmix.cli import trace
 from spanmix.cli.arguments import OneParagraphParser
+from spanmix.corpus_configs.layout import LayoutConfig
 from spanmix.errors import InputError
+from spanmix.text.preparation.layout import LaidOut, join_repositories
 from spanmix.text.trace.build import build_index
+from spanmix.text.trace.layout import IndexSettings
+from spanmix.types import Document
 
 DOCUMENTS = [
     "# first\ndef shared(value):\n    return value + 1  # one more\n",
@@ -72,11 +78,17 @@ def test_json_holds_all_there_is(built, capsys, tmp_path):
         {
             "source": "code",
             "document": 0,
-            "path": "code/0.py",
-            "licence": "",
-            "language": "python",
-            "line": 1,
             "start": 0,
+            "files": [
+                {
+                    "path": "code/0.py",
+                    "licence": "",
+                    "language": "python",
+                    "line": 1,
+                    "start": 0,
+                    "num_bytes": num_bytes,
+                }
+            ],
         }
     ]
 
@@ -97,20 +109,79 @@ def test_longest_come_first_and_the_rest_is_counted(built, capsys):
     run("--text", text, "--corpus", built, "--min-bytes", 20, "--top", 2, "--places", 0)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines[-4:-2]] == [str(len(DOCUMENTS[0])), "31"]
-    assert lines[-2] == "1 shorter matches are not listed; --top 3 lists all"
+    assert lines[-2] == "not listed: 1 no longer than these; --top 3 lists all"
 
 
 def test_the_same_again_and_again_is_one_line(built, capsys):
     run("--text", "a" + "value + 1  # one more\n" * 40, "--corpus", built, "--min-bytes", 20, "--places", 1)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[-4:-2]] == [
-        ["where", "licence", "text", "line", "bytes", "occurrences", "in", "a", "row"],
+        ["where", "licence", "text", "line", "bytes", "occurrences", "times"],
         ["code/0.py:3", "unknown", "1", "22", "2", "40"],
     ]
     assert lines[-1] == "880 of 881 bytes (99.9 %) stand in training documents"
     run("--text", "a" + "value + 1  # one more\n" * 40, "--corpus", built, "--min-bytes", 20, "--json")
     (match,) = json.loads(capsys.readouterr().out)["matches"]
     assert (match["start"], match["end"], match["num_repeats"], match["last_end"]) == (1, 23, 40, 881)
+
+
+def test_the_same_in_several_places_of_the_text_is_one_line(built, capsys):
+    text = "one\nvalue + 1  # one more\n?\nalone é\x1b[31m in red\n" + "?value + 1  # one more\n" * 3
+    run("--text", text, "--corpus", built, "--min-bytes", 20, "--places", 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[-5:-2]] == [
+        ["where", "licence", "text", "line", "bytes", "occurrences", "times"],
+        ["code/0.py:3", "unknown", "2", "22", "2", "4"],
+        ["code/1.py:1", "MIT", "4", "20", "1", "1"],
+    ]
+    assert lines[-2] == "times: so often the match stands in the text, at first in this line"
+    run("--text", text, "--corpus", built, "--min-bytes", 20, "--json")
+    assert len(json.loads(capsys.readouterr().out)["matches"]) == 5
+
+
+@pytest.fixture(scope="module")
+def joined(traced, tokenizer, tmp_path_factory):
+    """A corpus with one document, made of seven files."""
+    files = [
+        LaidOut(Document(f"first of {i}\nsecond\n", "code", f"{i}.py", "", f"L{i}", repository="a/b"))
+        for i in range(7)
+    ]
+    documents = list(join_repositories(files, LayoutConfig("repository")))
+    folder = tmp_path_factory.mktemp("cli") / "joined"
+    traced.write_corpus(folder, tokenizer, {"code": documents})
+    build_index(folder, IndexSettings(8))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "listed"),
+    [
+        ("of 3\nsecond\n<|file|>4.py\nfirst", [["3.py:1", "L3"], ["+ 4.py:1", "L4"]]),
+        ("second\n<|file|>6.py\n", [["5.py:2", "L5"]]),
+        ("<|file|>2.py\nfirst of", [["2.py:1", "L2"]]),
+        ("\n<|file|>0.py\nfir", [["0.py:1", "L0"]]),
+        ("<|file|>5.py\n", [["5.py, header", "L5"]]),
+    ],
+)
+def test_the_files_of_a_joined_document_are_told(joined, capsys, text, listed):
+    run("--text", text, "--corpus", joined, "--min-bytes", 12)
+    assert [
+        re.split(r"  +", line)[:2] for line in capsys.readouterr().out.splitlines()[-1 - len(listed) : -1]
+    ] == listed
+
+
+def test_of_very_many_files_some_are_listed(joined, capsys):
+    text = "".join(f"<|file|>{i}.py\nfirst of {i}\nsecond\n" for i in range(7))
+    run("--text", text, "--corpus", joined)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[-7:-1]] == [
+        *["0.py:1", "+ 1.py:1", "+ 2.py:1", "+ 3.py:1", "+ 4.py:1"],
+        "+ 2 more files",
+    ]
+    run("--text", text, "--corpus", joined, "--json")
+    (match,) = json.loads(capsys.readouterr().out)["matches"]
+    files = match["occurrences"][0]["files"]
+    assert [(file["path"], file["licence"]) for file in files] == [(f"{i}.py", f"L{i}") for i in range(7)]
 
 
 def test_it_builds_and_tells_how_large_the_index_is(built, tmp_path, capsys):
@@ -150,3 +221,24 @@ def test_what_cannot_be_done_is_refused(built, arguments, message):
 def test_a_folder_that_is_no_corpus_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"there is no corpus.json in it"):
         run("--text", "a", "--corpus", tmp_path)
+    with pytest.raises(InputError, match=r"corpus .*nowhere does not exist"):
+        run("--text", "a", "--corpus", tmp_path / "nowhere")
+
+
+def test_the_documentation_names_every_field_and_column(joined, capsys):
+    """Its table of fields is what is printed, no more and no less; its samples have the columns."""
+    page = (Path(__file__).parents[3] / "docs" / "trace.md").read_text(encoding="utf-8")
+    run("--text", "first of 3\nsecond\n#" * 2, "--corpus", joined, "--min-bytes", 12)
+    header = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("where  "))
+    columns = re.split(r"  +", header)
+    assert columns[-1] == "times" and "column `times`" in page
+    assert [re.split(r"  +", line) for line in page.splitlines() if line.startswith("where  ")] == [
+        columns[:-1]
+    ] * 2
+    run("--text", "first of 3\nsecond\n", "--corpus", joined, "--min-bytes", 12, "--json")
+    found = json.loads(capsys.readouterr().out)
+    (match,) = found["matches"]
+    levels = [found, match, match["occurrences"][0], match["occurrences"][0]["files"][0]]
+    table = page[page.index("| field | holds |") : page.index("`--build --json` without")]
+    named = re.findall(r"`(\w+)`", " ".join(line.split("|")[1] for line in table.splitlines() if "|" in line))
+    assert sorted(named) == sorted(name for level in levels for name in level)

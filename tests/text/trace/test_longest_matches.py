@@ -94,7 +94,7 @@ def _check_places(traced, sources, text, match):
     assert text.encode()[match.start : match.end].decode() == part
     places = traced.places_by_search(sources, part)
     assert (match.num_occurrences, match.is_count_exact) == (len(places), True)
-    assert [(o.source, o.document, o.line, o.start) for o in match.occurrences] == places
+    assert [(o.source, o.document, o.files[0].line, o.start) for o in match.occurrences] == places
 
 
 def _kinds(documents, text, matches, shortest):
@@ -166,7 +166,7 @@ def test_whole_documents_are_found_whole(corpus_folder, tmp_path, traced, tokeni
                 (match,) = index.longest_matches(part, max_occurrences=10**6)
                 assert (match.start, match.end) == (0, len(part.encode()))
                 assert (name, number, source.path(number)) in [
-                    (o.source, o.document, o.path) for o in match.occurrences
+                    (o.source, o.document, o.files[0].path) for o in match.occurrences
                 ]
                 checked += 1
     assert checked > 30

@@ -75,7 +75,7 @@ def write_replay_page(path: Path, report: ReplayReport, replay: Replay) -> None:
     ]
     parts = [html.cards(cards), _replay_table((overall, *report.by_cursor, *report.by_language))]
     if report.warning is not None:
-        parts.insert(0, html.join([Html("<p>"), html.strong(f"Warning: {report.warning}"), Html("</p>")]))
+        parts.insert(0, html.warning(report.warning))
     left_out = {
         f"{what}: {reason}": f"{count:,}"
         for what, reasons in report.left_out.items()

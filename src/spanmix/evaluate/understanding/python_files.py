@@ -75,7 +75,7 @@ def folder_files(folder: Path, seed: int) -> list[PythonFiles]:
     if not documents:
         raise InputError(f"{folder} has no Python files; name a folder with .py files")
     # Below the folder: where that lies must not decide anything.
-    found = [(Path(document.path).relative_to(folder).as_posix(), document.text) for document in documents]
+    found = [(Path(document.file).relative_to(folder).as_posix(), document.text) for document in documents]
     found.sort(key=lambda file: seeding.name_key(file[0]))
     files = [PythonFile(path, text, part_of(text, FOLDER_SHARES, seed)) for path, text in found]
     return [PythonFiles(tuple(FOLDER_SHARES), files)]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
+from spanmix.amounts import share, size
 from spanmix.files import write_text
 from spanmix.text.corpus_page.card_header import header_fields, pretty_name
+from spanmix.text.corpus_page.card_removed import benchmarks, personal_data, removed
 from spanmix.text.corpus_page.figures import CorpusFigures, read_figures
-from spanmix.text.corpus_page.harmless import markdown, share, size
+from spanmix.text.corpus_page.harmless import MOST_ROWS, markdown, markdown_table
+from spanmix.text.corpus_page.held_out import page_warnings
+from spanmix.text.corpus_page.opt_outs import opting_out
 from spanmix.text.corpus_page.page import PAGE_FILE
+from spanmix.text.corpus_page.searches import NOTHING, searches, sources_without_licences
 from spanmix.text.report import HELD_OUT_SUFFIX
 
 CARD_FILE = "README.md"
-_MOST_ROWS = 30
 
 
 def write_card(folder: Path, figures: CorpusFigures | None = None) -> None:
@@ -37,11 +41,12 @@ def corpus_card(figures: CorpusFigures) -> str:
     sections: dict[str, Callable[[CorpusFigures], list[str]]] = {
         "What is in it": _contents,
         "How it was made": _making,
-        "What was removed, and why": _removed,
+        "What was looked for": _looked_for,
+        "What was removed, and why": removed,
         "Licences and attribution": _licences,
-        "Personal data": _personal_data,
-        "Benchmarks": _benchmarks,
-        "Opting out": _opting_out,
+        "Personal data": personal_data,
+        "Benchmarks": benchmarks,
+        "Opting out": opting_out,
         "Loading it": _loading,
     }
     lines = ["---", header.rstrip("\n"), "---", "", f"# {markdown(pretty_name(figures))}"]
@@ -63,10 +68,11 @@ def _contents(figures: CorpusFigures) -> list[str]:
         "counted without the one that ends each document. What is held out is for measuring, and not for "
         "training.",
         "",
-        *_table(("source", "side", "documents", "tokens", "bytes"), rows),
+        *markdown_table(("source", "side", "documents", "tokens", "bytes"), rows),
         "",
-        *_table(("language", "documents", "share"), _languages(figures, documents)),
+        *markdown_table(("language", "documents", "share"), _languages(figures, documents)),
         "",
+        *[f"**Warning:** {markdown(words, 1000)}\n" for words in page_warnings(figures)],
         f"`{PAGE_FILE}` has lengths, languages and licences by side, and what became of all that was read.",
     ]
 
@@ -99,7 +105,7 @@ def _making(figures: CorpusFigures) -> list[str]:
         )
         for one in figures.sources
     ]
-    lines += _table(("source", "read", "dropped", "kept", "documents of the corpus"), rows)
+    lines += markdown_table(("source", "read", "dropped", "kept", "documents of the corpus"), rows)
     changed = [
         f"{markdown(step)} changed {number:,} documents of {markdown(source.name)}"
         for source in figures.sources
@@ -109,10 +115,11 @@ def _making(figures: CorpusFigures) -> list[str]:
     lines += ["", f"{'; '.join(changed)}."] if changed else []
     copies = report.copies
     if copies is not None:
+        largest = f", the largest of {copies.largest:,} documents" if copies.groups else ""
         lines += [
             "",
             f"Exact copies were dropped. Near-copies were searched for by MinHash: {copies.pairs:,} pairs in "
-            f"{copies.groups:,} groups, the largest of {copies.largest:,} documents."
+            f"{copies.groups:,} groups{largest}."
             + (
                 f" Of {copies.checked:,} near-copies that were dropped and compared word by word, "
                 f"{copies.below_threshold:,} had less in common than the threshold asks."
@@ -135,31 +142,20 @@ def _making(figures: CorpusFigures) -> list[str]:
     ]
 
 
-def _removed(figures: CorpusFigures) -> list[str]:
+def _looked_for(figures: CorpusFigures) -> list[str]:
     rows = []
-    for source in figures.sources:
-        read = source.report.read
-        dropped = {reason: number for reason, number in source.report.dropped.items() if number}
-        entries = sorted(dropped.items(), key=lambda entry: (-entry[1], entry[0]))
-        for reason, number in entries[:_MOST_ROWS]:
-            num_bytes = f"{read.dropped_bytes.get(reason, 0):,}" if read else "not on record"
-            of_all = share(number, source.num_read)
-            rows.append((markdown(source.name), markdown(reason), f"{number:,}", of_all, num_bytes))
-        if rest := entries[_MOST_ROWS:]:
-            number = sum(count for _, count in rest)
-            of_all = share(number, source.num_read)
-            rows.append((markdown(source.name), f"{len(rest)} others", f"{number:,}", of_all, ""))
-    if not rows:
-        return ["Nothing was."]
-    lines = _table(("source", "reason", "documents", "of those read", "bytes, as far as known"), rows)
-    if any(source.dropped for source in figures.sources):
-        lines += [
-            "",
-            "`audit/NAME.dropped.parquet` lists each of them with what was measured. It and the examples in "
-            f"`{PAGE_FILE}` quote text that was **not** taken, without anything replaced in it: look at both "
-            "before publishing them.",
-        ]
-    return lines
+    for one in searches(figures):
+        names = ", ".join(map(markdown, one.sources[:MOST_ROWS])) or "all"
+        if rest := one.sources[MOST_ROWS:]:
+            names += f" and {len(rest)} more"
+        how = markdown(one.how, 2000) or NOTHING
+        rows.append((markdown(one.what), names, one.answer, how, markdown(one.found)))
+    return [
+        "A number, 0 too, stands only where something was looked for. Take it that what was not looked for "
+        "is in the text.",
+        "",
+        *markdown_table(("what", "sources", "looked for", "how", "found"), rows),
+    ]
 
 
 def _licences(figures: CorpusFigures) -> list[str]:
@@ -168,7 +164,7 @@ def _licences(figures: CorpusFigures) -> list[str]:
         "Each document keeps the licence that its source gave or that was found in it; `licence` in "
         "`NAME.documents.parquet` has it beside the path. The corpus as a whole has no licence of its own.",
         "",
-        *_table(("licence", "documents", "share"), _largest(figures.licences, documents)),
+        *markdown_table(("licence", "documents", "share"), _largest(figures.licences, documents)),
     ]
     unknown = figures.licences.get("", 0)
     if unknown:
@@ -176,68 +172,20 @@ def _licences(figures: CorpusFigures) -> list[str]:
             "",
             f"**{unknown:,} documents have no licence that is known**, which permits nothing by itself.",
         ]
+    if not_searched := sources_without_licences(figures):
+        lines += [
+            "",
+            f"Licences were **not looked for** in {', '.join(map(markdown, not_searched[:MOST_ROWS]))}"
+            f"{', …' if len(not_searched) > MOST_ROWS else ''}: known is what the source says.",
+        ]
     named = [
         f"`audit/{source.name}.attribution.jsonl`" for source in figures.sources if source.has_attribution
     ]
     if named:
-        lines += ["", f"Repositories and copyright lines of the documents: {', '.join(named[:_MOST_ROWS])}."]
+        lines += ["", f"Repositories and copyright lines of the documents: {', '.join(named[:MOST_ROWS])}."]
     else:
         lines += ["", "Copyright lines were not collected; they stand in the documents that have them."]
     return lines
-
-
-def _personal_data(figures: CorpusFigures) -> list[str]:
-    rows = [
-        (markdown(source.name), markdown(kind), f"{found.places:,}", f"{found.documents:,}")
-        for source in figures.sources
-        for kind, found in (source.redactions or {}).items()
-    ]
-    if not rows:
-        return [
-            "No replacement of secrets or personal data is on record: they were not looked for, or none were "
-            "found. Take it that there are some."
-        ]
-    return [
-        "These were found by rules and replaced in the text; the audit files name the places, not the "
-        "values. Rules miss some, and names of persons were not looked for.",
-        "",
-        *_table(("source", "kind", "places", "documents"), rows),
-    ]
-
-
-def _benchmarks(figures: CorpusFigures) -> list[str]:
-    rows = [
-        (
-            markdown(source.name),
-            markdown(name),
-            f"{len(found.tasks):,}",
-            f"{found.documents:,}",
-            markdown(", ".join(sorted(found.actions))),
-        )
-        for source in figures.sources
-        for name, found in (source.contamination or {}).items()
-    ]
-    if not rows:
-        return [
-            "No match with a benchmark is on record: none was searched for, or no document holds a problem "
-            "of one."
-        ]
-    return [
-        "Documents that hold problems of benchmarks, and what was done with them; "
-        "`audit/NAME.contamination.jsonl` says what matched where.",
-        "",
-        *_table(("source", "benchmark", "tasks", "documents", "what was done"), rows),
-    ]
-
-
-def _opting_out(figures: CorpusFigures) -> list[str]:
-    return [
-        "> **Placeholder.** No contact is set. Whoever publishes this corpus writes here an address at which "
-        "authors can ask that their work be left out, and how fast that is done.",
-        "",
-        "Who made a corpus leaves out what an opt-out list names (owner, repository or path) by preparing it "
-        "again with that list.",
-    ]
 
 
 def _loading(figures: CorpusFigures) -> list[str]:
@@ -272,13 +220,7 @@ def _loading(figures: CorpusFigures) -> list[str]:
 def _largest(counts: dict[str, int], documents: int) -> list[tuple[str, ...]]:
     """Return rows of the largest counts with their shares; the others are one row."""
     entries = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    rows = [(markdown(name) or "not known", n) for name, n in entries[:_MOST_ROWS]]
-    rest = entries[_MOST_ROWS:]
+    rows = [(markdown(name) or "not known", n) for name, n in entries[:MOST_ROWS]]
+    rest = entries[MOST_ROWS:]
     rows += [(f"{len(rest)} others", sum(n for _, n in rest))] if rest else []
     return [(name, f"{n:,}", share(n, documents)) for name, n in rows]
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table, whose cells have been through `markdown`."""
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    return lines + [f"| {' | '.join(cells)} |" for cells in rows]

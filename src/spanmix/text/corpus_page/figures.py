@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spanmix.config import CorpusConfig
 from spanmix.errors import InputError
 from spanmix.text.corpus_page.dropped import DroppedFigures, count_dropped, dropped_path
 from spanmix.text.corpus_page.notes import (
@@ -18,6 +19,7 @@ from spanmix.text.corpus_page.notes import (
 )
 from spanmix.text.corpus_page.sides import Amount, SideFigures, count_side
 from spanmix.text.document_table import MEND
+from spanmix.text.licences.opt_out_counts import OptOutCount, read_counts
 from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, CorpusReport, SourceReport
 
 
@@ -67,10 +69,19 @@ class SourceFigures:
 
 @dataclass(frozen=True)
 class CorpusFigures:
-    """What is known of a corpus: ``corpus.json``, and its sources in the order of that."""
+    """What is known of a corpus.
+
+    Args:
+        report: ``corpus.json``.
+        recipe: what the corpus was made with; None if that is not on record.
+        sources: in the order of ``corpus.json``.
+        opt_outs: how many documents each line of each opt-out list fits.
+    """
 
     report: CorpusReport
+    recipe: CorpusConfig | None
     sources: tuple[SourceFigures, ...]
+    opt_outs: tuple[OptOutCount, ...] = ()
 
     def total(self, name: str) -> int:
         """Add up ``documents``, ``tokens`` or ``bytes`` of both sides of all sources."""
@@ -108,7 +119,7 @@ def read_figures(folder: Path) -> CorpusFigures:
     """
     report = CorpusReport.load(folder)
     sources = tuple(_read_source(folder, name, report) for name in report.sources)
-    figures = CorpusFigures(report, sources)
+    figures = CorpusFigures(report, report.recipe(), sources, tuple(read_counts(folder)))
     for check in checks(figures):
         if check.said != check.found:
             raise InputError(

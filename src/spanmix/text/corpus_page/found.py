@@ -1,93 +1,154 @@
-"""The page's sections on what was searched for: near-copies, secrets and personal data, benchmarks."""
+"""The page's sections on what was looked for: near-copies, secrets and personal data, benchmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from spanmix import html
+from spanmix.amounts import share
 from spanmix.html import Html
 from spanmix.text.corpus_page.figures import CorpusFigures
-from spanmix.text.corpus_page.harmless import one_line, passage, share
+from spanmix.text.corpus_page.harmless import one_line, passage
 from spanmix.text.corpus_page.notes import BenchmarkFigures, TaskFigures, TaskMatch
-from spanmix.text.corpus_page.removed import details
+from spanmix.text.corpus_page.searches import KINDS, NOTHING, redacted_kinds, searches
+from spanmix.text.problems.benchmarks import benchmark_names
 
 _MOST_TASKS = 50
 _MOST_DETECTORS = 8
+_MOST_NAMES = 20
+
+
+def looked_for(figures: CorpusFigures) -> Html:
+    """Return a table of all that a recipe can look for: whether this one did, how, and what there was."""
+    rows = []
+    for one in searches(figures):
+        names = ", ".join(one.sources[:_MOST_NAMES]) or "all"
+        if len(one.sources) > _MOST_NAMES:
+            names += f" and {len(one.sources) - _MOST_NAMES} more"
+        cells = [html.text(one_line(cell)) for cell in (one.what, names, one.answer)]
+        how = html.wrapped(one_line(one.how, 2000)) if one.how else html.text(NOTHING)
+        rows.append([*cells, how, html.text(one.found)])
+    words = (
+        "Steps that the recipe asked for, and those that it did not. A number, 0 too, stands only where "
+        "something was looked for; where it was not, take it that it is in the text."
+    )
+    columns = ["what", "sources", "looked for", "how", "found"]
+    return html.join([html.paragraph(words), html.table(columns, rows, label_columns=5)])
 
 
 def near_copies(figures: CorpusFigures) -> Html:
     """Return what was found of near-copies."""
-    copies = figures.report.copies
+    copies, recipe = figures.report.copies, figures.recipe
     if copies is None:
         return html.paragraph("Nothing is on record of near-copies in this corpus.")
     rows = [
         ("candidates: pairs that agreed in a band", f"{copies.candidates:,}"),
         ("pairs whose signatures agreed in the threshold", f"{copies.pairs:,}"),
         ("groups of two documents or more", f"{copies.groups:,}"),
-        ("documents in the largest group", f"{copies.largest:,}"),
-        ("dropped near-copies whose true share was counted", f"{copies.checked:,}"),
-        ("of these below the threshold", f"{copies.below_threshold:,}"),
-        ("their mean true share", "–" if copies.mean_share is None else f"{copies.mean_share:.4f}"),
+        ("documents in the largest group", f"{copies.largest:,}" if copies.groups else NOTHING),
     ]
-    parts = [html.table(["near-copies", "figure"], [[html.text(cell) for cell in row] for row in rows])]
+    parts = []
+    if recipe is not None:
+        duplicates = recipe.duplicates
+        words = (
+            f"Two documents are near-copies if they have a share of {duplicates.threshold:g} of their "
+            f"windows of {duplicates.window_words} words in common, as estimated by MinHash. "
+        )
+        words += {
+            "drop": "Of near-copies one was kept.",
+            "together": "They were all kept, and each group lies on one side of the split.",
+        }[duplicates.near]
+        parts.append(html.paragraph(words))
     if copies.checked:
         wrong = share(copies.below_threshold, copies.checked)
         words = (
-            f"Signatures estimate the share of windows of words that two documents have in common. "
             f"{copies.checked:,} dropped documents, drawn by the seed, were compared word by word with what "
             f"was kept in their place: {wrong} of them had less in common than the threshold asks."
         )
+        rows += [
+            ("dropped near-copies whose true share was counted", f"{copies.checked:,}"),
+            ("of these below the threshold", f"{copies.below_threshold:,}"),
+            ("their mean true share", NOTHING if copies.mean_share is None else f"{copies.mean_share:.4f}"),
+        ]
         parts.append(html.paragraph(words, note=True))
-    return html.join(parts)
+    table = html.table(["near-copies", "figure"], [[html.text(cell) for cell in row] for row in rows])
+    return html.join([*parts, table])
 
 
 def redactions(figures: CorpusFigures) -> Html:
-    """Return how much was replaced of each kind."""
+    """Return how much was replaced of each kind that was looked for."""
+    recipe = figures.recipe
+    looked_for = {} if recipe is None else redacted_kinds(recipe.redaction)
     rows = []
     for source in figures.sources:
-        for kind, found in (source.redactions or {}).items():
-            detectors = sorted(found.detectors.items(), key=lambda entry: (-entry[1], entry[0]))
-            named = [f"{one_line(name, 60)} {number:,}" for name, number in detectors[:_MOST_DETECTORS]]
-            if len(detectors) > _MOST_DETECTORS:
-                named.append(f"{len(detectors) - _MOST_DETECTORS} others")
-            numbers = (f"{found.places:,}", f"{found.documents:,}", share(found.documents, source.num_read))
-            cells = (one_line(source.name), one_line(kind, 60), *numbers, ", ".join(named))
+        found = source.redactions or {}
+        kinds = [kind for kind, done in looked_for.items() if done and kind not in found]
+        for kind in [*found, *kinds]:
+            cells = [one_line(source.name), one_line(kind, 60)]
+            if kind in found:
+                one = found[kind]
+                cells += [_detectors(one.detectors), f"{one.places:,}", f"{one.documents:,}"]
+                cells.append(share(one.documents, source.kept))
+            else:
+                cells += [NOTHING, "0", "0", share(0, source.kept)]
             rows.append([html.text(cell) for cell in cells])
+    off = [KINDS[kind] for kind, done in looked_for.items() if not done]
     if not rows:
-        words = (
-            "No replacement is on record: secrets and personal data were not looked for, or none were found. "
-            "Take it that there are some."
+        said = (
+            "It is not on record whether secrets and personal data were looked for, and no replacement is."
+            if recipe is None
+            else "Secrets and personal data were not looked for: the recipe has no corpus.redaction, or all "
+            "kinds are off in it."
         )
-        return html.paragraph(words)
+        return html.paragraph(f"{said} Take it that there are some.")
     words = (
         "What was found was replaced before the text was encoded. The audit files name path, line, length "
-        "and detector, never the value. Rules miss some, so take it that a few are left."
+        "and detector, never the value. Rules miss some, so take it that a few are left. Names of persons "
+        "were not looked for."
     )
-    columns = ["source", "kind", "places", "documents", "of those read", "found by"]
-    return html.join([html.paragraph(words), html.table(columns, rows, label_columns=2)])
+    if off and recipe is not None and recipe.redaction is not None:
+        words += f" Not looked for either: {', '.join(off)}."
+    columns = ["source", "kind", "found by", "places", "documents", "of those kept"]
+    return html.join([html.paragraph(words), html.table(columns, rows, label_columns=3)])
+
+
+def _detectors(places: Mapping[str, int]) -> str:
+    detectors = sorted(places.items(), key=lambda entry: (-entry[1], entry[0]))
+    named = [f"{one_line(name, 60)} {number:,}" for name, number in detectors[:_MOST_DETECTORS]]
+    if len(detectors) > _MOST_DETECTORS:
+        named.append(f"{len(detectors) - _MOST_DETECTORS} others")
+    return ", ".join(named)
 
 
 def contamination(figures: CorpusFigures) -> Html:
     """Return what was matched of each benchmark: a table, and tasks with what matched where."""
+    recipe = figures.recipe
+    config = None if recipe is None else recipe.decontamination
     found = [
         (source.name, name, benchmark)
         for source in figures.sources
         for name, benchmark in (source.contamination or {}).items()
     ]
-    if not found:
-        words = (
-            "No match with a benchmark is on record: benchmarks were not searched for, or no document holds "
-            "a problem of theirs."
-        )
-        return html.paragraph(words)
     rows = []
     for source, name, benchmark in found:
         numbers = (f"{len(benchmark.tasks):,}", f"{benchmark.documents:,}")
         cells = (one_line(source), one_line(name), ", ".join(sorted(benchmark.actions)), *numbers)
         rows.append([html.text(cell) for cell in cells])
+    matched = {name for _, name, _ in found}
+    names = [] if config is None else benchmark_names(config.benchmarks)
+    for name in (name for name in names if name not in matched):
+        rows.append([html.text(cell) for cell in ("all", one_line(name), NOTHING, "0", "0")])
+    if not rows:
+        words = (
+            "It is not on record whether benchmarks were looked for, and no match is."
+            if recipe is None
+            else "Benchmarks were not looked for: the recipe has no corpus.decontamination. Problems of any "
+            "may be in the text."
+        )
+        return html.paragraph(words)
     words = (
-        "Matches of documents with problems of benchmarks, whether they were dropped or only reported. A "
-        "benchmark that nothing matched is not listed."
+        "Documents that hold a problem of a benchmark, whether they were dropped or only reported. What the "
+        "rules cannot find, such as a solution in other words, may be left."
     )
     columns = ["source", "benchmark", "what was done", "tasks", "documents"]
     parts = [html.paragraph(words), html.table(columns, rows, label_columns=3)]
@@ -108,7 +169,7 @@ def _tasks(source: str, name: str, benchmark: BenchmarkFigures) -> Html:
     table = html.table(["task", "documents", "method"], rows)
     matches = html.columns(_matches(tasks[:_MOST_TASKS]))
     summary = f"{one_line(source)}, {one_line(name)}: {len(tasks):,} tasks, and what matched where"
-    return details(summary, html.join([table, matches]))
+    return html.details(summary, html.join([table, matches]))
 
 
 def _matches(tasks: list[tuple[str, TaskFigures]]) -> Iterator[Html]:

@@ -8,9 +8,12 @@ behind them (Boucher and Anderson, "Trojan Source", 2021). These are shown by a 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 from spanmix.control_pictures import printable
 
+MOST_ROWS = 30
+"""A table in Markdown has so many rows at most; nobody reads more of a card."""
 _HIDDEN = re.compile(
     "[\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f]"
@@ -46,29 +49,7 @@ def markdown(words: str, most: int = 200) -> str:
     return _MARKDOWN.sub(r"\\\1", plain)
 
 
-def size(num_bytes: float) -> str:
-    """Write a number of bytes with a unit, in thousands.
-
-    >>> size(999), size(1_234_567), size(2.5e12)
-    ('999 B', '1.23 MB', '2.5 TB')
-    """
-    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if abs(num_bytes) >= factor:
-            return f"{num_bytes / factor:.3g} {unit}"
-    return f"{num_bytes:.0f} B"
-
-
-def share(part: float, whole: float) -> str:
-    """Write a share in percent; a dash where there is no whole, and never 0 % or 100 % for what is not.
-
-    >>> share(1, 3), share(1, 10**6), share(999_999, 10**6), share(0, 5), share(0, 0)
-    ('33.3 %', '< 0.1 %', '> 99.9 %', '0 %', '–')
-    """
-    if not whole:
-        return "–"
-    percent = 100 * part / whole
-    if percent in (0, 100):
-        return f"{percent:.0f} %"
-    if percent < 0.1:
-        return "< 0.1 %"
-    return "> 99.9 %" if percent > 99.9 else f"{percent:.1f} %"
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table, whose cells have been through `markdown`."""
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    return lines + [f"| {' | '.join(cells)} |" for cells in rows]

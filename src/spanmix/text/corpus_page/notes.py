@@ -67,17 +67,22 @@ def count_redactions(path: Path) -> dict[str, Redactions] | None:
     """
     if not path.is_file():
         return None
+    import pyarrow.compute
+
     places: dict[str, dict[str, int]] = {}
     documents: dict[str, int] = {}
     last_path: dict[str, str] = {}
-    for rows in _blocks(path, ("path", "kind", "detector")):
+    for rows in _blocks(path, ("path", "repository", "kind", "detector")):
         for row in (
             rows.group_by(["kind", "detector"], use_threads=False).aggregate([([], "count_all")]).to_pylist()
         ):
             of_kind = places.setdefault(row["kind"] or "", {})
             detector = row["detector"] or ""
             of_kind[detector] = of_kind.get(detector, 0) + row["count_all"]
-        kinds, paths = rows["kind"].to_numpy(), rows["path"].to_numpy()
+        # Two repositories may have a file of the same path; older rows do not name theirs.
+        named = [rows[name].fill_null("") for name in ("repository", "path")]
+        paths = pyarrow.compute.binary_join_element_wise(*named, "\0").to_numpy()
+        kinds = rows["kind"].to_numpy()
         for kind in sorted(set(kinds.tolist()) - {None}):
             mine = paths[kinds == kind]
             begins = int((mine[1:] != mine[:-1]).sum()) + (mine[0] != last_path.get(kind))

@@ -1,16 +1,13 @@
-"""The page's first and last sections: the whole corpus in figures, whether it adds up, and what made it."""
+"""The page's sections on the whole corpus: its figures, and whether they add up."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 from spanmix import html
+from spanmix.amounts import share, size
 from spanmix.html import Html
 from spanmix.text.corpus_page.figures import CorpusFigures, SourceFigures, checks
-from spanmix.text.corpus_page.harmless import one_line, share, size
-
-NOT_ON_RECORD = "not on record"
+from spanmix.text.corpus_page.harmless import one_line
+from spanmix.text.corpus_page.held_out import page_warnings
 
 
 def overview(figures: CorpusFigures) -> Html:
@@ -32,7 +29,13 @@ def overview(figures: CorpusFigures) -> Html:
     ]
     rows = [[html.text(cell) for cell in _cells(source)] for source in figures.sources]
     table = html.table(columns, rows, caption="Sources: documents, tokens and bytes")
-    return html.join([html.cards(cards), table, _notes(figures)])
+    warnings = page_warnings(figures)
+    if warnings:
+        number = "One thing is" if len(warnings) == 1 else f"{len(warnings)} things are"
+        said = html.warning(f"{number} to be known of what is held out; see the section on it. {warnings[0]}")
+    else:
+        said = html.text("")
+    return html.join([html.cards(cards), said, table, _notes(figures)])
 
 
 def _cells(source: SourceFigures) -> list[str]:
@@ -61,51 +64,12 @@ def sums(figures: CorpusFigures) -> Html:
     rows = [
         [html.text(one_line(check.source)), html.text(one_line(check.what, 400))]
         + [html.text(f"{number:,}") for number in (check.said, check.found)]
-        + [html.text("✓" if check.said == check.found else "✗")]
+        + [html.text("yes" if check.said == check.found else "no")]
         for check in checks(figures)
     ]
     words = (
         "Whatever was read was kept or dropped for a reason that is counted. This was checked when the page "
         "was made, against the files of the corpus; a corpus that does not add up has no page."
     )
-    columns = ["source", "what holds", "corpus.json", "found", ""]
+    columns = ["source", "what holds", "corpus.json", "found", "equal"]
     return html.join([html.paragraph(words), html.table(columns, rows, label_columns=2)])
-
-
-def settings(figures: CorpusFigures) -> Html:
-    """Return what the corpus was made with, and its fingerprints."""
-    report = figures.report
-    entries: list[tuple[str, Any]] = [
-        ("fingerprint of the corpus", report.fingerprint),
-        ("fingerprint of the tokenizer", report.tokenizer),
-        ("fingerprint of settings and input files", report.made_from),
-        ("version of the format", report.format_version),
-        ("entries of the tokenizer", f"{report.vocab_size:,}"),
-        ("each document ends with EOD", "yes" if report.ends_with_eod else "no"),
-    ]
-    if report.made_with is not None:
-        for section, fields in report.made_with.items():
-            entries += _flat(section, fields)
-    elif report.settings is not None:
-        entries += _flat("corpus", dataclasses.asdict(report.settings))
-    else:
-        entries.append(("settings", NOT_ON_RECORD))
-    rows = [
-        [html.text(name), html.text(one_line(str(value), 400))]
-        for name, value in entries
-        if value is not None
-    ]
-    return html.table(["setting", "value"], rows, label_columns=2)
-
-
-def _flat(prefix: str, fields: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Return nested fields by their dotted names.
-
-    >>> _flat("corpus", {"seed": 1, "layout": {"unit": "file"}})
-    [('corpus.seed', 1), ('corpus.layout.unit', 'file')]
-    """
-    entries: list[tuple[str, Any]] = []
-    for name, value in fields.items():
-        dotted = f"{prefix}.{name}"
-        entries += _flat(dotted, value) if isinstance(value, dict) else [(dotted, value)]
-    return entries

@@ -8,11 +8,13 @@ from pathlib import Path
 from spanmix import html
 from spanmix.files import write_text
 from spanmix.html import Html
-from spanmix.text.corpus_page.contents import languages, lengths, licences
+from spanmix.text.corpus_page.contents import held_out, languages, lengths, licences
 from spanmix.text.corpus_page.figures import CorpusFigures, SourceFigures, read_figures
-from spanmix.text.corpus_page.found import contamination, near_copies, redactions
-from spanmix.text.corpus_page.overview import overview, settings, sums
+from spanmix.text.corpus_page.found import contamination, looked_for, near_copies, redactions
+from spanmix.text.corpus_page.opt_outs import opt_outs
+from spanmix.text.corpus_page.overview import overview, sums
 from spanmix.text.corpus_page.removed import funnel, reasons
+from spanmix.text.corpus_page.settings import settings
 
 PAGE_FILE = "report.html"
 _MOST_SOURCES = 20
@@ -43,10 +45,13 @@ def corpus_page(figures: CorpusFigures) -> Html:
     sections = [
         ("Overview", overview(figures)),
         ("From read to kept", _each(figures, funnel)),
+        ("What was looked for", looked_for(figures)),
         ("What was dropped", html.join([html.paragraph(warning, note=True), _each(figures, reasons)])),
         ("Languages", languages(figures)),
         ("Licences", licences(figures)),
+        ("Opting out", opt_outs(figures)),
         ("Lengths", _each(figures, lengths)),
+        ("Held-out side", held_out(figures)),
         ("Near-copies", near_copies(figures)),
         ("Secrets and personal data", redactions(figures)),
         ("Benchmarks", contamination(figures)),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from spanmix import html
+from spanmix.amounts import share, size
 from spanmix.html import Html
 from spanmix.row_charts import Row, horizontal_bars
 from spanmix.text.corpus_page.dropped import Example
 from spanmix.text.corpus_page.figures import SourceFigures
-from spanmix.text.corpus_page.harmless import one_line, passage, share, size
+from spanmix.text.corpus_page.harmless import one_line, passage
 from spanmix.text.duplicates.decide import REASONS
 
 _MOST_BARS = 16
@@ -78,18 +79,17 @@ def _changes(source: SourceFigures, kept_bytes: int) -> Html:
     if difference:
         words = (
             f"{source.name}: the text in the corpus is {abs(difference):,} bytes "
-            f"{'longer' if difference > 0 else 'shorter'} than what was kept of what was read, since steps "
-            "changed it or headers were written in front. Near-copies are counted as long as they were after "
-            "those steps."
+            f"{'longer' if difference > 0 else 'shorter'} than what was kept of what was read, since "
+            "notebooks and markup became text, steps changed it, or headers were written in front."
         )
         parts.append(html.paragraph(words, note=True))
     if report.read.changed:
         rows = [
-            [html.text(one_line(step)), html.text(f"{number:,}"), html.text(share(number, source.num_read))]
+            [html.text(one_line(step)), html.text(f"{number:,}"), html.text(share(number, source.kept))]
             for step, number in report.read.changed.items()
         ]
-        caption = f"{source.name}: documents that a step changed"
-        parts.append(html.table(["step", "documents", "of those read"], rows, caption=caption))
+        caption = f"{source.name}: documents that were kept and that a step changed"
+        parts.append(html.table(["step", "documents", "of those kept"], rows, caption=caption))
     return html.join(parts)
 
 
@@ -100,13 +100,12 @@ def reasons(source: SourceFigures) -> Html:
     counts = [entry for entry in counts if entry[1]]
     if not counts:
         return html.paragraph(f"{source.name}: nothing was dropped.")
-    num_bytes = report.read.dropped_bytes if report.read else {}
-    all_bytes = report.read.bytes if report.read else 0
     rows = []
     for reason, number in counts[:_MOST_REASONS]:
         figures = [f"{number:,}", share(number, source.num_read)]
         if report.read:
-            figures += [f"{num_bytes.get(reason, 0):,}", share(num_bytes.get(reason, 0), all_bytes)]
+            num_bytes = report.read.known_bytes(reason)
+            figures += ["–", "–"] if num_bytes is None else _with_share(num_bytes, report.read.bytes)
         rows.append([html.text(one_line(reason)), *map(html.text, figures)])
     columns = ["reason", "documents", "of those read"]
     columns += ["bytes, as far as known", "of all bytes"] if report.read else []
@@ -120,17 +119,22 @@ def reasons(source: SourceFigures) -> Html:
     return html.join(parts)
 
 
+def _with_share(num_bytes: int, all_bytes: int) -> list[str]:
+    return [f"{num_bytes:,}", share(num_bytes, all_bytes)]
+
+
 def _examples(reason: str, number: int, examples: tuple[Example, ...]) -> Html:
     measured = "same as" if reason in REASONS.values() else "measured"
-    summary = f"{one_line(reason)}: {len(examples)} of {number:,}"
+    noun = "example" if len(examples) == 1 else "examples"
+    summary = f"{one_line(reason)}: {len(examples)} {noun} of {number:,}"
     if any(one.excerpt for one in examples):
-        return details(summary, html.columns(_example(one, measured) for one in examples))
+        return html.details(summary, html.columns(_example(one, measured) for one in examples))
     rows = []
     for one in examples:
         size_in_bytes = f"{one.num_bytes:,}" if one.num_bytes else "–"
         cells = (one_line(one.path, 300), _rounded(one.value) or "–", size_in_bytes)
         rows.append([html.text(cell) for cell in cells])
-    return details(summary, html.table(["path", measured, "bytes"], rows, label_columns=2))
+    return html.details(summary, html.table(["path", measured, "bytes"], rows, label_columns=2))
 
 
 def _example(example: Example, measured: str) -> Html:
@@ -153,8 +157,3 @@ def _rounded(value: str) -> str:
         except ValueError:
             pass
     return one_line(value)
-
-
-def details(summary: str, content: Html) -> Html:
-    """Return a part of the page that is shown when its summary is opened."""
-    return Html(f"<details><summary>{html.text(summary)}</summary>{content}</details>")

@@ -24,6 +24,16 @@ def prose_language(text: str) -> tuple[str, float]:
     return str(code), float(confidence)
 
 
+@cache
+def prose_languages() -> frozenset[str]:
+    """Return the codes that `prose_language` can answer.
+
+    Raises:
+        SpanmixError: py3langid is not installed.
+    """
+    return frozenset(map(str, _identifier().nb_classes))
+
+
 def _samples(text: str) -> str:
     if len(text) <= _SAMPLE * _NUM_SAMPLES:
         return text

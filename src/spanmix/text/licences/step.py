@@ -18,11 +18,11 @@ from spanmix.text.licences.attribution import attribution_row
 from spanmix.text.licences.expressions import Permitted, all_of, spdx_expression
 from spanmix.text.licences.headers import Stated, header_licence
 from spanmix.text.licences.opt_out import OptOut
+from spanmix.text.licences.reasons import NOT_KNOWN, NOT_PERMITTED, OPT_OUT, OPTED_OUT
 from spanmix.text.licences.repository import RepositoryLicences
 from spanmix.text.steps import Note
 from spanmix.types import Document
 
-NOT_PERMITTED, NOT_KNOWN, OPTED_OUT = "licence not permitted", "licence not known", "opted out"
 _EXCERPT = 300
 _COLUMN_SEPARATORS = (";", "\n", "\t")
 
@@ -46,11 +46,14 @@ class LicenceStep:
     def __call__(self, document: Document, note: Note) -> Document | Dropped:
         """Return the document with its SPDX expression, or drop it with the licence or the statement found.
 
-        A kept document writes a row to the audit file ``attribution``.
+        A kept document writes a row to the audit file ``attribution``, one that is opted out a row for each
+        entry that names it to ``opt_out``.
         """
-        entry = self._opt_out.entry(document.repository, document.path)
-        if entry is not None:
-            return Dropped(document.path, OPTED_OUT, entry)
+        entries = self._opt_out.fitting(document.repository, document.path, document.root)
+        if entries:
+            for entry in entries:
+                note(OPT_OUT, {"path": document.path, "repository": document.repository, "entry": entry})
+            return Dropped(document.path, OPTED_OUT, entries[0])
         statements = self._statements(document)
         expression = all_of(one.expression for one in statements if one.expression is not None)
         if expression is not None and not self._permitted(expression):
@@ -68,7 +71,7 @@ class LicenceStep:
         if document.licence:
             statements.append(read_column(document.licence))
         elif self._config.repository_files:
-            statements.append(self._repositories.of(document.path).stated)
+            statements.append(self._repositories.of(document.file).stated)
         return statements
 
 

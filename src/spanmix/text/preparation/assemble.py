@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from spanmix.config import SourceFilesConfig
 from spanmix.errors import SpanmixError
 from spanmix.text.document_table import join_tables
-from spanmix.text.duplicates.decide import HELD_OUT, REASONS, TRAIN
+from spanmix.text.duplicates.decide import REASONS
+from spanmix.text.licences.opt_out import OptOut
+from spanmix.text.licences.opt_out_counts import OptOutCount
+from spanmix.text.licences.reasons import OPT_OUT
 from spanmix.text.partition_tables import dropped_schema
 from spanmix.text.preparation.encode_partition import Encoded
+from spanmix.text.preparation.notes import note_kinds
 from spanmix.text.preparation.parts import Part
 from spanmix.text.report import HELD_OUT_SUFFIX, ReadCounts, SourceReport, SplitCounts
 from spanmix.text.token_store import TokenStoreWriter
@@ -53,6 +58,26 @@ def assemble_source(
     return report
 
 
+def count_opt_outs(
+    sources: Sequence[SourceFilesConfig], parts: Sequence[Sequence[Part]]
+) -> list[OptOutCount]:
+    """Count how many documents each line of each opt-out list fits, of all sources together."""
+    counts: dict[str, dict[str, int]] = {}
+    for source, mine in zip(sources, parts, strict=True):
+        path = None if source.licences is None else source.licences.opt_out
+        if path is None:
+            continue
+        if path not in counts:
+            counts[path] = dict.fromkeys(OptOut.load(path).entries, 0)
+        for row in (json.loads(line) for part in mine for line in part.notes(OPT_OUT)):
+            counts[path][row["entry"]] += 1
+    return [
+        OptOutCount(path, entry, number)
+        for path, entries in counts.items()
+        for entry, number in entries.items()
+    ]
+
+
 def _report(parts: Sequence[Part], encoded: Sequence[Encoded]) -> SourceReport:
     dropped: Counter[str] = Counter()
     dropped_bytes: Counter[str] = Counter()
@@ -65,9 +90,9 @@ def _report(parts: Sequence[Part], encoded: Sequence[Encoded]) -> SourceReport:
         for fate, reason in REASONS.items():
             if count := int((part.fates == fate).sum()):
                 dropped[reason] += count
-                dropped_bytes[reason] += int(part.num_bytes[part.fates == fate].sum())
-        changed.update(part.summary.changed_documents)
-        kept += int(np.isin(part.fates, (TRAIN, HELD_OUT)).sum())
+                dropped_bytes[reason] += int(part.read_bytes()[part.fates == fate].sum())
+        changed.update(part.changed())
+        kept += int((~part.is_dropped).sum())
     read = ReadCounts(
         sum(part.summary.num_documents for part in parts),
         sum(part.summary.num_bytes for part in parts),
@@ -88,7 +113,8 @@ def _report(parts: Sequence[Part], encoded: Sequence[Encoded]) -> SourceReport:
 
 
 def _write_audit(name: str, parts: Sequence[Part], folder: Path) -> None:
-    """Write a row of each dropped document, and what the steps noted, in the order of reading."""
+    """Write a row of each dropped document, and what the steps noted of what is in the corpus and of what
+    they dropped, in the order of reading."""
     import pyarrow.parquet
 
     folder.mkdir(exist_ok=True)
@@ -96,13 +122,10 @@ def _write_audit(name: str, parts: Sequence[Part], folder: Path) -> None:
         for part in parts:
             writer.write_table(pyarrow.parquet.read_table(part.folder / "dropped.parquet"))
             writer.write_table(_copies(part))
-    kinds = sorted({path.name for part in parts for path in part.folder.glob("notes.*.jsonl")})
-    for kind in kinds:
-        with (folder / f"{name}.{kind.removeprefix('notes.')}").open("wb") as out:
+    for kind in sorted(set().union(*(note_kinds(part.folder) for part in parts))):
+        with (folder / f"{name}.{kind}.jsonl").open("wb") as out:
             for part in parts:
-                if (part.folder / kind).exists():
-                    with (part.folder / kind).open("rb") as stream:
-                        shutil.copyfileobj(stream, out)
+                out.writelines(part.notes(kind))
 
 
 def _copies(part: Part) -> Any:
@@ -115,7 +138,7 @@ def _copies(part: Part) -> Any:
         "path": [paths[i].as_py() for i in numbers.tolist()],
         "reason": [REASONS[fate] for fate in part.fates[numbers].tolist()],
         "value": [part.copied_paths[i] for i in numbers.tolist()],
-        "num_bytes": part.num_bytes[numbers],
+        "num_bytes": part.read_bytes()[numbers],
         "excerpt": [""] * len(numbers),
     }
     return pyarrow.table(columns, dropped_schema())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,10 @@ from spanmix.config import CorpusConfig, SourceFilesConfig
 from spanmix.files import parse_json
 from spanmix.text.preparation.clean_partition import Summary, clean_partition
 from spanmix.text.preparation.partitions import AGAINST, Partition
-from spanmix.text.preparation.steps_of import files_of_steps
 from spanmix.text.preparation.work import Advance, Work
 from spanmix.text.tokenizer import Tokenizer
 
-_ONLY_LATER = ("path", "sources", "held_out_share", "seed", "layout", "partition_bytes")
+_ONLY_LATER = ("path", "sources", "held_out_share", "seed", "layout", "opt_out_contact", "partition_bytes")
 """Fields of a corpus's recipe that decide nothing about what is read of a partition."""
 
 
@@ -32,14 +31,24 @@ class Cleaned:
 def clean_all(
     config: CorpusConfig,
     partitions: Sequence[Partition],
+    files: Mapping[str, str],
     tokenizer: Tokenizer | None,
     work: Work,
     advance: Advance,
 ) -> list[Cleaned]:
-    """Read partitions, each in a task of its own; `advance` is called with the bytes of each."""
+    """Read partitions, each in a task of its own.
+
+    Args:
+        config: the corpus's recipe.
+        partitions: what to read.
+        files: hashes of the files that steps read, see `check_steps`.
+        tokenizer: the corpus's, if it is not trained on it.
+        work: does the tasks.
+        advance: called with the bytes of each partition.
+    """
     whole = dataclasses.asdict(config) | {"path": "", "sources": ()}
     deciding = {name: value for name, value in whole.items() if name not in _ONLY_LATER}
-    deciding["files"] = files_of_steps(config)
+    deciding["files"] = files
     deciding["tokenizer"] = tokenizer and tokenizer.fingerprint
     folder = work.folder / "given_tokenizer"
     if tokenizer is not None:

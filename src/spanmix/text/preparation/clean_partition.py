@@ -5,7 +5,8 @@ What a task writes is a folder that is whole or absent:
 ====================  ============================================================================
 ``documents.parquet``  the documents that are left, with all fields of `Document`
 ``dropped.parquet``    path, reason, measured value, bytes and an excerpt of the others
-``notes.KIND.jsonl``   what the steps noted
+``notes.KIND.tsv``     what the steps noted, see `spanmix.text.preparation.notes`
+``changed.STEP.npy``   numbers of the documents that a step changed
 ``*.npy``              see `spanmix.text.duplicates.facts`
 ``summary.json``       counts, see `Summary`
 ====================  ============================================================================
@@ -16,11 +17,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from spanmix.config import CorpusConfig, SourceFilesConfig
 from spanmix.errors import InputError
@@ -28,11 +31,11 @@ from spanmix.files import parse_json
 from spanmix.text.dropped import Dropped
 from spanmix.text.duplicates.facts import FactsWriter
 from spanmix.text.partition_tables import DocumentWriter, DroppedWriter
+from spanmix.text.preparation.notes import NotesWriter
 from spanmix.text.preparation.once import make_once
 from spanmix.text.preparation.partitions import Partition
 from spanmix.text.preparation.steps_of import NamedStep, build_steps
 from spanmix.text.readers.units import changed, read_unit
-from spanmix.text.steps import Note
 from spanmix.types import Document
 
 READING = "read"
@@ -63,11 +66,10 @@ class Summary:
 
     Args:
         num_documents: all that were met.
-        num_bytes: of the documents that were read, in UTF-8.
+        num_bytes: of all that were met, as they were read, as far as they are known.
         kept_documents, kept_bytes: what is left.
         dropped: by reason, documents and bytes as far as they are known.
-        first_dropped: by reason, the path of the first.
-        changed_documents: by step, how many it changed.
+        first_dropped: by reason, where on this machine the first was.
         seconds: by step.
     """
 
@@ -77,7 +79,6 @@ class Summary:
     kept_bytes: int
     dropped: dict[str, tuple[int, int]]
     first_dropped: dict[str, str]
-    changed_documents: dict[str, int]
     seconds: dict[str, float]
 
 
@@ -106,9 +107,9 @@ class _Cleaning:
         )
         self._dropped: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._first_dropped: dict[str, str] = {}
-        self._changed: Counter[str] = Counter()
+        self._changed: dict[str, list[int]] = defaultdict(list)
         self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._notes: dict[str, list[str]] = defaultdict(list)
+        self._notes = NotesWriter()
         self._num_documents = self._num_bytes = 0
 
     def run(self) -> Summary:
@@ -119,9 +120,9 @@ class _Cleaning:
             DroppedWriter(self._folder / "dropped.parquet") as dropped,
         ):
             for item in self._items():
-                result, num_bytes = self._through_steps(item)
+                result, num_bytes = self._through_steps(item, kept_documents)
                 if isinstance(result, Dropped):
-                    self._count(result, num_bytes)
+                    self._count(result, num_bytes, item.file)
                     dropped.add(result, num_bytes)
                     continue
                 with self._timed("write"):
@@ -132,9 +133,9 @@ class _Cleaning:
                 kept_bytes += len(result.text.encode())
         with self._timed("sign"):
             facts.save(self._folder)
-        for kind, lines in self._notes.items():
-            path = self._folder / f"notes.{kind}.jsonl"
-            path.write_text("".join(lines), encoding="utf-8")
+        self._notes.save(self._folder)
+        for step, numbers in self._changed.items():
+            np.save(self._folder / f"changed.{step}.npy", np.array(numbers, np.int64))
         return Summary(
             self._num_documents,
             self._num_bytes,
@@ -142,7 +143,6 @@ class _Cleaning:
             kept_bytes,
             {reason: (count, num_bytes) for reason, (count, num_bytes) in sorted(self._dropped.items())},
             dict(sorted(self._first_dropped.items())),
-            dict(sorted(self._changed.items())),
             dict(self._seconds),
         )
 
@@ -162,33 +162,37 @@ class _Cleaning:
                 before = time.perf_counter()
             if changed(unit):
                 raise InputError(
-                    f"source {self._job.source.name}: {unit.path} changed while it was read; start again"
+                    f"source {self._job.source.name}: {unit.origin.file} changed while it was read; "
+                    "start again"
                 )
             self._seconds[READING] += time.perf_counter() - before
 
-    def _through_steps(self, item: Document | Dropped) -> tuple[Document | Dropped, int]:
-        """Do all steps to a document; also return its bytes as it was read."""
+    def _through_steps(self, item: Document | Dropped, number: int) -> tuple[Document | Dropped, int]:
+        """Do all steps to a document, the partition's `number` if it is kept; also return its bytes as it was
+        read."""
         self._num_documents += 1
-        if isinstance(item, Dropped):
-            return item, 0
-        num_bytes = len(item.text.encode())
+        num_bytes = item.num_bytes if isinstance(item, Dropped) else item.read_bytes
         self._num_bytes += num_bytes
-        note: Note = self._note
+        if isinstance(item, Dropped):
+            return item, num_bytes
+        changed_by = []
         for step in self._steps:
+            first = self._notes.num_pending
             with self._timed(step.name):
-                result = step.do(item, note)
+                result = step.do(item, self._notes.note)
             if isinstance(result, Dropped):
+                self._notes.drop(first)
                 return result, num_bytes
             if result.text != item.text:
-                self._changed[step.name] += 1
+                changed_by.append(step.name)
             item = result
+        self._notes.keep(number)
+        for name in changed_by:
+            self._changed[name].append(number)
         return item, num_bytes
 
-    def _count(self, dropped: Dropped, num_bytes: int) -> None:
+    def _count(self, dropped: Dropped, num_bytes: int, file: str) -> None:
         counts = self._dropped[dropped.reason]
         counts[0] += 1
         counts[1] += num_bytes
-        self._first_dropped.setdefault(dropped.reason, dropped.path)
-
-    def _note(self, kind: str, row: dict[str, str | int | float | bool | None]) -> None:
-        self._notes[kind].append(json.dumps(row, ensure_ascii=False) + "\n")
+        self._first_dropped.setdefault(dropped.reason, file)

@@ -21,7 +21,9 @@ from spanmix.text.preparation.clean_all import Cleaned
 from spanmix.text.preparation.work import Advance, Work
 from spanmix.text.report import CopiesReport
 
-_JOBS = 8
+_MOST_JOBS = 8
+_DOCUMENTS_OF_A_JOB = 50_000
+"""Other processes take longer to start than it takes to compare so many documents."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +44,33 @@ class Copies:
 
 
 def find_copies(config: CorpusConfig, cleaned: Sequence[Cleaned], work: Work, advance: Advance) -> Copies:
-    """Compare the documents of all partitions; `advance` is called with the bytes of those of each."""
+    """Compare the documents of all partitions; `advance` is called with the bytes that each task stands for,
+    the last of them when all is decided."""
     facts = Facts.of([part.folder for part in cleaned], [part.summary.kept_documents for part in cleaned])
-    pairs = list(_search(config, facts, work))
+    num_bytes = sum(part.summary.kept_bytes for part in cleaned)
+    pairs = []
+    for found, share in _search(config, facts, work):
+        pairs.append(found)
+        advance(int(num_bytes * share))
     documents = _documents(config, facts, [part.partition.source for part in cleaned], pairs, work.folder)
     duplicates = config.duplicates
     rules = Rules(duplicates.near == "drop", duplicates.threshold, config.held_out_share, config.seed)
     decisions = decide(documents, lambda pairs: similarity(facts, pairs), rules)
-    for part in cleaned:
-        advance(part.summary.kept_bytes)
+    advance(num_bytes)
     return Copies(facts, documents, decisions, _report(config, facts, documents, decisions, pairs))
 
 
-def _search(config: CorpusConfig, facts: Facts, work: Work) -> Iterator[Pairs]:
+def _search(config: CorpusConfig, facts: Facts, work: Work) -> Iterator[tuple[Pairs, float]]:
+    """Yield what each task found, and which share of all work the task was."""
     folder = work.folder / "pairs"
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():  # of other documents
         old.unlink()
     num_keys = 1 + bands_for(config.duplicates).num_bands
-    jobs = pair_jobs(facts, num_keys, config.duplicates.threshold, folder, _JOBS)
+    num_jobs = min(_MOST_JOBS, 1 + facts.num_documents // _DOCUMENTS_OF_A_JOB)
+    jobs = pair_jobs(facts, num_keys, config.duplicates.threshold, folder, num_jobs)
     for job, _ in zip(jobs, work.run(find_pairs, [dataclasses.asdict(job) for job in jobs]), strict=True):
-        yield Pairs.load(job.out)
+        yield Pairs.load(job.out), 1 / (len(jobs) + 1)
 
 
 def _documents(

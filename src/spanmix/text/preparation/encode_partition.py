@@ -18,11 +18,10 @@ from spanmix.files import parse_json
 from spanmix.text.corpus import SourceWriter
 from spanmix.text.duplicates.decide import HELD_OUT, TRAIN
 from spanmix.text.partition_tables import read_documents
-from spanmix.text.preparation.layout import join_repositories, lay_out
+from spanmix.text.preparation.layout import LaidOut, join_repositories, lay_out
 from spanmix.text.preparation.once import make_once
 from spanmix.text.report import SplitCounts
 from spanmix.text.tokenizer import Tokenizer
-from spanmix.types import Document
 
 SIDES = {"train": TRAIN, "held_out": HELD_OUT}
 _BATCH_CHARACTERS = 8_000_000
@@ -83,14 +82,14 @@ def _encode(job: EncodeJob, folder: Path) -> Encoded:
         with SourceWriter(folder / side, tokenizer) as writer:
             for batch in _batches(_documents(job, fates == fate)):
                 _encode_batch(tokenizer, batch, writer)
-                languages.update(document.language for document in batch)
+                languages.update(laid.document.language for laid in batch)
         counts[side] = writer.counts
         licences.update(writer.licences)
     num_files = int(np.isin(fates, list(SIDES.values())).sum())
     return Encoded(num_files, counts["train"], counts["held_out"], dict(licences), dict(languages))
 
 
-def _documents(job: EncodeJob, wanted: NDArray[np.bool_]) -> Iterator[Document]:
+def _documents(job: EncodeJob, wanted: NDArray[np.bool_]) -> Iterator[LaidOut]:
     digests = np.load(Path(job.partition) / "digests.npy")[:, 0] >> np.uint64(1)
     files = (
         lay_out(document, int(digests[number]), job.layout, job.seed)
@@ -99,12 +98,12 @@ def _documents(job: EncodeJob, wanted: NDArray[np.bool_]) -> Iterator[Document]:
     return join_repositories(files, job.layout) if job.layout.unit == "repository" else files
 
 
-def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
+def _batches(documents: Iterable[LaidOut]) -> Iterator[list[LaidOut]]:
+    batch: list[LaidOut] = []
     size = 0
-    for document in documents:
-        batch.append(document)
-        size += len(document.text)
+    for laid in documents:
+        batch.append(laid)
+        size += len(laid.document.text)
         if size >= _BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0
@@ -112,11 +111,12 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
         yield batch
 
 
-def _encode_batch(tokenizer: Tokenizer, batch: list[Document], writer: SourceWriter) -> None:
+def _encode_batch(tokenizer: Tokenizer, batch: list[LaidOut], writer: SourceWriter) -> None:
+    documents = [laid.document for laid in batch]
     # A prompt and its response are encoded by themselves: a server gets the one and writes the other.
-    prompts = tokenizer.encode_arrays([document.text[: document.prompt_characters] for document in batch])
-    rests = tokenizer.encode_arrays([document.text[document.prompt_characters :] for document in batch])
-    for document, prompt, rest in zip(batch, prompts, rests, strict=True):
+    prompts = tokenizer.encode_arrays([document.text[: document.prompt_characters] for document in documents])
+    rests = tokenizer.encode_arrays([document.text[document.prompt_characters :] for document in documents])
+    for document, laid, prompt, rest in zip(documents, batch, prompts, rests, strict=True):
         ids = np.concatenate([prompt, rest])
         assert not tokenizer.is_control[ids].any(), f"{document.path} was encoded with control ids (law 9)"
         num_bytes = int(tokenizer.num_bytes[ids].sum(dtype=np.int64))
@@ -126,7 +126,7 @@ def _encode_batch(tokenizer: Tokenizer, batch: list[Document], writer: SourceWri
                 f"the tokenizer makes {num_bytes} bytes of the {expected} bytes of {document.path}; "
                 f"use one that keeps text as it is"
             )
-        writer.add(document, ids, num_bytes, len(prompt))
+        writer.add(document, ids, num_bytes, len(prompt), laid.files)
 
 
 @lru_cache(maxsize=1)

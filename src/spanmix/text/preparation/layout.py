@@ -1,19 +1,34 @@
-"""Write headers in front of files, and join the files of a repository."""
+"""Lay files out as documents: write headers in front of them, and join those of a repository."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 
 from spanmix import seeding
 from spanmix.corpus_configs.layout import LayoutConfig
+from spanmix.text.document_files import DocumentFile
 from spanmix.types import Document
 
 _STARS = ((0, "0"), (10, "1-10"), (100, "10-100"), (1000, "100-1000"))
 
 
-def lay_out(document: Document, key: int, config: LayoutConfig, seed: int) -> Document:
+@dataclass(frozen=True)
+class LaidOut:
+    """A document as it goes into the corpus.
+
+    Args:
+        document: its text is all that is encoded, headers too.
+        files: where its files stand in it; none if it is one file, as it was read.
+    """
+
+    document: Document
+    files: tuple[DocumentFile, ...] = ()
+
+
+def lay_out(document: Document, key: int, config: LayoutConfig, seed: int) -> LaidOut:
     """Return a file as it goes into the corpus, with the headers that its layout gives it.
 
     ``<|repository|>owner/name`` and ``<|path|>`` and ``<|stars|>``, each on a line of its own, then the
@@ -34,47 +49,65 @@ def lay_out(document: Document, key: int, config: LayoutConfig, seed: int) -> Do
             head += f"<|{name}|>{_one_line(value)}\n"
     if config.language_tag and document.language:
         head += f"<|{document.language}|>"
-    if not head:
-        return document
-    # A header is shown before the prompt, and is no part of what is answered.
-    cut = document.prompt_characters + len(head) if document.prompt_characters else 0
-    return dataclasses.replace(document, text=head + document.text, prompt_characters=cut)
+    laid = LaidOut(document)
+    return _behind(head, laid) if head else laid
 
 
-def join_repositories(documents: Iterable[Document], config: LayoutConfig) -> Iterator[Document]:
+def join_repositories(files: Iterable[LaidOut], config: LayoutConfig) -> Iterator[LaidOut]:
     """Join the files of each repository, given one after the other; a file without a repository stays alone.
 
     The files stand in the order of their paths' folders, each behind a line ``<|file|>path``.
     """
-    for repository, files in groupby(documents, lambda document: document.repository):
+    for repository, group in groupby(files, lambda file: file.document.repository):
         if not repository:
-            yield from files
+            yield from group
             continue
-        together: list[Document] = []
+        together: list[LaidOut] = []
         num_bytes = 0
-        for file in files:
-            piece = dataclasses.replace(file, text=f"<|file|>{_one_line(file.path)}\n{file.text}")
-            size = len(piece.text.encode())
+        for file in group:
+            headed = _behind(f"<|file|>{_one_line(file.document.path)}\n", file)
+            size = len(headed.document.text.encode())
             if together and num_bytes + size > config.max_repository_bytes:
                 yield _joined(together)
                 together, num_bytes = [], 0
-            together.append(piece)
+            together.append(headed)
             num_bytes += size
         if together:
             yield _joined(together)
 
 
-def _joined(files: list[Document]) -> Document:
+def _behind(head: str, laid: LaidOut) -> LaidOut:
+    document = laid.document
+    size = len(document.text.encode())
+    files = laid.files or (DocumentFile(document.path, document.language, document.licence, 0, size),)
+    # A header is shown before the prompt, and is no part of what is answered.
+    cut = document.prompt_characters + len(head) if document.prompt_characters else 0
+    whole = dataclasses.replace(document, text=head + document.text, prompt_characters=cut)
+    return LaidOut(whole, _moved(files, len(head.encode())))
+
+
+def _moved(files: Iterable[DocumentFile], num_bytes: int) -> tuple[DocumentFile, ...]:
+    return tuple(dataclasses.replace(file, start=file.start + num_bytes) for file in files)
+
+
+def _joined(together: list[LaidOut]) -> LaidOut:
+    files = [laid.document for laid in together]
     texts = [file.text if file.text.endswith("\n") else file.text + "\n" for file in files]
+    parts: list[DocumentFile] = []
+    done = 0
+    for laid, text in zip(together, texts, strict=True):
+        parts += _moved(laid.files, done)
+        done += len(text.encode())
     languages = {file.language for file in files}
     licences = sorted({part for file in files for part in _licences(file.licence)})
-    return dataclasses.replace(
+    whole = dataclasses.replace(
         files[0],
         text="".join(texts),
         language=languages.pop() if len(languages) == 1 else "",
         licence=" AND ".join(f"({one})" if " OR " in one and len(licences) > 1 else one for one in licences),
         prompt_characters=0,
     )
+    return LaidOut(whole, tuple(parts))
 
 
 def _licences(expression: str) -> list[str]:

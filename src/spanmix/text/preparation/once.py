@@ -21,9 +21,13 @@ def make_once(out: Path, fill: Callable[[Path], None]) -> None:
     aside = out.with_name(out.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    fill(aside)
-    sizes = {path.relative_to(aside).as_posix(): path.stat().st_size for path in _files(aside)}
-    (aside / _SIZES).write_text(json.dumps(sizes), encoding="utf-8")
+    try:
+        fill(aside)
+        sizes = {path.relative_to(aside).as_posix(): path.stat().st_size for path in _files(aside)}
+        (aside / _SIZES).write_text(json.dumps(sizes), encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)  # on a full disk others need the room
+        raise
     aside.rename(out)
 
 

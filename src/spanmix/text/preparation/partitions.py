@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from spanmix.config import CorpusConfig, SourceFilesConfig
+from spanmix.corpus_configs.sources import EVERY_FILE
 from spanmix.errors import InputError
 from spanmix.text.dropped import Dropped
 from spanmix.text.readers.units import UNIT_BYTES, Unit, list_units
@@ -79,9 +81,34 @@ def _cut(number: int, source: SourceFilesConfig, config: CorpusConfig, out: Path
 
 
 def refuse_empty(config: CorpusConfig, partitions: list[Partition]) -> None:
-    """Refuse a source in which no file was found."""
+    """Refuse a source in which no file was found that could be read."""
     for number, source in enumerate(config.sources):
-        if not any(partition.source == number for partition in partitions):
-            where = ", ".join(source.paths) or "no paths"
-            wanted = "no file" if source.tokenizer is None else "no .ds file, and no .bin that has an .idx,"
-            raise InputError(f"source {source.name} ({where}) has no text: {wanted} was found")
+        mine = [partition for partition in partitions if partition.source == number]
+        if any(partition.units for partition in mine):
+            continue
+        dropped = [one for partition in mine for one in partition.dropped]
+        counts = Counter(one.reason for one in dropped)
+        first = {one.reason: one.file for one in reversed(dropped)}
+        wanted = "no file" if source.tokenizer is None else "no .ds file, and no .bin that has an .idx,"
+        why = f"dropped {count_reasons(counts, first)}" if counts else f"{wanted} was found"
+        if source.include != EVERY_FILE:
+            why += f"; include takes only {', '.join(source.include)}"
+        raise no_text(source, why)
+
+
+def no_text(source: SourceFilesConfig, why: str) -> InputError:
+    """Return the error for a source of which nothing is left."""
+    where = ", ".join(source.paths) or "no paths"
+    return InputError(f"source {source.name} ({where}) has no text: {why}")
+
+
+def count_reasons(counts: Mapping[str, int], first: Mapping[str, str]) -> str:
+    """Write how many documents each reason took, and where the first was, if that is known.
+
+    >>> count_reasons({"hidden": 2, "exact copy": 1}, {"hidden": "a/.env"})
+    '1 exact copy, 2 hidden (first a/.env)'
+    """
+    return ", ".join(
+        f"{count} {reason}" + (f" (first {first[reason]})" if reason in first else "")
+        for reason, count in sorted(counts.items())
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanmix.config import SourceFilesConfig
-from spanmix.errors import InputError
 from spanmix.text.duplicates.decide import REASONS
 from spanmix.text.preparation.clean_all import Cleaned
 from spanmix.text.preparation.clean_partition import Summary
 from spanmix.text.preparation.copies import Copies
+from spanmix.text.preparation.notes import read_notes
+from spanmix.text.preparation.partitions import count_reasons, no_text
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Part:
         summary: what that task said.
         fates: uint8 [documents], see `spanmix.text.duplicates.decide`.
         copied_paths: by number in the partition, the path of what a dropped copy is a copy of.
-        num_bytes: int64 [documents].
+        num_bytes: int64 [documents], after all steps.
     """
 
     folder: Path
@@ -40,6 +41,28 @@ class Part:
     def is_dropped(self) -> NDArray[np.bool_]:
         """Which documents are copies that are not in the corpus."""
         return np.isin(self.fates, list(REASONS))
+
+    def read_bytes(self) -> NDArray[np.int64]:
+        """Return the bytes of its documents as they were read, int64 [documents]."""
+        import pyarrow.parquet
+
+        path = self.folder / "documents.parquet"
+        table = pyarrow.parquet.read_table(path, columns=["read_bytes"])
+        found: NDArray[np.int64] = table["read_bytes"].to_numpy()
+        return found
+
+    def notes(self, kind: str) -> Iterator[bytes]:
+        """Yield what the steps noted of a kind, of what is in the corpus and of what they dropped themselves,
+        each a line of JSON."""
+        return read_notes(self.folder, kind, ~self.is_dropped)
+
+    def changed(self) -> dict[str, int]:
+        """Return how many documents of the corpus each step changed."""
+        counts = {}
+        for path in self.folder.glob("changed.*.npy"):
+            numbers = np.load(path)
+            counts[path.name.split(".")[1]] = int((~self.is_dropped[numbers]).sum())
+        return counts
 
 
 def parts_of_sources(
@@ -75,12 +98,7 @@ def _refuse(source: SourceFilesConfig, parts: Sequence[Part]) -> None:
         counts.update({reason: count for reason, (count, _) in part.summary.dropped.items()})
         counts.update(REASONS[fate] for fate in part.fates.tolist())
         first = part.summary.first_dropped | first
-    listed = ", ".join(
-        f"{count} {reason}" + (f" (first {first[reason]})" if reason in first else "")
-        for reason, count in sorted(counts.items())
-    )
-    where = ", ".join(source.paths)
-    raise InputError(f"source {source.name} ({where}) has no text: dropped {listed or 'nothing'}")
+    raise no_text(source, f"dropped {count_reasons(counts, first) or 'nothing'}")
 
 
 def _paths_of_kept(cleaned: Sequence[Cleaned], copies: Copies) -> dict[int, str]:

@@ -1,23 +1,25 @@
-"""Which steps a recipe asks for, in their order."""
+"""Which steps a recipe asks for, in their order.
+
+A step is imported where it is asked for: some compile patterns for a tenth of a second, in every process.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spanmix.config import CorpusConfig, SourceFilesConfig
-from spanmix.errors import InputError
-from spanmix.text.decontamination.step import DecontaminationStep
+from spanmix.corpus_configs.decontamination import DecontaminationConfig
 from spanmix.text.dropped import Dropped
-from spanmix.text.filters.step import FilterStep
-from spanmix.text.licences.step import LicenceStep
-from spanmix.text.readers.files import local_path
-from spanmix.text.redaction.step import RedactionStep
 from spanmix.text.steps import Note, Step
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.types import Document
+
+if TYPE_CHECKING:
+    from spanmix.text.decontamination.step import DecontaminationStep
 
 
 @dataclass(frozen=True)
@@ -28,22 +30,19 @@ class NamedStep:
     do: Step
 
 
-class BelowRoots:
-    """Shows a step the path of a document as it lies below the source's folder: where that is says nothing.
+class BelowRoot:
+    """Shows a step the path of a document without the name of the source's folder, which says nothing of it.
 
     Args:
         step: the step.
-        roots: the folders of the source.
     """
 
-    def __init__(self, step: Step, roots: Sequence[str]) -> None:
+    def __init__(self, step: Step) -> None:
         self._step = step
-        self._roots = sorted((root.rstrip("/") + "/" for root in roots), key=len, reverse=True)
 
     def __call__(self, document: Document, note: Note) -> Document | Dropped:
         """Do the step."""
-        root = next((root for root in self._roots if document.path.startswith(root)), "")
-        inside = replace(document, path=document.path[len(root) :])
+        inside = replace(document, path=document.path.removeprefix(document.root))
         return replace(self._step(inside, note), path=document.path)
 
 
@@ -56,39 +55,59 @@ def build_steps(config: CorpusConfig, source: SourceFilesConfig, tokenizer: str 
         tokenizer: the folder of the corpus's tokenizer, if there is one already; some filters count tokens.
 
     Raises:
-        InputError: a file that a step needs cannot be used.
+        InputError: a name in the recipe is unknown, or a file that a step needs cannot be used.
     """
-    steps = []
-    if source.licences is not None:
-        steps.append(NamedStep("licences", LicenceStep(source.licences)))
-    if source.filters is not None:
-        roots = [str(path) for path in map(local_path, source.paths) if path.is_dir()]
-        filters = FilterStep(source.filters, _counter(tokenizer))
-        steps.append(NamedStep("filters", BelowRoots(filters, roots)))
+    steps = _steps_of_source(source, _counter(tokenizer))
     if config.decontamination is not None:
-        steps.append(NamedStep("decontamination", DecontaminationStep(config.decontamination)))
+        steps.append(NamedStep("decontamination", _decontamination(config.decontamination)))
     if config.redaction is not None:
+        from spanmix.text.redaction.step import RedactionStep
+
         steps.append(NamedStep("redaction", RedactionStep(config.redaction)))
     return steps
 
 
-def files_of_steps(config: CorpusConfig) -> dict[str, str]:
-    """Return a hash of the contents of each file that a step reads: a changed one makes another corpus.
+def check_steps(config: CorpusConfig) -> dict[str, str]:
+    """Build all steps once, so that a fault of one is met before anything is read.
+
+    Returns:
+        A hash of the contents of each file that a step reads: a changed one makes another corpus.
 
     Raises:
-        InputError: one cannot be read.
+        InputError: see `build_steps`.
     """
     found = {}
-    if config.decontamination is not None:
-        found["benchmarks"] = DecontaminationStep(config.decontamination).fingerprint
     for source in config.sources:
+        if source.filters is not None:
+            from spanmix.text.filters.names import check_names
+
+            check_names(source.filters)
+        _steps_of_source(source, None)
         if source.licences is not None and source.licences.opt_out is not None:
             path = source.licences.opt_out
-            try:
-                found[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-            except OSError as error:
-                raise InputError(f"the opt-out list {path} cannot be read: {error.strerror}") from None
+            found[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    if config.decontamination is not None:
+        found["benchmarks"] = _decontamination(config.decontamination).fingerprint
     return found
+
+
+def _decontamination(config: DecontaminationConfig) -> DecontaminationStep:
+    from spanmix.text.decontamination.step import DecontaminationStep
+
+    return DecontaminationStep(config)
+
+
+def _steps_of_source(source: SourceFilesConfig, num_tokens: Callable[[str], int] | None) -> list[NamedStep]:
+    steps = []
+    if source.licences is not None:
+        from spanmix.text.licences.step import LicenceStep
+
+        steps.append(NamedStep("licences", LicenceStep(source.licences)))
+    if source.filters is not None:
+        from spanmix.text.filters.step import FilterStep
+
+        steps.append(NamedStep("filters", BelowRoot(FilterStep(source.filters, num_tokens))))
+    return steps
 
 
 def _counter(tokenizer: str | None) -> Callable[[str], int] | None:

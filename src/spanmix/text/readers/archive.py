@@ -10,11 +10,13 @@ from typing import Any, cast
 
 from spanmix.corpus_configs.sources import SourceFilesConfig
 from spanmix.text.dropped import UNREADABLE, Dropped, longer_than, printable
-from spanmix.text.readers.columns import Columns, Facts, facts_of, find_columns, names_of, read_record
-from spanmix.text.readers.faults import BOMB, DAMAGED, INVALID_JSON, BombError, fault
+from spanmix.text.readers.columns import Columns, Facts, facts_of, find_columns, names_of
+from spanmix.text.readers.faults import BOMB, DAMAGED, HIDDEN, INVALID_JSON, BombError, fault
 from spanmix.text.readers.json_values import parse_value
+from spanmix.text.readers.origin import Origin
+from spanmix.text.readers.records import read_record
 from spanmix.text.readers.streams import ForwardStream
-from spanmix.text.readers.text_file import Named, most_bytes, to_document
+from spanmix.text.readers.text_file import most_bytes, to_document
 from spanmix.types import Document
 
 _MAX_SAMPLE_FILES = 64
@@ -34,37 +36,44 @@ class _Member:
         return folder + slash + name.partition(".")[0]
 
 
-def read_tar(path: Path, source: SourceFilesConfig, max_document_bytes: int) -> Iterator[Document | Dropped]:
+def read_tar(
+    path: Path, origin: Origin, source: SourceFilesConfig, max_document_bytes: int
+) -> Iterator[Document | Dropped]:
     """Yield the documents of a tar archive, in its order; their paths are ``ARCHIVE/NAME``.
 
-    Hidden files, links and devices are passed over. If the first files of the archive are a ``.json`` and
-    others of the same name up to the first dot, it is WebDataset's: files of one such name are a sample, and
-    its ``.json`` says what is known of the others (path, language, licence, repository, stars), or holds the
-    text itself. A sample has at most 64 files and twice the bytes of the longest document.
+    Links and devices are passed over. Hidden files are dropped, a hidden folder as one. If the first files
+    of the archive are a ``.json`` and others of the same name up to the first dot, it is WebDataset's: files
+    of one such name are a sample, and its ``.json`` says what is known of the others (path, language,
+    licence, repository, stars), or holds the text itself. A sample has at most 64 files and twice the bytes
+    of the longest document.
 
     Args:
         path: the archive, compressed if its name says so.
+        origin: what it is called.
         source: what to take.
         max_document_bytes: longer files are dropped, and not held.
 
     Raises:
         InputError: the archive cannot be read and the source is to stop.
     """
-    reader = _Reader(path, source, max_document_bytes)
+    reader = _Reader(path, origin, source, max_document_bytes)
     try:
         yield from reader.documents()
     except BombError as error:
-        yield Dropped(printable(str(path)), BOMB, str(error))
+        yield origin.dropped(BOMB, str(error))
     except _ERRORS as error:
         why = getattr(error, "strerror", None) or str(error)
         reason = UNREADABLE if getattr(error, "strerror", None) else DAMAGED
-        message = f"{path} cannot be read: {why}; restore it, or set on_error: drop to pass over such files"
-        yield fault(source, str(path), reason, message)
+        message = f"cannot be read: {why}; restore it, or set on_error: drop to pass over such files"
+        yield fault(source, origin, reason, message)
 
 
 class _Reader:
-    def __init__(self, path: Path, source: SourceFilesConfig, max_document_bytes: int) -> None:
+    def __init__(
+        self, path: Path, origin: Origin, source: SourceFilesConfig, max_document_bytes: int
+    ) -> None:
         self._path = path
+        self._origin = origin
         self._source = source
         self._max_document_bytes = max_document_bytes
         self._columns = Columns.named(source.columns.text or source.text_field, source)
@@ -74,6 +83,9 @@ class _Reader:
         sample: list[_Member] = []
         try:
             for member in self._members():
+                if isinstance(member, Dropped):
+                    yield member
+                    continue
                 if is_webdataset is False:
                     yield self._document(member, Facts())
                     continue
@@ -90,18 +102,24 @@ class _Reader:
             raise
         yield from self._sample(sample, is_webdataset or _is_sample(sample))
 
-    def _members(self) -> Iterator[_Member]:
+    def _members(self) -> Iterator[_Member | Dropped]:
+        hidden: set[str] = set()
         # Headers of any length are read at once: none may ask for more than a file may have.
         with ForwardStream(self._path, most_bytes(".ipynb", self._max_document_bytes) + (1 << 20)) as stream:
             archive: Any = tarfile.TarFile(fileobj=cast(Any, stream), mode="r", errorlevel=1)
             while (member := archive.next()) is not None:
                 archive.members = []  # they would all be kept
                 name = printable(member.name)
-                if not member.isfile() or _is_hidden(name):
+                if not member.isfile():
+                    continue
+                if entry := _hidden_entry(name):
+                    if entry not in hidden and not entry.endswith(".git/"):
+                        yield self._place(entry).dropped(HIDDEN)
+                    hidden.add(entry)
                     continue
                 if member.size > most_bytes(name, self._max_document_bytes):
                     reason = longer_than(self._max_document_bytes)
-                    yield _Member(name, b"", Dropped(self._place(name), reason))
+                    yield _Member(name, b"", self._place(name).dropped(reason, num_bytes=member.size))
                     continue
                 file = archive.extractfile(member)
                 data = b"" if file is None else file.read()
@@ -130,7 +148,7 @@ class _Reader:
                 record = parse_value(about.data)
             except ValueError as error:
                 place = self._place(about.name)
-                yield fault(self._source, place, INVALID_JSON, f"{place} is not valid JSON: {error}")
+                yield fault(self._source, place, INVALID_JSON, f"is not valid JSON: {error}")
                 if not others:
                     return
         if about is not None and about.dropped is not None:
@@ -153,17 +171,26 @@ class _Reader:
     def _document(self, member: _Member, facts: Facts) -> Document | Dropped:
         if member.dropped is not None:
             return member.dropped
-        path = facts.collection + (facts.path or self._place(member.name))
         # In a sample .txt may stand for any file; its own path says more.
         name = member.name.rpartition("/")[2]
-        return to_document(member.data, Named(name, path), self._source, self._max_document_bytes, facts)
+        place = self._place(member.name)
+        return to_document(member.data, name, place, self._source, self._max_document_bytes, facts)
 
-    def _place(self, name: str) -> str:
-        return printable(f"{self._path}/{name.removeprefix('./')}")
+    def _place(self, name: str) -> Origin:
+        return self._origin.at(f"/{name.removeprefix('./')}")
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in name.split("/") if part not in (".", ".."))
+def _hidden_entry(name: str) -> str:
+    """Return the hidden file or folder that a file is or lies in, or ``""``.
+
+    >>> _hidden_entry("./a/.b/c/.d"), _hidden_entry("a/.b"), _hidden_entry("../a/b")
+    ('./a/.b/', 'a/.b', '')
+    """
+    parts = name.split("/")
+    for i, part in enumerate(parts):
+        if part.startswith(".") and part not in (".", ".."):
+            return "/".join(parts[: i + 1]) + "/" * (i + 1 < len(parts))
+    return ""
 
 
 def _is_sample(members: list[_Member]) -> bool:

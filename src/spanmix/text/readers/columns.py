@@ -15,17 +15,14 @@ datatrove, dolma               ``text``, ``id``, and of ``metadata`` what it has
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from spanmix.corpus_configs.sources import ColumnsConfig, SourceFilesConfig
-from spanmix.text.dropped import BINARY, EMPTY, NOT_UTF8, Dropped, longer_than, printable
-from spanmix.text.languages.endings import language_of
+from spanmix.text.dropped import printable
 from spanmix.text.languages.names import language_name
-from spanmix.text.readers.faults import NO_TEXT, fault
-from spanmix.text.readers.prose import to_prose
-from spanmix.types import Document
+from spanmix.text.readers.origin import Origin
 
 _PILE_SET = "meta.pile_set_name"
 _ROLES = {
@@ -114,17 +111,17 @@ def find_columns(names: Collection[str], source: SourceFilesConfig) -> Columns |
     return None
 
 
-def explain_missing(names: Collection[str], source: SourceFilesConfig, place: str) -> str:
-    """Say what a file without a column of text holds, and what to do."""
+def explain_missing(names: Collection[str], source: SourceFilesConfig) -> str:
+    """Say what a file without a column of text holds, and what to do; its path stands in front."""
     if "blob_id" in names or "files.blob_id" in names:
         return (
-            f"{place} is of The Stack v2, which names files and does not hold them (its columns are "
-            f"{_listed(names)}); fetch each blob_id from Software Heritage (s3://softwareheritage/content/), "
+            "is of The Stack v2, which names files and does not hold them (its columns are "
+            f"{listed(names)}); fetch each blob_id from Software Heritage (s3://softwareheritage/content/), "
             "decode it by src_encoding and add it as the column content, in files where a row is a repository"
         )
     wanted = source.columns.text or source.text_field
     return (
-        f"{place} has no column {wanted!r}; it has {_listed(names)}. Set columns: {{text: NAME}} to the one "
+        f"has no column {wanted!r}; it has {listed(names)}. Set columns: {{text: NAME}} to the one "
         "that holds the text, or on_error: drop to pass over such files"
     )
 
@@ -133,57 +130,6 @@ def missing_columns(names: Collection[str], config: ColumnsConfig) -> list[str]:
     """Return what the source names of columns that a table does not have."""
     given = [getattr(config, field.name) for field in fields(config)]
     return [name for name in given if name is not None and name not in names]
-
-
-def read_record(
-    record: Any, place: str, columns: Columns, source: SourceFilesConfig, max_document_bytes: int
-) -> Iterator[Document | Dropped]:
-    """Yield the document of a record, or those of its files.
-
-    Args:
-        record: what was read; only a mapping has fields.
-        place: where it stands, which is its path if it has none.
-        columns: what to take.
-        source: its name, its `prompt_field`, and what to do with a record that has no text.
-        max_document_bytes: longer documents are dropped.
-
-    Raises:
-        InputError: there is no text and the source is to stop.
-    """
-    if columns.in_files and isinstance(record, dict) and isinstance(files := record.get("files"), list):
-        shared = {name: value for name, value in record.items() if name != "files"}
-        for number, file in enumerate(files, start=1):
-            whole = shared | file if isinstance(file, dict) else file
-            yield _read(whole, f"{place}:{number}", columns, source, max_document_bytes)
-        return
-    yield _read(record, place, columns, source, max_document_bytes)
-
-
-def _read(
-    record: Any, place: str, columns: Columns, source: SourceFilesConfig, max_document_bytes: int
-) -> Document | Dropped:
-    for name in (columns.text, *([] if source.prompt_field is None else [source.prompt_field])):
-        value = look_up(record, name)
-        if not isinstance(value, str | bytes):
-            return _no_text(record, name, value, place, source)
-    found = facts_of(record, columns)
-    path = found.collection + (found.path or printable(place))
-    language = found.language or language_of(found.path)
-    try:
-        prompt = "" if source.prompt_field is None else _decoded(look_up(record, source.prompt_field))
-        response = _decoded(look_up(record, columns.text))
-    except UnicodeDecodeError:
-        return Dropped(path, NOT_UTF8)
-    if source.prose and not prompt:
-        response, language = to_prose(response, language)
-    text = prompt + response
-    if (reason := why_not(text, max_document_bytes)) is not None:
-        return Dropped(path, reason)
-    if not response or (source.prompt_field is not None and not prompt):
-        return Dropped(path, EMPTY)
-    return Document(
-        text, source.name, path, language, found.licence, len(prompt), found.repository, found.stars
-    )
 
 
 @dataclass(frozen=True)
@@ -196,6 +142,12 @@ class Facts:
     licence: str = ""
     repository: str = ""
     stars: int | None = None
+
+    def known_as(self, origin: Origin) -> Origin:
+        """Return the place of a record with the path that the record has for itself, if there is one."""
+        if not (self.collection or self.path):
+            return origin
+        return replace(origin, path=self.collection + (self.path or origin.path), root="")
 
 
 def facts_of(record: Any, columns: Columns) -> Facts:
@@ -223,30 +175,6 @@ def look_up(record: Any, name: str) -> Any:
         return record.get(name)
     head, _, rest = name.partition(".")
     return look_up(record.get(head), rest)
-
-
-def why_not(text: str, max_document_bytes: int) -> str | None:
-    """Return why a text is no document, or None."""
-    try:
-        num_bytes = len(text) if text.isascii() else len(text.encode("utf-8"))
-    except UnicodeEncodeError:
-        return NOT_UTF8
-    if num_bytes > max_document_bytes:
-        return longer_than(max_document_bytes)
-    if "\0" in text:
-        return BINARY
-    return EMPTY if not text or text.isspace() else None
-
-
-def _no_text(record: Any, name: str, value: Any, place: str, source: SourceFilesConfig) -> Dropped:
-    if isinstance(record, dict) and "blob_id" in record and value is None:
-        return fault(source, place, NO_TEXT, explain_missing(list(record), source, place))
-    held = f"the fields {_listed(record)}" if isinstance(record, dict) else type(record).__name__
-    return fault(source, place, NO_TEXT, f"{place} has no text in the field {name!r}; it holds {held}")
-
-
-def _decoded(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode("utf-8")
 
 
 def _first(record: Any, names: tuple[str, ...]) -> Any:
@@ -280,6 +208,7 @@ def _count(value: Any) -> int | None:
     return int(value) if 0 <= value < 2**53 else None
 
 
-def _listed(names: Collection[Any]) -> str:
+def listed(names: Collection[Any]) -> str:
+    """Write the first 40 of some names, and how many more there are."""
     shown = [printable(str(name)) for name in names]
     return ", ".join(shown[:40]) + (f" and {len(shown) - 40} more" if len(shown) > 40 else "")

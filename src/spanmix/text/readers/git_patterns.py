@@ -18,6 +18,7 @@ from pathspec.patterns.gitignore.base import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 ATTRIBUTES = ("linguist-generated", "linguist-vendored")
+RULE_FILES = (".gitignore", ".gitattributes")
 MAX_RULE_BYTES = 1_000_000
 """Bytes that are read of a file of rules; git's own tests have none that is longer."""
 

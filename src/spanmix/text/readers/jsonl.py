@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spanmix.corpus_configs.sources import SourceFilesConfig
-from spanmix.text.dropped import UNREADABLE, Dropped, printable
-from spanmix.text.readers.columns import Columns, find_columns, names_of, read_record
+from spanmix.text.dropped import UNREADABLE, Dropped
+from spanmix.text.readers.columns import Columns, find_columns, names_of
 from spanmix.text.readers.faults import BOMB, DAMAGED, INVALID_JSON, LONG_LINE, BombError, fault
 from spanmix.text.readers.json_values import parse_value
 from spanmix.text.readers.lines import bounded_lines
+from spanmix.text.readers.origin import Origin
+from spanmix.text.readers.records import read_record
 from spanmix.text.readers.streams import ForwardStream
 from spanmix.types import Document
 
@@ -20,6 +22,7 @@ _HEAD_BYTES = 1 << 26
 
 def read_jsonl(
     path: Path,
+    origin: Origin,
     source: SourceFilesConfig,
     max_document_bytes: int,
     start: int = 0,
@@ -34,6 +37,7 @@ def read_jsonl(
 
     Args:
         path: the file, compressed if its name says so.
+        origin: what it is called.
         source: which fields to take.
         max_document_bytes: longer documents are dropped. A line may be three times as long, as JSON with
             ASCII alone is, and a megabyte more for the other fields; no more of it is held.
@@ -52,30 +56,28 @@ def read_jsonl(
             lines = bounded_lines(stream.read, max_line_bytes, max(start - 1, 0), end)
             for number, (place, line) in enumerate(lines, start=1):
                 if place >= start and (line is None or line.strip()):
-                    name = f"{path}:{number}" if numbered else f"{path}:@{place}"
-                    yield from _read_line(line, name, columns, source, max_document_bytes)
+                    at = origin.at(f":{number}" if numbered else f":@{place}")
+                    yield from _read_line(line, at, columns, source, max_document_bytes)
     except BombError as error:
-        yield Dropped(printable(str(path)), BOMB, str(error))
+        yield origin.dropped(BOMB, str(error))
     except OSError as error:
         why = error.strerror or str(error)
         reason = UNREADABLE if error.strerror else DAMAGED
-        yield fault(
-            source, str(path), reason, f"{path} cannot be read: {why}; restore it, or set on_error to drop"
-        )
+        yield fault(source, origin, reason, f"cannot be read: {why}; restore it, or set on_error to drop")
 
 
 def _read_line(
-    line: bytes | None, place: str, columns: Columns, source: SourceFilesConfig, max_document_bytes: int
+    line: bytes | None, origin: Origin, columns: Columns, source: SourceFilesConfig, max_document_bytes: int
 ) -> Iterator[Document | Dropped]:
     if line is None:
-        yield Dropped(printable(place), LONG_LINE)
+        yield origin.dropped(LONG_LINE)
         return
     try:
         record = parse_value(line)
     except ValueError as error:
-        yield fault(source, place, INVALID_JSON, f"{place} is not valid JSON: {error}")
+        yield fault(source, origin, INVALID_JSON, f"is not valid JSON: {error}")
         return
-    yield from read_record(record, place, columns, source, max_document_bytes)
+    yield from read_record(record, origin, columns, source, max_document_bytes)
 
 
 def _columns_of(path: Path, source: SourceFilesConfig, max_line_bytes: int) -> Columns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]+|$)")
@@ -16,7 +17,7 @@ _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?:.{0,500}\n){0,200}?(?:---|\.\.\.)[ 
 _CODE = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,2000}?)(?<!`)\1(?!`)")
 _IMAGE = re.compile(r"!\[([^\]\n]{0,500})\](?:\([^()\n]{0,2000}\)|\[[^\]\n]{0,200}\])")
 _LINK = re.compile(
-    r"\[([^\[\]\n]{1,1000})\](?:\((?:[^()\n]|\([^()\n]{0,200}\)){0,2000}\)|\[[^\]\n]{0,200}\])"
+    r"\[([^\[\]\n]{1,1000})\](?:\((?:[^()\n]|\([^()\n]{0,200}\)){0,2000}+\)|\[[^\]\n]{0,200}\])"
 )
 _ADDRESS = re.compile(r"<((?:https?|ftp|mailto):[^<>\s]{1,2000}|[^<>\s@]{1,64}@[^<>\s@]{1,255})>")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]{0,30}(?:\s[^<>\n]{0,1000})?/?>")
@@ -25,6 +26,10 @@ _UNDERSCORES = re.compile(r"(?<![\w\\])(_{1,3})(?=[^\s_])([^\n]{1,1000}?)(?<=[^\
 _STRUCK = re.compile(r"~~(?=\S)([^~\n]{1,1000}?)~~")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _MARK = re.compile(r"[*_`\[<\\~\ue000\ue001]")
+_LINE_MARKS = frozenset("=-*_[|:>#")
+"""What a line that is more than words begins with."""
+_WORDS = itemgetter(1)
+_EMPHASIZED = itemgetter(2)
 _KEPT = re.compile("\ue000(\\d+)\ue001")
 
 
@@ -79,17 +84,21 @@ def _without_comments(line: str, in_comment: bool) -> tuple[str, bool]:
 
 def _plain_line(line: str, written: list[str]) -> str | None:
     """Return what is left of a line, or None if it is only a mark."""
-    if line[:1].isalnum():  # most lines: none of the marks below is a letter or a digit
+    if line[:1].isalnum():  # most lines
         return plain_inline(line)
     has_text_above = bool(written) and bool(written[-1].strip())
+    if line.lstrip()[:1] not in _LINE_MARKS:
+        is_code = line.startswith(("    ", "\t")) and not has_text_above
+        return line if is_code else plain_inline(line)
     if (_UNDERLINE.match(line) and has_text_above) or _RULE.match(line) or _DEFINITION.match(line):
         return None
     if _TABLE_RULE.match(line) and ("|" in line or has_text_above):
         return None
     if line.startswith(("    ", "\t")) and not has_text_above:
         return line  # a block of code
-    line = _QUOTE.sub("", line, count=1)
-    if heading := _HEADING.match(line):
+    if ">" in line:
+        line = _QUOTE.sub("", line, count=1)
+    if "#" in line and (heading := _HEADING.match(line)):
         line = re.sub(r"[ \t]+#+[ \t]*$", "", line[heading.end() :])
     if line.lstrip().startswith("|"):
         line = "  ".join(cell.strip() for cell in line.strip().strip("|").split("|"))
@@ -106,15 +115,24 @@ def plain_inline(line: str) -> str:
         kept.append(match[2].strip() if match[2].strip() else match[2])
         return f"\ue000{len(kept) - 1}\ue001"
 
-    line = _CODE.sub(keep, line.replace("\ue000", "").replace("\ue001", ""))
-    line = _IMAGE.sub(r"\1", line)
-    line = _LINK.sub(r"\1", line)
-    line = _ADDRESS.sub(r"\1", line)
-    line = _TAG.sub("", line)
-    for marks in (_STARS, _UNDERSCORES):
-        line = marks.sub(r"\2", marks.sub(r"\2", line))
-    line = _ESCAPED.sub(r"\1", _STRUCK.sub(r"\1", line))
-    return _KEPT.sub(lambda match: kept[int(match[1])], line).rstrip()
+    line = line.replace("\ue000", "").replace("\ue001", "")
+    # To look for a character takes far less time than to try a pattern that needs it.
+    if "`" in line:
+        line = _CODE.sub(keep, line)
+    if "][" in line or "](" in line:
+        line = _LINK.sub(_WORDS, _IMAGE.sub(_WORDS, line))
+    if "<" in line:
+        line = _TAG.sub("", _ADDRESS.sub(_WORDS, line))
+    for mark, marks in (("*", _STARS), ("_", _UNDERSCORES)):
+        if mark in line:
+            line, number = marks.subn(_EMPHASIZED, line)
+            if number:
+                line = marks.sub(_EMPHASIZED, line)
+    if "~~" in line:
+        line = _STRUCK.sub(_WORDS, line)
+    if "\\" in line:
+        line = _ESCAPED.sub(_WORDS, line)
+    return (_KEPT.sub(lambda match: kept[int(match[1])], line) if kept else line).rstrip()
 
 
 def _tidied(lines: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 
 _RULE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
 _SHORT_RULE = re.compile(r"([!-/:-@\[-`{-~])\1{0,1}[ \t]*$")
@@ -37,6 +38,8 @@ _DROPPED = frozenset(
     }
 )
 _MARK = re.compile(r"[*_`|\\\ue000\ue001]")
+_END_OF_NAMED = re.compile(r"_(?=[\s.,;:!?)\]'\"]|$)")
+_WORDS = itemgetter(1)
 _MAX_DEPTH = 40
 _KEPT = re.compile("\ue000(\\d+)\ue001")
 
@@ -62,7 +65,8 @@ def restructured_text_to_text(text: str, depth: int = 0) -> str:
     while i < len(lines):
         line = lines[i]
         i += 1
-        if line[:1].isalnum() and not line.rstrip().endswith("::"):  # most lines: no mark stands in front
+        first = line.lstrip()[:1]
+        if (not first or first.isalnum()) and not line.rstrip().endswith("::"):  # most lines
             written.append(plain_inline(line))
         elif directive := _DIRECTIVE.match(line):
             end = _end_of_block(lines, i, len(directive[1]))
@@ -121,21 +125,23 @@ def plain_inline(line: str) -> str:
         kept.append(match[1])
         return f"\ue000{len(kept) - 1}\ue001"
 
-    line = _CODE.sub(keep, line.replace("\ue000", "").replace("\ue001", ""))
-    for pattern in (
-        _ROLE_TITLE,
-        _ROLE,
-        _LINK,
-        _QUOTED,
-        _STRONG,
-        _EMPHASIS,
-        _SUBSTITUTION,
-        _NOTE_MARK,
-        _NAMED,
-    ):
-        line = pattern.sub(r"\1", line)
-    line = _ESCAPED.sub(r"\1", line)
-    return _KEPT.sub(lambda match: kept[int(match[1])], line).rstrip()
+    line = line.replace("\ue000", "").replace("\ue001", "")
+    # To look for a character takes far less time than to try a pattern that needs it.
+    if "`" in line:
+        line = _CODE.sub(keep, line)
+        for pattern in (_ROLE_TITLE, _ROLE, _LINK, _QUOTED):
+            line = pattern.sub(_WORDS, line)
+    if "*" in line:
+        line = _EMPHASIS.sub(_WORDS, _STRONG.sub(_WORDS, line))
+    if "|" in line:
+        line = _SUBSTITUTION.sub(_WORDS, line)
+    if "_" in line:
+        line = _NOTE_MARK.sub(_WORDS, line)
+        if _END_OF_NAMED.search(line):
+            line = _NAMED.sub(_WORDS, line)
+    if "\\" in line:
+        line = _ESCAPED.sub(_WORDS, line)
+    return (_KEPT.sub(lambda match: kept[int(match[1])], line) if kept else line).rstrip()
 
 
 def _indent(line: str) -> int:

@@ -12,7 +12,7 @@ from spanmix.types import Document
 
 
 def read_source(
-    source: SourceFilesConfig, max_document_bytes: int = 16_000_000, leave_out: Path | None = None
+    source: SourceFilesConfig, max_document_bytes: int = 16_000_000, out: Path | None = None
 ) -> Iterator[Document | Dropped]:
     """Yield every document of a source, in an order that depends only on the names of its files.
 
@@ -24,7 +24,7 @@ def read_source(
     Args:
         source: where to look.
         max_document_bytes: longer documents are dropped.
-        leave_out: a folder to pass over if it lies in the source.
+        out: the corpus that is made of it, which is passed over if it lies in the source.
 
     Yields:
         `Document`, its text exactly as in the file (line ends are kept) unless it was a notebook or became
@@ -34,7 +34,7 @@ def read_source(
         InputError: a path does not exist; tokens cannot be read with the source's tokenizer; a file, line or
             row cannot be read as what it should be, unless `source.on_error` is to drop it.
     """
-    for item in list_units(source, leave_out):
+    for item in list_units(source, out):
         if isinstance(item, Dropped):
             yield item
         else:

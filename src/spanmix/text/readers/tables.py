@@ -10,15 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spanmix.corpus_configs.sources import SourceFilesConfig
-from spanmix.text.dropped import UNREADABLE, Dropped, printable
+from spanmix.text.dropped import UNREADABLE, Dropped
 from spanmix.text.readers.columns import (
     Columns,
     explain_missing,
     find_columns,
     missing_columns,
-    read_record,
 )
 from spanmix.text.readers.faults import BOMB, DAMAGED, NO_COLUMN, fault
+from spanmix.text.readers.origin import Origin
+from spanmix.text.readers.records import read_record
 from spanmix.text.readers.streams import FREE_BYTES, MAX_RATIO
 from spanmix.types import Document
 
@@ -28,7 +29,7 @@ _ARROW_MAGIC = b"ARROW1\0\0"
 
 
 def split_parquet(
-    path: Path, source: SourceFilesConfig, unit_bytes: int
+    path: Path, origin: Origin, source: SourceFilesConfig, unit_bytes: int
 ) -> Iterator[tuple[int, int, int] | Dropped]:
     """Yield ranges of row groups with about so many bytes of text: first, one behind the last, and bytes.
 
@@ -39,10 +40,10 @@ def split_parquet(
     """
     try:
         with pq.ParquetFile(path) as file:
-            columns = _columns_of(file.schema_arrow, path, source)
+            columns = _columns_of(file.schema_arrow, origin, source)
             metadata = file.metadata
     except (pa.ArrowException, OSError) as error:
-        yield _damaged(path, source, error)
+        yield _damaged(origin, source, error)
         return
     if isinstance(columns, Dropped):
         yield columns
@@ -56,7 +57,7 @@ def split_parquet(
 
 
 def read_parquet(
-    path: Path, source: SourceFilesConfig, max_document_bytes: int, start: int, end: int
+    path: Path, origin: Origin, source: SourceFilesConfig, max_document_bytes: int, start: int, end: int
 ) -> Iterator[Document | Dropped]:
     """Yield the documents of some row groups; a path is the record's, or ``FILE:ROW`` with rows from 1.
 
@@ -65,6 +66,7 @@ def read_parquet(
 
     Args:
         path: the file.
+        origin: what it is called.
         source: which columns to take.
         max_document_bytes: longer documents are dropped.
         start, end: the first row group, and the one behind the last.
@@ -74,7 +76,7 @@ def read_parquet(
     """
     try:
         with pq.ParquetFile(path) as file:
-            columns = _columns_of(file.schema_arrow, path, source)
+            columns = _columns_of(file.schema_arrow, origin, source)
             metadata = file.metadata
         if isinstance(columns, Dropped):
             yield columns
@@ -85,17 +87,17 @@ def read_parquet(
         row = sum(metadata.row_group(group).num_rows for group in range(start))
         with pq.ParquetFile(path, **options) as file:
             for group in range(start, end):
-                yield from _read_group(file, group, row, path, columns, source, max_document_bytes)
+                yield from _read_group(file, group, row, origin, columns, source, max_document_bytes)
                 row += metadata.row_group(group).num_rows
     except (pa.ArrowException, OSError) as error:
-        yield _damaged(path, source, error)
+        yield _damaged(origin, source, error)
 
 
 def _read_group(
     file: Any,
     group: int,
     row: int,
-    path: Path,
+    origin: Origin,
     columns: Columns,
     source: SourceFilesConfig,
     max_document_bytes: int,
@@ -103,7 +105,7 @@ def _read_group(
     facts = file.metadata.row_group(group)
     num_bytes, num_stored = _text_bytes(facts, columns)
     if num_bytes > FREE_BYTES and num_bytes > MAX_RATIO * num_stored:
-        yield Dropped(printable(f"{path}:{row + 1}"), BOMB, f"{num_stored:,} bytes become {num_bytes:,}")
+        yield origin.at(f":{row + 1}").dropped(BOMB, f"{num_stored:,} bytes become {num_bytes:,}")
         return
     rows = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES * facts.num_rows // max(num_bytes, 1)))
     names = columns.taken(file.schema_arrow.names)
@@ -111,11 +113,11 @@ def _read_group(
     for batch in file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False):
         for record in batch.to_pylist():
             row += 1
-            yield from read_record(record, f"{path}:{row}", columns, source, max_document_bytes)
+            yield from read_record(record, origin.at(f":{row}"), columns, source, max_document_bytes)
 
 
 def read_arrow(
-    path: Path, source: SourceFilesConfig, max_document_bytes: int
+    path: Path, origin: Origin, source: SourceFilesConfig, max_document_bytes: int
 ) -> Iterator[Document | Dropped]:
     """Yield the documents of an Arrow file, in the streaming or the file format; see `read_parquet`."""
     row = 0
@@ -124,7 +126,7 @@ def read_arrow(
             is_file = file.read(len(_ARROW_MAGIC)) == _ARROW_MAGIC
             file.seek(0)
             reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
-            columns = _columns_of(reader.schema, path, source)
+            columns = _columns_of(reader.schema, origin, source)
             if isinstance(columns, Dropped):
                 yield columns
                 return
@@ -137,34 +139,34 @@ def read_arrow(
                 for i in range(batch.num_rows):
                     row += 1
                     record = chosen.slice(i, 1).to_pylist()[0]
-                    yield from read_record(record, f"{path}:{row}", columns, source, max_document_bytes)
+                    yield from read_record(record, origin.at(f":{row}"), columns, source, max_document_bytes)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        yield _damaged(path, source, error)
+        yield _damaged(origin, source, error)
 
 
-def _columns_of(schema: pa.Schema, path: Path, source: SourceFilesConfig) -> Columns | Dropped:
+def _columns_of(schema: pa.Schema, origin: Origin, source: SourceFilesConfig) -> Columns | Dropped:
     names = [name for field in schema for name in _names(field.name, field.type)]
     columns = find_columns(names, source)
     if columns is None:
-        return fault(source, str(path), NO_COLUMN, explain_missing(names, source, str(path)))
+        return fault(source, origin, NO_COLUMN, explain_missing(names, source))
     if columns.text in schema.names and pa.types.is_nested(schema.field(columns.text).type):
         held = schema.field(columns.text).type
         return fault(
             source,
-            str(path),
+            origin,
             NO_COLUMN,
-            f"{path} has no text in the column {columns.text!r}: it holds {held}. Name another one as "
-            "columns.text, or set on_error: drop to pass over such files",
+            f"has no text in the column {columns.text!r}: it holds {held}. Name another one as columns.text, "
+            "or set on_error: drop to pass over such files",
         )
     wanted = missing_columns(names, source.columns)
     wanted += [name for name in [source.prompt_field] if name is not None and name not in names]
     if wanted:
         return fault(
             source,
-            str(path),
+            origin,
             NO_COLUMN,
-            f"{path} has no column {', '.join(map(repr, wanted))}; it has {', '.join(names)}. Correct the "
-            "names in columns, or set on_error: drop to pass over such files",
+            f"has no column {', '.join(map(repr, wanted))}; it has {', '.join(names)}. Correct the names in "
+            "columns, or set on_error: drop to pass over such files",
         )
     return columns
 
@@ -188,8 +190,8 @@ def _text_bytes(group: Any, columns: Columns) -> tuple[int, int]:
     )
 
 
-def _damaged(path: Path, source: SourceFilesConfig, error: Exception) -> Dropped:
+def _damaged(origin: Origin, source: SourceFilesConfig, error: Exception) -> Dropped:
     why = " ".join(str(error).split())
     reason = UNREADABLE if isinstance(error, OSError) and error.strerror else DAMAGED
-    message = f"{path} cannot be read: {why}; restore it, or set on_error: drop to pass over such files"
-    return fault(source, str(path), reason, message)
+    message = f"cannot be read: {why}; restore it, or set on_error: drop to pass over such files"
+    return fault(source, origin, reason, message)

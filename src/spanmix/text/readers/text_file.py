@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from spanmix.corpus_configs.sources import SourceFilesConfig
-from spanmix.text.dropped import BINARY, NOT_UTF8, UNREADABLE, Dropped, longer_than, printable
+from spanmix.text.dropped import BINARY, NOT_UTF8, UNREADABLE, Dropped, longer_than, printable, why_not
 from spanmix.text.languages.endings import language_of
-from spanmix.text.readers.columns import Facts, why_not
+from spanmix.text.readers.columns import Facts
 from spanmix.text.readers.faults import NOTEBOOK
 from spanmix.text.readers.notebook import MalformedNotebookError, to_script
+from spanmix.text.readers.origin import Origin
 from spanmix.text.readers.prose import to_prose
 from spanmix.types import Document
 
 _NOTEBOOK_FACTOR = 4
 _NO_FACTS = Facts()
-
-
-@dataclass(frozen=True)
-class Named:
-    """A file's name, by which it is read, and the path that it is known by."""
-
-    name: str
-    path: str
 
 
 def most_bytes(name: str, max_document_bytes: int) -> int:
@@ -32,27 +24,31 @@ def most_bytes(name: str, max_document_bytes: int) -> int:
 
 
 def read_file(
-    path: Path, repository: str, source: SourceFilesConfig, max_document_bytes: int
+    path: Path, origin: Origin, source: SourceFilesConfig, max_document_bytes: int
 ) -> Document | Dropped:
     """Read a file of a folder, or one that was named.
 
     A file that grows while it is read is read no further than the longest document.
     """
-    shown = printable(str(path))
     most = most_bytes(path.name, max_document_bytes)
     try:
-        if path.stat().st_size > most:
-            return Dropped(shown, longer_than(max_document_bytes))
+        if (num_bytes := path.stat().st_size) > most:
+            return origin.dropped(longer_than(max_document_bytes), num_bytes=num_bytes)
         with path.open("rb") as file:
             data = file.read(most + 1)
     except OSError:
-        return Dropped(shown, UNREADABLE)
-    facts = Facts(repository=repository)
-    return to_document(data, Named(path.name, shown), source, max_document_bytes, facts)
+        return origin.dropped(UNREADABLE)
+    facts = Facts(repository=origin.repository)
+    return to_document(data, path.name, origin, source, max_document_bytes, facts)
 
 
 def to_document(
-    data: bytes, named: Named, source: SourceFilesConfig, max_document_bytes: int, facts: Facts = _NO_FACTS
+    data: bytes,
+    name: str,
+    origin: Origin,
+    source: SourceFilesConfig,
+    max_document_bytes: int,
+    facts: Facts = _NO_FACTS,
 ) -> Document | Dropped:
     """Return the document of a file's bytes.
 
@@ -62,30 +58,45 @@ def to_document(
 
     Args:
         data: all bytes of the file.
-        named: what it is called.
+        name: the file's name, by which it is read.
+        origin: where it is, and what it is called if `facts` have no path for it.
         source: its name, and whether markup becomes prose.
         max_document_bytes: longer documents are dropped.
         facts: what is known of it otherwise.
     """
-    if len(data) > most_bytes(named.name, max_document_bytes):
-        return Dropped(named.path, longer_than(max_document_bytes))
+    origin = facts.known_as(origin)
+    num_bytes = len(data)
+    if num_bytes > most_bytes(name, max_document_bytes):
+        return origin.dropped(longer_than(max_document_bytes), num_bytes=num_bytes)
     if b"\0" in data:
-        return Dropped(named.path, BINARY)
-    language = facts.language or language_of(facts.path or named.name)
+        return origin.dropped(BINARY, num_bytes=num_bytes)
+    language = facts.language or language_of(facts.path or name)
     try:
-        if _is_notebook(named.name) and data.strip():
+        if _is_notebook(name) and data.strip():
             text, language = to_script(data)
         else:
             text = data.decode("utf-8")
     except UnicodeDecodeError:
-        return Dropped(named.path, NOT_UTF8)
+        return origin.dropped(NOT_UTF8, num_bytes=num_bytes)
     except MalformedNotebookError as error:
-        return Dropped(named.path, NOTEBOOK, printable(str(error)))
+        return origin.dropped(NOTEBOOK, printable(str(error)), num_bytes)
     if source.prose:
         text, language = to_prose(text, language)
     if (reason := why_not(text, max_document_bytes)) is not None:
-        return Dropped(named.path, reason)
-    return Document(text, source.name, named.path, language, facts.licence, 0, facts.repository, facts.stars)
+        return origin.dropped(reason, num_bytes=num_bytes)
+    return Document(
+        text,
+        source.name,
+        origin.path,
+        language,
+        facts.licence,
+        0,
+        facts.repository,
+        facts.stars,
+        origin.root,
+        origin.file,
+        num_bytes,
+    )
 
 
 def _is_notebook(name: str) -> bool:

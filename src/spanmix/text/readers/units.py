@@ -10,10 +10,10 @@ from pathlib import Path
 from spanmix.corpus_configs.sources import SourceFilesConfig
 from spanmix.errors import InputError
 from spanmix.text.dropped import Dropped, printable
-from spanmix.text.readers.archive import read_tar
-from spanmix.text.readers.files import SourceFile, list_file, list_files
+from spanmix.text.readers.files import SourceFile, list_files, size_and_change
 from spanmix.text.readers.formats import ARROW, FILE, JSONL, PARQUET, TAR, TOKENS, compression_of
 from spanmix.text.readers.jsonl import read_jsonl
+from spanmix.text.readers.origin import Origin
 from spanmix.text.readers.tables import read_arrow, read_parquet, split_parquet
 from spanmix.text.readers.text_file import read_file
 from spanmix.text.source_tokenizer import SourceTokenizer
@@ -42,36 +42,34 @@ class Unit:
     """Something to read by itself: it can be kept as JSON and read in another process, in any order.
 
     Args:
-        path: the file, as it is shown.
+        origin: the file, and what it is called.
         kind: how it is read; see `spanmix.text.readers.formats`, and `JSONL_PART`.
         num_bytes: bytes of text to expect, as far as that is known without reading.
         size: bytes of the whole file on disk.
         changed_ns: its time of change, in nanoseconds.
         start, end: of a `JSONL_PART` the bytes whose lines are read, of Parquet the row groups; 0 otherwise.
-        repository: the checkout that it lies in.
         beside: the files that it is read with.
-        raw_path: the bytes of the path in hex, if they are not UTF-8; then `path` only shows it.
+        raw_path: the bytes of its path in hex, if they are not UTF-8; then ``origin.file`` only shows it.
     """
 
-    path: str
+    origin: Origin
     kind: str
     num_bytes: int
     size: int
     changed_ns: int
     start: int = 0
     end: int = 0
-    repository: str = ""
     beside: tuple[FileStamp, ...] = ()
     raw_path: str = ""
 
     @property
     def file(self) -> Path:
         """Where it is on disk."""
-        return _path_of(self)
+        return _path_of(self.origin.file, self.raw_path)
 
 
 def list_units(
-    source: SourceFilesConfig, leave_out: Path | None = None, unit_bytes: int = UNIT_BYTES
+    source: SourceFilesConfig, out: Path | None = None, unit_bytes: int = UNIT_BYTES
 ) -> Iterator[Unit | Dropped]:
     """Yield the units of a source in reading order; only of Parquet is anything read, where its rows lie.
 
@@ -80,13 +78,13 @@ def list_units(
 
     Args:
         source: where to look.
-        leave_out: a folder to pass over if it lies in the source.
+        out: the corpus that is made of it, see `list_files`.
         unit_bytes: about how many bytes of text a part has.
 
     Raises:
         InputError: as `list_files`; a Parquet file is damaged or has no text, and the source is to stop.
     """
-    for item in list_files(source, leave_out):
+    for item in list_files(source, out):
         if isinstance(item, Dropped):
             yield item
         elif item.kind == JSONL and not compression_of(item.path.name) and item.num_bytes > unit_bytes:
@@ -94,7 +92,7 @@ def list_units(
                 end = min(start + unit_bytes, item.num_bytes)
                 yield _unit(item, JSONL_PART, end - start, start, end)
         elif item.kind == PARQUET:
-            for part in split_parquet(item.path, source, unit_bytes):
+            for part in split_parquet(item.path, item.origin, source, unit_bytes):
                 yield part if isinstance(part, Dropped) else _unit(item, PARQUET, part[2], *part[:2])
         else:
             expansion = _EXPANSION.get(item.kind, 1) if compression_of(item.path.name) else 1
@@ -112,42 +110,42 @@ def read_unit(unit: Unit, source: SourceFilesConfig, max_document_bytes: int) ->
     Raises:
         InputError: a file, line or row cannot be read and the source is to stop.
     """
-    path = unit.file
+    path, origin = unit.file, unit.origin
     if unit.kind == TOKENS or source.tokenizer is not None:
-        yield from _read_tokens(path, source, max_document_bytes)
+        yield from _read_tokens(path, origin, source, max_document_bytes)
     elif unit.kind == JSONL:
-        yield from read_jsonl(path, source, max_document_bytes)
+        yield from read_jsonl(path, origin, source, max_document_bytes)
     elif unit.kind == JSONL_PART:
-        yield from read_jsonl(path, source, max_document_bytes, unit.start, unit.end, numbered=False)
+        yield from read_jsonl(path, origin, source, max_document_bytes, unit.start, unit.end, numbered=False)
     elif unit.kind == PARQUET:
-        yield from read_parquet(path, source, max_document_bytes, unit.start, unit.end)
+        yield from read_parquet(path, origin, source, max_document_bytes, unit.start, unit.end)
     elif unit.kind == ARROW:
-        yield from read_arrow(path, source, max_document_bytes)
+        yield from read_arrow(path, origin, source, max_document_bytes)
     elif source.prompt_field is not None:
         raise InputError(
-            f"source {source.name}: {unit.path} is no .jsonl file of corpus.sources.paths, so it has no "
+            f"source {source.name}: {origin.file} is no .jsonl file of corpus.sources.paths, so it has no "
             f"field {source.prompt_field!r}; leave out prompt_field, or name .jsonl files alone"
         )
     elif unit.kind == TAR:
-        yield from read_tar(path, source, max_document_bytes)
+        from spanmix.text.readers.archive import read_tar  # tarfile takes long to import
+
+        yield from read_tar(path, origin, source, max_document_bytes)
     else:
         assert unit.kind == FILE, f"unknown kind of unit: {unit.kind}"
-        yield read_file(path, unit.repository, source, max_document_bytes)
+        yield read_file(path, origin, source, max_document_bytes)
 
 
 def changed(unit: Unit) -> bool:
     """Return whether the file of a unit, or one beside it, is not what it was when it was listed."""
     files = [(unit.file, unit.size, unit.changed_ns)]
-    files += [(_path_of(stamp), stamp.num_bytes, stamp.changed_ns) for stamp in unit.beside]
-    for path, num_bytes, changed_ns in files:
-        now = list_file(path, unit.kind)
-        if isinstance(now, Dropped) or (now.num_bytes, now.changed_ns) != (num_bytes, changed_ns):
-            return True
-    return False
+    files += [
+        (_path_of(stamp.path, stamp.raw_path), stamp.num_bytes, stamp.changed_ns) for stamp in unit.beside
+    ]
+    return any(size_and_change(path) != (size, change) for path, size, change in files)
 
 
 def _read_tokens(
-    path: Path, source: SourceFilesConfig, max_document_bytes: int
+    path: Path, origin: Origin, source: SourceFilesConfig, max_document_bytes: int
 ) -> Iterator[Document | Dropped]:
     assert source.tokenizer is not None, "tokenized files are listed for sources with a tokenizer"
     if source.prompt_field is not None:
@@ -156,7 +154,7 @@ def _read_tokens(
             "prompt_field, or tokenizer"
         )
     tokenizer = SourceTokenizer.load(source.tokenizer)
-    yield from read_token_file(path, source.name, tokenizer, max_document_bytes)
+    yield from read_token_file(path, origin, source.name, tokenizer, max_document_bytes)
 
 
 def _unit(file: SourceFile, kind: str, num_bytes: int, start: int = 0, end: int = 0) -> Unit:
@@ -164,10 +162,8 @@ def _unit(file: SourceFile, kind: str, num_bytes: int, start: int = 0, end: int 
         FileStamp(*_shown(part.path)[:1], part.num_bytes, part.changed_ns, _shown(part.path)[1])
         for part in file.beside
     )
-    path, raw_path = _shown(file.path)
-    return Unit(
-        path, kind, num_bytes, file.num_bytes, file.changed_ns, start, end, file.repository, beside, raw_path
-    )
+    _, raw_path = _shown(file.path)
+    return Unit(file.origin, kind, num_bytes, file.num_bytes, file.changed_ns, start, end, beside, raw_path)
 
 
 def _shown(path: Path) -> tuple[str, str]:
@@ -177,5 +173,5 @@ def _shown(path: Path) -> tuple[str, str]:
     return shown, "" if shown == name else os.fsencode(name).hex()
 
 
-def _path_of(file: Unit | FileStamp) -> Path:
-    return Path(os.fsdecode(bytes.fromhex(file.raw_path)) if file.raw_path else file.path)
+def _path_of(path: str, raw_path: str) -> Path:
+    return Path(os.fsdecode(bytes.fromhex(raw_path)) if raw_path else path)

@@ -4,70 +4,117 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spanmix.corpus_configs.sources import SourceFilesConfig
-from spanmix.text.dropped import UNREADABLE, Dropped, printable
-from spanmix.text.readers.faults import GENERATED, IGNORED, SUBMODULE, VENDORED
-from spanmix.text.readers.git_checkout import Checkout, open_checkout
-from spanmix.text.readers.git_patterns import Rules
+from spanmix.corpus_configs.sources import EVERY_FILE, SourceFilesConfig
+from spanmix.text.dropped import UNREADABLE, Dropped
+from spanmix.text.readers.faults import CORPUS, GENERATED, HIDDEN, IGNORED, SUBMODULE, VENDORED
+from spanmix.text.readers.git_checkout import open_checkout
+from spanmix.text.readers.origin import Origin
+from spanmix.text.readers.place import Place, enclosing_checkout
+from spanmix.text.report import CORPUS_FILE
 
-_NO_RULES = Rules()
+_IN_WORK = re.compile(r"\..+\.spanmix-(?:work|partial|replaced)")
 
 
 @dataclass(frozen=True)
 class WalkedFile:
-    """A file that was met: where it is, and the repository that it lies in."""
+    """A file that was met: where it is, and what it is called."""
 
     path: Path
-    repository: str
-
-
-@dataclass(frozen=True)
-class _Place:
-    """The checkout that a folder lies in, if any, and its path in there with a slash behind it."""
-
-    checkout: Checkout | None = None
-    inside: str = ""
-    rules: Rules = _NO_RULES
+    origin: Origin
 
 
 @dataclass(frozen=True)
 class _Entry:
+    """What is met: its path on disk, its path below the root, and the folder that it lies in.
+
+    `dropped` is the reason for which it is not even looked into. The root is an entry with the name ``""`` of
+    itself.
+    """
+
     path: str
     relative: str
     is_folder: bool
-    place: _Place
+    place: Place
+    dropped: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2] if self.relative else ""
+
+    @property
+    def origin(self) -> Origin:
+        if not self.relative:
+            return self.place.origin(self.path, "")
+        return self.place.origin(self.path, self.name + "/" * self.is_folder)
 
 
 def walk(
-    root: Path, source: SourceFilesConfig, leave_out: Path | None = None
+    root: Path, name: str, source: SourceFilesConfig, own: Collection[tuple[int, int]] = ()
 ) -> Iterator[WalkedFile | Dropped]:
     """Yield the files of a folder and all below it, without opening them.
 
-    Entries are sorted by name. Hidden files and folders are skipped, links are followed, and no folder is
-    walked twice. Files are taken if `source.include` matches their name or their path below `root`. A folder
-    that holds ``.git`` is a checkout: with `source.git_rules`, what its ``.gitignore`` files or
+    Entries are sorted by name. Links are followed, and no folder is walked twice. Files are taken if
+    `source.include` matches their name or their path below `root`. Entries whose names begin with a dot are
+    dropped, but for ``.git``, which is none; a folder that is dropped is one entry, its path with a slash
+    behind it. So is a folder that holds a corpus of Spanmix, unless the source has a tokenizer.
+
+    With `source.git_rules`, where `root` lies in a checkout or holds some, what ``.gitignore`` files or
     ``.git/info/exclude`` leave out, files that ``.gitattributes`` calls ``linguist-generated`` or
-    ``linguist-vendored``, and submodules are dropped; an ignored folder is one entry, its path with a slash
-    behind it. A file that was committed although ``.gitignore`` names it is left out too. The user's own
-    rules (``core.excludesFile``) are not asked, nor is a checkout that `root` merely lies in: a folder of
-    data that one's own project ignores can be a source.
+    ``linguist-vendored``, and submodules are dropped. The rules of the folders above `root` count, too. A
+    file that was committed although ``.gitignore`` names it is left out. The user's own rules
+    (``core.excludesFile``) are not asked.
+
+    Data often lies in a checkout that ignores it. So where git would list no file at all of `root`, it is a
+    folder like any other: no rule of the checkout holds in it, and it is not of that repository. That is so
+    if a pattern names `root` or a folder above it (``data/``), or all that it holds (``data/*``). A pattern
+    that names some of what it holds (``*.log``) leaves out just that.
 
     Args:
         root: the folder.
+        name: what stands in front of the paths of files that lie in no checkout.
         source: what to take.
-        leave_out: a folder to pass over.
+        own: what to pass over without a word; see `identities`.
     """
-    seen = {_identity(str(leave_out))} if leave_out is not None and leave_out.is_dir() else set()
-    pending = [_Entry(str(root), "", True, _Place())]
+    place = _place_of_root(root, name, source, own)
+    yield from _walk(_Entry(str(root), "", True, place), source, own)
+
+
+def _place_of_root(
+    root: Path, name: str, source: SourceFilesConfig, own: Collection[tuple[int, int]]
+) -> Place:
+    outside = Place.outside(name)
+    place = enclosing_checkout(root) if source.git_rules else None
+    if place is None:
+        return outside
+    if not place.inside:  # a checkout is never data of its own
+        return place
+    has_ignored = False
+    for item in _walk(_Entry(str(root), "", True, place), replace(source, include=EVERY_FILE), own):
+        if isinstance(item, WalkedFile) or item.reason not in (IGNORED, HIDDEN, CORPUS):
+            return place
+        has_ignored |= item.reason == IGNORED
+    return outside if has_ignored else place
+
+
+def _walk(
+    root: _Entry, source: SourceFilesConfig, own: Collection[tuple[int, int]]
+) -> Iterator[WalkedFile | Dropped]:
+    seen = set(own)
+    pending = [root]
     while pending:
         entry = pending.pop()
+        if not entry.is_folder and not _included(entry.relative, source.include):
+            continue
+        if entry.dropped:
+            yield entry.origin.dropped(entry.dropped)
+            continue
         if not entry.is_folder:
-            if _included(entry.relative, source.include):
-                yield _judged(entry)
+            yield _judged(entry)
             continue
         try:
             if (identity := _identity(entry.path)) in seen:
@@ -76,17 +123,32 @@ def walk(
             with os.scandir(entry.path) as listing:
                 found = {item.name: _is_folder(item) for item in listing}
         except OSError:
-            yield Dropped(_shown(entry).rstrip("/"), UNREADABLE)
+            yield entry.origin.dropped(UNREADABLE)
             continue
-        place = _enter(entry, found, source) if source.git_rules else _Place()
+        place = _enter(entry, found, source)
         if isinstance(place, Dropped):
             yield place
-            continue
-        names = sorted((name for name in found if not name.startswith(".")), reverse=True)
-        for name in names:
-            path, relative = os.path.join(entry.path, name), f"{entry.relative}{name}"  # noqa: PTH118
-            is_folder = found[name]
-            pending.append(_Entry(path, relative + "/" * is_folder, is_folder, place))
+        else:
+            pending += _entries(entry, found, place, own)
+
+
+def identities(paths: Collection[Path]) -> set[tuple[int, int]]:
+    """Return which files and folders on disk these are, as far as they exist."""
+    return {_identity(str(path)) for path in paths if path.exists()}
+
+
+def _entries(
+    folder: _Entry, found: dict[str, bool], place: Place, own: Collection[tuple[int, int]]
+) -> Iterator[_Entry]:
+    """Yield the entries of a folder, the last one first."""
+    for name in sorted(found.keys() - {".git"}, reverse=True):
+        path, is_folder = os.path.join(folder.path, name), found[name]  # noqa: PTH118
+        reason = ""
+        if name.startswith("."):
+            reason = CORPUS if is_folder and _IN_WORK.fullmatch(name) else HIDDEN
+            if ".spanmix-" in name and os.path.exists(path) and _identity(path) in own:  # noqa: PTH110
+                continue
+        yield _Entry(path, folder.relative + name + "/" * is_folder, is_folder, place, reason)
 
 
 def _is_folder(item: os.DirEntry[str]) -> bool:
@@ -96,47 +158,40 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
         return False
 
 
-def _enter(entry: _Entry, found: dict[str, bool], source: SourceFilesConfig) -> _Place | Dropped:
+def _enter(entry: _Entry, found: dict[str, bool], source: SourceFilesConfig) -> Place | Dropped:
     """Return where the entries of a folder lie, or why it is not entered."""
-    above = entry.place
-    inside = _inside(entry)
-    checkout = above.checkout
-    opened = open_checkout(Path(entry.path)) if ".git" in found else None
-    if checkout is not None and inside:
-        is_submodule = inside in checkout.submodules or (opened is not None and not found[".git"])
+    if source.tokenizer is None and _is_corpus(found):
+        return entry.origin.dropped(CORPUS)
+    place = entry.place
+    if entry.relative:
+        opened = open_checkout(Path(entry.path)) if source.git_rules and ".git" in found else None
+        is_submodule = place.names_submodule(entry.name) or (
+            place.checkout is not None and opened is not None and not found[".git"]
+        )
         if is_submodule and not source.submodules:
-            return Dropped(_shown(entry), SUBMODULE)
+            return entry.origin.dropped(SUBMODULE)
         # Git takes a link for a file, so a pattern for folders does not name it.
-        if not is_submodule and above.rules.ignores(inside, not os.path.islink(entry.path)):  # noqa: PTH114
-            return Dropped(_shown(entry), IGNORED)
-    if opened is not None:
-        return _Place(opened, "", opened.rules.below(entry.path, "", found))
-    if checkout is None:
-        return above
-    inside += "/"
-    return _Place(checkout, inside, above.rules.below(entry.path, inside, found))
+        if not is_submodule and place.ignores(entry.name, not os.path.islink(entry.path)):  # noqa: PTH114
+            return entry.origin.dropped(IGNORED)
+        place = place.below(entry.name) if opened is None else Place.top_of(opened)
+    return place.with_rules_of(entry.path, found)
 
 
 def _judged(entry: _Entry) -> WalkedFile | Dropped:
-    place = entry.place
-    if place.checkout is None:
-        return WalkedFile(Path(entry.path), "")
-    inside = _inside(entry)
-    if place.rules.ignores(inside, is_folder=False):
-        return Dropped(_shown(entry), IGNORED)
-    attributes = place.rules.attributes_of(inside)
+    place, origin = entry.place, entry.origin
+    if place.ignores(entry.name, is_folder=False):
+        return origin.dropped(IGNORED)
+    attributes = place.rules.attributes_of(place.inside + entry.name)
     for name, reason in (("linguist-generated", GENERATED), ("linguist-vendored", VENDORED)):
         if name in attributes:
-            return Dropped(_shown(entry), reason)
-    return WalkedFile(Path(entry.path), place.checkout.repository)
+            return origin.dropped(reason)
+    return WalkedFile(Path(entry.path), origin)
 
 
-def _shown(entry: _Entry) -> str:
-    return printable(str(Path(entry.path))) + "/" * (entry.is_folder and bool(entry.relative))
-
-
-def _inside(entry: _Entry) -> str:
-    return entry.place.inside + entry.path.rpartition("/")[2]
+def _is_corpus(found: dict[str, bool]) -> bool:
+    """Return whether a folder with these entries holds what `spanmix prepare` makes."""
+    names = {name.removesuffix(".documents.parquet") for name in found if name.endswith(".documents.parquet")}
+    return CORPUS_FILE in found and any(f"{name}.bin" in found and f"{name}.idx" in found for name in names)
 
 
 def _identity(path: str) -> tuple[int, int]:

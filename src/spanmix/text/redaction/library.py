@@ -7,9 +7,10 @@ whole process and, unless it is told not to, ask services on the network whether
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from spanmix.text.redaction.found import KEY, PASSWORD
 from spanmix.text.redaction.plausible import (
@@ -47,16 +48,19 @@ class Hit(NamedTuple):
     value: str
 
 
-def hits(line: str, suffix: str) -> Iterator[Hit]:
+def hits(line: str, suffix: str, rules: Collection[str]) -> Iterator[Hit]:
     """Yield what the plugins find in a line, as far as it is plausible.
 
     Args:
         line: without its line end.
         suffix: the file's ending, which decides how assignments look: in YAML, TOML and INI values need no
             quotes.
+        rules: names of the plugins that are asked.
     """
     for plugin in _plugins():
         name = type(plugin).__name__
+        if name not in rules:
+            continue
         if name == "KeywordDetector":
             yield from _keyword_hits(plugin, line, suffix)
             continue
@@ -65,7 +69,8 @@ def hits(line: str, suffix: str) -> Iterator[Hit]:
         for value in plugin.analyze_string(line):
             value = _whole(name, line, value)
             if name == "BasicAuthDetector":
-                if is_plausible_password(value) or (len(value) >= 8 and not is_stand_in(value)):
+                plain = unquote(value)
+                if is_plausible_password(plain) or (len(value) >= 8 and not is_stand_in(plain)):
                     yield Hit(PASSWORD, plugin.secret_type, value)
             elif is_plausible_key(value) if name in _GENERIC else is_plausible_token(value):
                 yield Hit(KEY, plugin.secret_type, value)

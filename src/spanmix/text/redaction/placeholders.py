@@ -14,7 +14,9 @@ letters and digits             ``xxxxxxxx``      it stays a name or a string
 upper case letters and digits  ``XXXXXXXX``      it stays in its case
 =============================  ================  ===================================
 
-Escapes (``\\n``, ``\\u00e4``) and templates (``${NAME}``) inside of a value are kept as they are.
+Escapes (``\\n``, ``\\u00e4``) and templates (``${NAME}``) inside of a value are kept as they are. A
+percent-escape stays one: that of a letter or digit becomes that of a stand-in with as many bytes, all others
+are kept, so an address is taken apart as before.
 
 E-mail addresses become ``user1@example.com``, ``user2@example.com``, … in the order in which they first
 stand in the file (RFC 2606 keeps ``example.com`` for this). Addresses of machines become private ones,
@@ -26,6 +28,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from itertools import cycle
+from urllib.parse import unquote_to_bytes
 
 from spanmix.text.redaction.found import EMAIL, IP_ADDRESS, KEY, PASSWORD
 
@@ -33,6 +38,10 @@ _KEPT = re.compile(
     r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]+\}|U[0-9a-fA-F]{8}|N\{[^}]*\}|[0-7]{1,3}|.)|\$?\{[^{}]*\}",
     re.DOTALL,
 )
+_PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
+_UNIT = re.compile(rf"(?P<kept>{_KEPT.pattern})|(?P<percent>{_PERCENT.pattern})|.", re.DOTALL)
+_LETTERS = {2: "ö", 3: "字", 4: "𝔸"}
+"""Letters of so many bytes."""
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _BIGCODE = {KEY: "<KEY>", PASSWORD: "<PASSWORD>", EMAIL: "<EMAIL>"}
 _BIGCODE_IPV4 = ("172.16.31.10", "172.16.58.3", "172.16.17.32", "192.168.127.12", "192.168.3.11")
@@ -45,32 +54,54 @@ _BIGCODE_IPV6 = (
 def parsable(value: str) -> str:
     """Return the stand-in of a key or password.
 
-    >>> parsable("ghp_16C7e42F"), parsable("8f14e45f"), parsable("p4ss-w0rd\\\\n"), parsable("AKIA12")
-    ('xxx_xxxxxxxx', 'a1a1a1a1', 'xxxx-xxxx\\\\n', 'XXXXXX')
+    >>> parsable("ghp_16C7e42F"), parsable("8f14e45f"), parsable("p4ss-w0rd\\n"), parsable("AKIA12")
+    ('xxx_xxxxxxxx', 'a1a1a1a1', 'xxxx-xxxx\\n', 'XXXXXX')
+    >>> parsable("s3cr%2Ft%40%70w"), parsable("gr%C3%BC%C3%9Fe")
+    ('xxxx%2Fx%40%78x', 'xx%C3%B6%C3%B6x')
     """
-    pieces, end = [], 0
-    letters = "".join(filter(str.isalnum, _KEPT.sub("", value)))
-    for match in _KEPT.finditer(value):
-        pieces += [_masked(value[end : match.start()], letters), match[0]]
-        end = match.end()
-    return "".join(pieces) + _masked(value[end:], letters)
-
-
-def _masked(part: str, letters: str) -> str:
+    letters = "".join(filter(str.isalnum, _PERCENT.sub(_decoded, _KEPT.sub("", value))))
     if letters.isdecimal():
-        pattern = "1"
+        masks = cycle("1")
     elif _HEX.fullmatch(letters) and len(letters) >= 8 and any(map(str.isdigit, letters)):
-        pattern = "a1" if letters == letters.lower() else "A1"
+        masks = cycle("a1" if letters == letters.lower() else "A1")
     else:
-        pattern = "X" if letters == letters.upper() else "x"
-    written, count = [], 0
-    for character in part:
-        if character.isalnum():
-            written.append(pattern[count % len(pattern)])
-            count += 1
-        else:
-            written.append(character)
+        masks = cycle("X" if letters == letters.upper() else "x")
+    return _UNIT.sub(lambda match: _masked(match, masks), value)
+
+
+def _masked(match: re.Match[str], masks: Iterator[str]) -> str:
+    """Return what stands for a part of a value that is replaced as a whole: an escape, or a character."""
+    part = match[0]
+    if match["kept"] is not None:
+        return part
+    if match["percent"] is None:
+        return next(masks) if part.isalnum() else part
+    written, place = [], 0
+    for character in _decoded(match):
+        end = place + 3 * len(character.encode("utf-8", "surrogateescape"))
+        written.append(_escape(character, masks) or part[place:end])
+        place = end
     return "".join(written)
+
+
+def _escape(character: str, masks: Iterator[str]) -> str:
+    """Return the percent-escape of what stands for a character, or ``""`` if it stays."""
+    if "\udc80" <= character <= "\udcff":  # a byte that is no UTF-8
+        return _quoted(next(masks))
+    if not character.isalnum():
+        return ""
+    num_bytes = len(character.encode())
+    return _quoted(next(masks) if num_bytes == 1 else _LETTERS[num_bytes])
+
+
+def _quoted(character: str) -> str:
+    """Return the percent-escapes of a character's bytes."""
+    return "".join(f"%{byte:02X}" for byte in character.encode())
+
+
+def _decoded(match: re.Match[str]) -> str:
+    """Return what percent-escapes stand for; bytes that are no UTF-8 as lone surrogates."""
+    return unquote_to_bytes(match[0]).decode("utf-8", "surrogateescape")
 
 
 class Placeholders:

@@ -18,6 +18,8 @@ _WORDS = re.compile(r"[A-Za-z]+[0-9]{0,2}(?:[_\-. /:]+[A-Za-z]*[0-9]{0,2})*")
 _CALL = re.compile(r"\w[\w.]*[(\[].*|[\w.]+::\w+.*|(?:self|this|os|config|settings|args|options|env)\.\w.*")
 _PATH = re.compile(r"(?:[~.]{0,2}/|[A-Za-z]:\\|\w+://)\S*")
 _SAME = re.compile(r"(.)\1*|(.{1,3})\2+.?.?", re.DOTALL)
+_MASKED = re.compile(r"[xö字𝔸]+|[Xö字𝔸]+|1+|(?:a1)+a?|(?:A1)+A?")
+"""Letters and digits of what `spanmix.text.redaction.placeholders` writes."""
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _KEY_CHARACTERS = re.compile(r"[A-Za-z0-9+/=_.~-]+")
@@ -38,6 +40,7 @@ def is_stand_in(value: str) -> bool:
         _SAME.fullmatch(value) is not None
         or _PLACEHOLDER.search(value) is not None
         or _TEMPLATE.search(value) is not None
+        or _MASKED.fullmatch("".join(filter(str.isalnum, value))) is not None
     )
 
 

@@ -3,12 +3,13 @@ same value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from spanmix.text.redaction.found import Found, without_overlaps
 from spanmix.text.redaction.library import hits
 from spanmix.text.redaction.names import assigned_tokens, suffix_of
-from spanmix.text.redaction.presearch import Line, candidate_lines
+from spanmix.text.redaction.needs import ASSIGNED, PRIVATE_KEY, candidate_lines, rules_for
+from spanmix.text.redaction.presearch import Line
 from spanmix.text.redaction.private_keys import private_keys
 from spanmix.text.redaction.service_tokens import service_tokens
 
@@ -28,8 +29,9 @@ def find_secrets(text: str, file_name: str) -> list[Found]:
     has_private_key = False
     suffix = suffix_of(file_name)
     for line in candidate_lines(text):
-        has_private_key = has_private_key or "PRIVATE KEY" in line.text or "PuTTY" in line.text
-        for kind, detector, value in _values(line, suffix):
+        rules = rules_for(line.text)
+        has_private_key = has_private_key or PRIVATE_KEY in rules
+        for kind, detector, value in _values(line.text, suffix, rules):
             found += (Found(place, place + len(value), kind, detector) for place in places(text, value, line))
             if len(value) >= _EVERYWHERE:
                 everywhere.setdefault(value, (kind, detector))
@@ -52,7 +54,8 @@ def places(text: str, value: str, line: Line | None = None) -> Iterator[int]:
         place = text.find(value, end, stop)
 
 
-def _values(line: Line, suffix: str) -> Iterator[tuple[str, str, str]]:
-    yield from service_tokens(line.text)
-    yield from hits(line.text, suffix)
-    yield from assigned_tokens(line.text, suffix)
+def _values(line: str, suffix: str, rules: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    yield from service_tokens(line, rules)
+    yield from hits(line, suffix, rules)
+    if ASSIGNED in rules:
+        yield from assigned_tokens(line, suffix)

@@ -19,7 +19,7 @@ from spanmix.text.redaction.found import KEY, PASSWORD, Found, without_overlaps
 from spanmix.text.redaction.ip_addresses import find_ip_addresses
 from spanmix.text.redaction.placeholders import Placeholders
 from spanmix.text.redaction.secrets import find_secrets
-from spanmix.text.steps import Note
+from spanmix.text.steps import Note, Row
 from spanmix.types import Document
 
 _HASH_CHARACTERS = 16
@@ -39,14 +39,15 @@ class RedactionStep:
     def __call__(self, document: Document, note: Note) -> Document | Dropped:
         """Return the document with stand-ins, and a row in the audit file ``redactions`` for each.
 
-        A row holds path, kind, detector, line and column (from 1), the length of what stood there, its salted
-        hash (empty without a salt) and what was written in its place.
+        A row holds path, repository, kind, detector, line and column (from 1), the length of what stood
+        there, its salted hash (empty without a salt) and what was written in its place.
         """
         found = without_overlaps(self._find(document))
         if not found:
             return document
         text = document.text
-        placeholders = Placeholders(self._config.style, f"{document.source}\0{document.path}")
+        key = "\0".join((document.source, document.repository, document.path))
+        placeholders = Placeholders(self._config.style, key)
         line_starts = _line_starts(text)
         pieces, end, before_prompt_end = [], 0, 0
         for one in found:
@@ -57,8 +58,9 @@ class RedactionStep:
             if one.start < document.prompt_characters:
                 before_prompt_end += len(written) - len(value)
             line = bisect_right(line_starts, one.start)
-            row: dict[str, str | int | float | bool | None] = {
+            row: Row = {
                 "path": document.path,
+                "repository": document.repository,
                 "kind": one.kind,
                 "detector": one.detector,
                 "line": line,

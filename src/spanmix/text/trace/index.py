@@ -6,16 +6,16 @@ An opened index changes nothing, so threads may share one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from spanmix.errors import InputError
 from spanmix.text.corpus import TOKENIZER_FOLDER
+from spanmix.text.document_table import DocumentTable
 from spanmix.text.report import CorpusReport
 from spanmix.text.tokenizer import Tokenizer
-from spanmix.text.trace.documents import DocumentOrigins
 from spanmix.text.trace.layout import (
     ENDINGS,
     IndexRecord,
@@ -25,7 +25,7 @@ from spanmix.text.trace.layout import (
     shard_file,
 )
 from spanmix.text.trace.matches import Characters, Match, Occurrence, Traced
-from spanmix.text.trace.places import document_and_line, places, smallest
+from spanmix.text.trace.places import document_at, file_place, places, smallest
 from spanmix.text.trace.plan import expected_seconds, expected_size
 from spanmix.text.trace.repeats import Agreement, Repeated, grouped
 from spanmix.text.trace.search import Deadline, OutOfTimeError, find_matches
@@ -53,17 +53,22 @@ class TraceIndex:
 
     Args:
         corpus: the corpus folder.
+        report: what ``corpus.json`` says.
         record: what ``index.json`` says.
     """
 
-    def __init__(self, corpus: Path, record: IndexRecord) -> None:
+    def __init__(self, corpus: Path, report: CorpusReport, record: IndexRecord) -> None:
         self.corpus = corpus
         self.record = record
         folder = index_folder(corpus)
         for number, shard in enumerate(record.shards):
             _check_sizes(folder, number, shard.sizes)
         self._shards = [Shard(folder, number, shard) for number, shard in enumerate(record.shards)]
-        self._origins = {shard.source: DocumentOrigins(corpus / shard.source) for shard in record.shards}
+        self._tables = {
+            name: DocumentTable(corpus / name, source.train.documents, source.train.bytes)
+            for name, source in report.sources.items()
+        }
+        _require_files(corpus, report, self._tables)
 
     @property
     def shortest_bytes(self) -> int:
@@ -81,7 +86,7 @@ class TraceIndex:
 
         Raises:
             InputError: there is no corpus, or no index of it, or one of another corpus, or a file is cut
-                short.
+                short; or the corpus does not know which files its documents are made of.
         """
         corpus = Path(corpus)
         report = CorpusReport.load(corpus)
@@ -94,7 +99,7 @@ class TraceIndex:
                 f"{record.corpus[:12]}, and {corpus} is {report.fingerprint[:12]}. Build it again with "
                 f"`spanmix trace --corpus {corpus} --build`"
             )
-        return cls(corpus, record)
+        return cls(corpus, report, record)
 
     def longest_matches(
         self,
@@ -248,7 +253,7 @@ class TraceIndex:
         if number == 0:  # one place is always said, as without any the match is of no use
             shard, position = self._any_place(query, start, end)
             number, kept = 1, [(shard, position)][:most]
-        return _Places(number, is_exact, tuple(self._occurrences(kept)))
+        return _Places(number, is_exact, tuple(self._occurrences(kept, end - start)))
 
     def _any_place(self, query: Query, start: int, end: int) -> tuple[Shard, int]:
         blocks = (
@@ -258,12 +263,24 @@ class TraceIndex:
         )
         return next((shard, int(block.min())) for shard, block in blocks if len(block))
 
-    def _occurrences(self, found: list[tuple[Shard, int]]) -> Iterator[Occurrence]:
+    def _occurrences(self, found: list[tuple[Shard, int]], num_bytes: int) -> Iterator[Occurrence]:
         for shard, position in found:
-            document, line, start = document_and_line(shard, position)
+            document, start = document_at(shard, position)
+            end = start + num_bytes
             source = shard.record.source
-            origin = self._origins[source][document]
-            yield Occurrence(source, document, origin.path, origin.licence, origin.language, line, start)
+            files = self._tables[source].files_between(document, start, end)
+            held = tuple(file_place(shard, document, file, start, end) for file in files)
+            yield Occurrence(source, document, start, held)
+
+
+def _require_files(corpus: Path, report: CorpusReport, tables: Mapping[str, DocumentTable]) -> None:
+    """Refuse to name files and lines in documents that are more than a file, if the corpus has no record."""
+    if report.has_layout and not all(table.lists_files for table in tables.values()):
+        raise InputError(
+            f"corpus {corpus} has headers in front of its files, or several files in a document, and was "
+            "prepared by a version of Spanmix that did not write down where each file stands; a match would "
+            "be told with the wrong file and line. Remove the corpus and prepare it again"
+        )
 
 
 def missing_index(corpus: Path, report: CorpusReport) -> str:

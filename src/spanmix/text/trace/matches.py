@@ -11,26 +11,52 @@ from spanmix.text.trace.sampling import ByteArray
 
 
 @dataclass(frozen=True)
+class FilePlace:
+    """The part of a match that lies in one file.
+
+    Args:
+        path: where the file came from.
+        licence: SPDX expression, or ``""`` if unknown.
+        language: language name, or ``""``.
+        line: of the file, from 1, in which the part begins; 0 if all of the match is what the layout wrote in
+            front of the file, which has no lines of it.
+        start: byte of the file at which it begins.
+        num_bytes: of the match that are the file's own; 0 if none is.
+    """
+
+    path: str
+    licence: str
+    language: str
+    line: int
+    start: int
+    num_bytes: int
+
+
+def where(path: str, line: int) -> str:
+    """Name a `FilePlace` for people.
+
+    >>> where("src/a.py", 12), where("src/a.py", 0)
+    ('src/a.py:12', 'src/a.py, header')
+    """
+    return f"{path}:{line}" if line else f"{path}, header"
+
+
+@dataclass(frozen=True)
 class Occurrence:
     """One place in the training documents.
 
     Args:
         source: name of the source.
         document: its number among the source's training documents, from 0.
-        path: where the document came from.
-        licence: SPDX expression, or ``""`` if unknown.
-        language: language name, or ``""``.
-        line: of the document, from 1, in which the match begins.
-        start: byte of the document at which it begins.
+        start: byte of the document at which the match begins, headers counted.
+        files: those that hold bytes of it, in their order: more than one if it reaches from file to file of a
+            repository that was joined, and none of its own in the one that is named if it lies in a header.
     """
 
     source: str
     document: int
-    path: str
-    licence: str
-    language: str
-    line: int
     start: int
+    files: tuple[FilePlace, ...]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Count where a match stands in a shard, and say which documents and lines those places are."""
+"""Count where a match stands in a shard, and say which documents, files and lines those places are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from spanmix.text.document_files import DocumentFile
+from spanmix.text.trace.matches import FilePlace
 from spanmix.text.trace.search import Deadline
 from spanmix.text.trace.shard import Int64Array, Query, Shard
 
@@ -48,9 +50,31 @@ def smallest(blocks: Iterator[Int64Array], most: int) -> Iterator[tuple[int, Int
         yield number, kept
 
 
-def document_and_line(shard: Shard, position: int) -> tuple[int, int, int]:
-    """Return of a position in a shard's text the document, the line from 1, and the byte of the document."""
+def document_at(shard: Shard, position: int) -> tuple[int, int]:
+    """Return the document that a position in a shard's text is of, and the byte of the document there."""
     number = int(np.searchsorted(shard.starts, position, side="right")) - 1
-    start = int(shard.starts[number])
-    line = 1 + int(np.count_nonzero(shard.text[start:position] == ord("\n")))
-    return shard.record.first_document + number, line, position - start
+    return shard.record.first_document + number, position - int(shard.starts[number])
+
+
+def file_place(shard: Shard, document: int, file: DocumentFile, start: int, end: int) -> FilePlace:
+    """Say which part of a match lies in one of the files that it stands in.
+
+    Args:
+        shard: holds the document.
+        document: its number.
+        file: one of the document.
+        start, end: bytes of the document that match.
+    """
+    first, last = max(start, file.start), min(end, file.end)
+    if first >= last:
+        return FilePlace(file.path, file.licence, file.language, 0, 0, 0)
+    before = int(shard.starts[document - shard.record.first_document])
+    lines = shard.text[before + file.start : before + first] == ord("\n")
+    return FilePlace(
+        path=file.path,
+        licence=file.licence,
+        language=file.language,
+        line=1 + int(np.count_nonzero(lines)),
+        start=first - file.start,
+        num_bytes=last - first,
+    )

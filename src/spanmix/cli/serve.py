@@ -1,0 +1,145 @@
+"""``spanmix serve``: let editors and tools ask a model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spanmix.cli.arguments import add_engine, add_lead_tokens, add_model, add_verb, whole_number
+from spanmix.cli.models import tell_news
+from spanmix.cli.terminal import tell
+from spanmix.errors import InputError
+
+if TYPE_CHECKING:
+    from spanmix.cli.arguments import Verbs
+
+EXAMPLE = """
+spanmix serve runs/mine
+spanmix serve exports/mine-int8 --port 8012 --api-keys keys.txt --log requests.jsonl
+curl http://127.0.0.1:8012/v1/completions -H 'Content-Type: application/json' \\
+  -d '{"prompt": "def f(x):\\n    ", "suffix": "\\n    return y", "max_tokens": 32}'
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb."""
+    parser = add_verb(verbs, "serve", "answer editors and tools over HTTP, suffix included", EXAMPLE, run)
+    add_model(parser)
+    add_engine(parser)
+    add_lead_tokens(parser)
+    parser.add_argument(
+        "--device", metavar="NAME", help="where PyTorch computes, such as cuda (the processor)"
+    )
+    _add_listening(parser)
+    _add_limits(parser)
+
+
+def _add_listening(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("who may ask")
+    group.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen (%(default)s: this machine alone)",
+    )
+    group.add_argument(
+        "--port", type=_port, default=8012, metavar="N", help="(%(default)s; 0 takes a free one)"
+    )
+    group.add_argument(
+        "--api-keys",
+        type=Path,
+        metavar="FILE",
+        help="a file of keys, one a line; each request has to bring one",
+    )
+    group.add_argument("--name", metavar="NAME", help="what clients see as the model's name (its folder's)")
+    group.add_argument(
+        "--log",
+        metavar="FILE",
+        help="append a line of JSON for each request, without its texts; - for stderr",
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how much, and how")
+    group.add_argument(
+        "--max-model-len",
+        type=whole_number(8),
+        metavar="N",
+        help="most tokens of prompt and answer (the model's)",
+    )
+    group.add_argument(
+        "--max-requests",
+        type=whole_number(1),
+        default=256,
+        metavar="N",
+        help="answers that run or wait at once; more are told to come back later (%(default)s)",
+    )
+    group.add_argument(
+        "--temperature",
+        type=float,
+        default=0.2,
+        metavar="T",
+        help="where a request does not say (%(default)s)",
+    )
+    group.add_argument(
+        "--top-p", type=float, default=0.95, metavar="P", help="where a request does not say (%(default)s)"
+    )
+    group.add_argument(
+        "--suffix-share",
+        type=float,
+        default=0.35,
+        metavar="S",
+        help="of a prompt that does not fit, what is kept for the suffix (%(default)s)",
+    )
+    group.add_argument(
+        "--strict-length",
+        action="store_true",
+        help="refuse a max_tokens that does not fit, instead of lowering it",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Serve until SIGTERM or Ctrl-C; what is on its way then is finished."""
+    try:
+        from spanmix.serve.run import listen, read_keys, serve, stamped
+        from spanmix.serve.settings import ServeSettings
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"serving needs {error.name}, which is not installed: pip install 'spanmix[serve]'"
+        ) from None
+    from spanmix.generate.opening import open_model
+
+    settings = ServeSettings(
+        name=args.name or Path(args.model).resolve().name,
+        api_keys=() if args.api_keys is None else read_keys(args.api_keys),
+        max_model_tokens=args.max_model_len,
+        max_requests=args.max_requests,
+        temperature=args.temperature,
+        top_p=args.top_p,
+        suffix_share=args.suffix_share,
+        clamp=not args.strict_length,
+    )
+    with listen(args.host, args.port) as listener:
+        model = open_model(args.model, args.engine, args.lead_tokens, args.device)
+        tell_news(model)
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        info = model.engine.info
+        tell(
+            f"serving {settings.name} ({info.dtype}, {info.context_tokens:,} tokens) at http://{shown}:{port}"
+        )
+        if not settings.api_keys and host not in ("127.0.0.1", "::1"):
+            tell("there are no --api-keys: everybody who reaches this address may ask")
+        if args.log is None:
+            serve(model, settings, listener, None)
+            return
+        log = sys.stderr if args.log == "-" else Path(args.log).open("a", encoding="utf-8")  # noqa: SIM115
+        serve(model, settings, listener, lambda line: print(stamped(line), file=log, flush=True))
+
+
+def _port(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or int(value) > 65_535:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a port, 0 to 65535")
+    return int(value)

@@ -1,0 +1,55 @@
+"""End work when the client that asked for it goes away, and write streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from spanmix.serve.errors import ApiError
+from spanmix.serve.gate import CLIENT_GONE
+
+T = TypeVar("T")
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Return what the work returns; when the client closes the connection, cancel it.
+
+    Raises:
+        ApiError: the client has gone.
+    """
+    task = asyncio.create_task(work)
+    watch = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ApiError(CLIENT_GONE, "the client closed the connection")
+    finally:
+        for one in (task, watch):
+            one.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def event_stream(events: AsyncIterator[str]) -> StreamingResponse:
+    """Answer with server-sent events: each text becomes one ``data:`` line."""
+
+    async def lines() -> AsyncIterator[str]:
+        async for event in events:
+            yield f"data: {event}\n\n"
+
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
+
+
+def json_response(text: str, headers: dict[str, str] | None = None) -> Response:
+    """Answer with a JSON text, written without blanks: some clients look for ``{"content":"``."""
+    return Response(text, media_type="application/json", headers=headers)

@@ -1,0 +1,233 @@
+"""Run an engine in a thread of its own, for callers in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spanmix.errors import SpanmixError
+from spanmix.generate.engine import Engine, GenerateRequest, Score, ScoreRequest, TokenEvent
+
+
+class BusyError(SpanmixError):
+    """As many requests wait as are let in.
+
+    Args:
+        retry_seconds: after which time there may be room.
+    """
+
+    def __init__(self, num_waiting: int, retry_seconds: int) -> None:
+        super().__init__(f"the server is busy: {num_waiting} requests wait; try again in {retry_seconds} s")
+        self.retry_seconds = retry_seconds
+
+
+@dataclass
+class _Stream:
+    """A request on its way: its events, as lists, an error, or None when it has ended."""
+
+    request: GenerateRequest
+    loop: asyncio.AbstractEventLoop
+    events: asyncio.Queue[list[TokenEvent] | Exception | None] = field(default_factory=asyncio.Queue)
+    request_id: int = -1
+    has_begun: bool = False
+
+
+class EngineThread:
+    """Lets many callers in one event loop share an engine.
+
+    The thread takes what it was sent (new requests, those to forget, sequences to score), lets the engine
+    make a step, and hands out the tokens. A caller that goes away cancels its request: the engine forgets it
+    before its next step.
+
+    Args:
+        engine: nothing else uses it.
+        max_requests: most requests that run or wait; more are refused.
+    """
+
+    def __init__(self, engine: Engine, max_requests: int) -> None:
+        self.info = engine.info
+        self._engine = engine
+        self._max_requests = max_requests
+        self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._streams: dict[int, _Stream] = {}
+        self._scores: deque[Callable[[], None]] = deque()
+        self._num_requests = 0
+        self._finished_at: list[float] = []
+        self.num_faults = 0
+        """Steps of the engine that failed."""
+        self.last_step_seconds = 0.0
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread works."""
+        return self._thread.is_alive()
+
+    @property
+    def num_running(self) -> int:
+        """Requests that have got tokens, and will get more."""
+        return sum(stream.has_begun for stream in list(self._streams.values()))
+
+    @property
+    def num_requests(self) -> int:
+        """Requests that run or wait."""
+        return self._num_requests
+
+    def check_room(self, num_requests: int) -> None:
+        """Raise `BusyError` if so many more requests would be too many."""
+        if self._num_requests + num_requests > self._max_requests:
+            raise BusyError(self._num_requests - self.num_running, self._retry_seconds(num_requests))
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[list[TokenEvent]]:
+        """Yield the tokens of a request as they come, one or several at a time.
+
+        To leave early, close the generator; the request is then cancelled.
+
+        Raises:
+            BusyError: too many requests run and wait.
+            InputError: the engine cannot run it.
+            SpanmixError: the engine failed.
+        """
+        self.check_room(1)
+        stream = _Stream(request, asyncio.get_running_loop())
+        self._num_requests += 1
+        try:
+            self._orders.put(lambda: self._begin(stream))
+            while (events := await stream.events.get()) is not None:
+                if isinstance(events, Exception):
+                    raise events
+                yield events
+        finally:
+            self._num_requests -= 1
+            self._orders.put(lambda: self._forget(stream))
+
+    async def score(self, request: ScoreRequest) -> Score:
+        """Score a sequence, between two steps.
+
+        Raises:
+            BusyError: too many requests run and wait.
+            InputError: the engine cannot score it.
+        """
+        self.check_room(1)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Score] = loop.create_future()
+        self._num_requests += 1
+        try:
+            self._orders.put(lambda: self._scores.append(lambda: self._score(request, loop, answer)))
+            return await answer
+        finally:
+            self._num_requests -= 1
+
+    def close(self) -> None:
+        """End the thread; what still runs is forgotten."""
+        self._orders.put(None)
+        self._thread.join()
+
+    def _retry_seconds(self, num_requests: int) -> int:
+        """Return how long it took lately to finish so many requests, from 1 to 60 seconds."""
+        recent = self._finished_at[-32:]
+        if len(recent) < 2:
+            return 1
+        each = (recent[-1] - recent[0]) / (len(recent) - 1)
+        return min(60, max(1, round(num_requests * each)))
+
+    def _work(self) -> None:
+        while True:
+            for order in self._orders_now():
+                if order is None:
+                    return
+                order()
+            if self._streams:
+                self._step()
+            if self._scores:  # one between two steps, so that both go on
+                self._scores.popleft()()
+
+    def _orders_now(self) -> list[Callable[[], None] | None]:
+        """Return what was sent since; wait for it if there is nothing else to do."""
+        is_idle = not (self._streams or self._scores)
+        orders = [self._orders.get()] if is_idle else []
+        while not self._orders.empty():
+            orders.append(self._orders.get())
+        return orders
+
+    def _step(self) -> None:
+        before = time.perf_counter()
+        try:
+            events = self._engine.step()
+        except Exception as error:
+            self.num_faults += 1
+            self._fail(error)
+            return
+        self.last_step_seconds = time.perf_counter() - before
+        parts: defaultdict[int, list[TokenEvent]] = defaultdict(list)
+        for event in events:
+            parts[event.id].append(event)
+        for request_id, mine in parts.items():
+            stream = self._streams.get(request_id)
+            if stream is None:
+                continue
+            stream.has_begun = True
+            self._send(stream, mine)
+            if mine[-1].finish_reason is not None:
+                del self._streams[request_id]
+                self._finished_at = [*self._finished_at[-31:], time.monotonic()]
+                self._send(stream, None)
+
+    def _fail(self, error: Exception) -> None:
+        """End all that runs, as the engine cannot say whose fault it was, and go on with what comes."""
+        streams, self._streams = list(self._streams.values()), {}
+        for stream in streams:
+            self._engine.cancel(stream.request_id)
+            self._send(stream, SpanmixError(f"the engine failed: {type(error).__name__}: {error}"))
+
+    def _begin(self, stream: _Stream) -> None:
+        try:
+            stream.request_id = self._engine.submit(stream.request)
+        except Exception as error:
+            self._send(stream, error)
+            return
+        self._streams[stream.request_id] = stream
+
+    def _forget(self, stream: _Stream) -> None:
+        if self._streams.pop(stream.request_id, None) is not None:
+            self._engine.cancel(stream.request_id)
+
+    def _score(
+        self, request: ScoreRequest, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Score]
+    ) -> None:
+        if answer.cancelled():
+            return
+        try:
+            scores: Sequence[Score] | Exception = self._engine.score([request])
+        except Exception as error:
+            scores = error
+
+        def tell() -> None:
+            if answer.cancelled():
+                return
+            if isinstance(scores, Exception):
+                answer.set_exception(scores)
+            else:
+                answer.set_result(scores[0])
+
+        _call(loop, tell)
+
+    @staticmethod
+    def _send(stream: _Stream, events: list[TokenEvent] | Exception | None) -> None:
+        _call(stream.loop, stream.events.put_nowait, events)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: Any) -> None:
+    """Call a function in an event loop, unless that has been closed."""
+    try:
+        loop.call_soon_threadsafe(function, *arguments)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise

@@ -1,0 +1,240 @@
+"""llama.cpp's interface: ``/infill``, ``/completion``, ``/tokenize``, ``/detokenize`` and ``/props``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from spanmix.errors import InputError
+from spanmix.generate.text import Sampling
+from spanmix.serve.connection import event_stream, json_response, unless_gone
+from spanmix.serve.errors import refused
+from spanmix.serve.extra_files import with_files
+from spanmix.serve.llama_cpp_schema import CompletionBody, DetokenizeBody, InfillBody, TokenizeBody, only
+from spanmix.serve.served_model import Limits, Piece, Prompt, ServedModel, seeds
+
+_MOST_PREDICTED = 4096
+
+
+@dataclass
+class _Told:
+    """What an answer came to so far."""
+
+    index: int
+    content: str = ""
+    tokens: list[int] = field(default_factory=list)
+    stop_type: str = "none"
+    stopping_word: str = ""
+    first_at: float | None = None
+
+    def add(self, piece: Piece, end_ids: frozenset[int]) -> None:
+        """Take a piece."""
+        if self.first_at is None and piece.events:
+            self.first_at = time.perf_counter()
+        self.content += piece.text
+        self.tokens += [event.token_id for event in piece.events]
+        if piece.finish_reason == "length":
+            self.stop_type = "limit"
+        elif piece.finish_reason == "stop":
+            self.stopping_word = piece.stopped_by or ""
+            self.stop_type = "word" if piece.stopped_by else "eos"
+
+
+class LlamaCpp:
+    """Answers llama.cpp's requests with a served model."""
+
+    def __init__(self, server: ServedModel) -> None:
+        self._server = server
+        self.router = APIRouter()
+        for path, handler, methods in (
+            ("/infill", self.infill, ["POST"]),
+            ("/completion", self.complete, ["POST"]),
+            ("/completions", self.complete, ["POST"]),
+            ("/tokenize", self.tokenize, ["POST"]),
+            ("/detokenize", self.detokenize, ["POST"]),
+            ("/props", self.props, ["GET"]),
+        ):
+            self.router.add_api_route(path, handler, methods=methods)
+
+    async def infill(self, body: InfillBody, request: Request) -> Response:
+        """Write what stands between ``input_prefix`` with ``prompt`` and ``input_suffix``."""
+        max_tokens = self._max_tokens(body)
+        prefix = body.input_prefix + body.prompt
+        if body.input_extra:
+            alone = self._server.infill_prompt([prefix, body.input_suffix], max_tokens)
+            room = self._server.context_tokens - max_tokens - len(alone.ids) if not alone.num_cut else 0
+            prefix = with_files(body.input_extra, prefix, lambda text: len(self._server.encode(text)), room)
+        prompt = self._server.infill_prompt([prefix, body.input_suffix], max_tokens)
+        return await self._respond(body, prompt, max_tokens, request)
+
+    async def complete(self, body: CompletionBody, request: Request) -> Response:
+        """Continue a prompt."""
+        wanted = self._max_tokens(body)
+        prompt = self._server.text_prompt(self._text(body.prompt), wanted)
+        max_tokens = self._server.room(len(prompt.ids), wanted, clamp=True)
+        return await self._respond(body, prompt, max_tokens, request)
+
+    async def tokenize(self, body: TokenizeBody) -> dict[str, Any]:
+        """Return the ids of a text; names of controls in it are text."""
+        text = body.content if body.content is not None else body.prompt or ""
+        ids = self._server.encode(text)
+        if body.add_special:
+            ids = [*self._server.model.asked.start_ids, *ids]
+        names = self._server.names
+        tokens: list[Any] = (
+            [{"id": token, "piece": names.name(token)} for token in ids] if body.with_pieces else ids
+        )
+        return {"tokens": tokens, "count": len(ids), "max_model_len": self._server.context_tokens}
+
+    async def detokenize(self, body: DetokenizeBody) -> dict[str, str]:
+        """Return the text of some ids."""
+        size = self._server.model.engine.info.vocab_size
+        if any(not 0 <= token < size for token in body.tokens):
+            raise refused(f"tokens holds an id outside the vocabulary, 0 to {size - 1}", "tokens")
+        text = self._server.tokenizer.decode(body.tokens)
+        return {"content": text, "prompt": text}
+
+    async def props(self) -> dict[str, Any]:
+        """Return what is served."""
+        settings = self._server.settings
+        return {
+            "model_path": settings.name,
+            "model_alias": settings.name,
+            "total_slots": settings.max_requests,
+            "default_generation_settings": {
+                "n_ctx": self._server.context_tokens,
+                "params": {"temperature": settings.temperature, "top_p": settings.top_p},
+            },
+            "chat_template": "",
+            "modalities": {"vision": False, "audio": False},
+        }
+
+    def _text(self, prompt: str | list[int | str]) -> str | list[int]:
+        if isinstance(prompt, str):
+            return prompt
+        ids: list[int] = []
+        for part in prompt:
+            ids += self._server.encode(part) if isinstance(part, str) else [part]
+        return ids
+
+    def _max_tokens(self, body: CompletionBody) -> int:
+        most = min(_MOST_PREDICTED, self._server.context_tokens // 2)
+        return most if body.n_predict < 0 else min(max(body.n_predict, 1), most)
+
+    def _sampling(self, body: CompletionBody, max_tokens: int, seed: int) -> Sampling:
+        settings = self._server.settings
+        top_p = settings.top_p if body.top_p is None else body.top_p
+        try:
+            return Sampling(
+                max_tokens=max_tokens,
+                temperature=settings.temperature if body.temperature is None else body.temperature,
+                top_p=top_p if 0 < top_p <= 1 else 1.0,
+                top_k=max(0, body.top_k),
+                seed=seed,
+                stop=self._server.stops(body.stop),
+                min_p=body.min_p,
+                min_tokens=max_tokens if body.ignore_eos else 0,
+                presence_penalty=body.presence_penalty,
+                frequency_penalty=body.frequency_penalty,
+                repetition_penalty=body.repeat_penalty,
+                num_top_logprobs=min(body.n_probs, settings.max_logprobs),
+            )
+        except InputError as error:
+            raise refused(str(error)) from None
+
+    async def _respond(
+        self, body: CompletionBody, prompt: Prompt, max_tokens: int, request: Request
+    ) -> Response:
+        if body.n_predict == 0:  # an editor that starts: nothing is to be written
+            told = _Told(0, stop_type="limit")
+            return json_response(
+                _written(only(self._whole(told, prompt, request, time.perf_counter()), body.response_fields))
+            )
+        if body.n_cmpl > self._server.settings.max_choices:
+            most = self._server.settings.max_choices
+            raise refused(f"n_cmpl is {body.n_cmpl}, more than this server's {most}; ask for fewer", "n_cmpl")
+        samplings = [
+            self._sampling(body, max_tokens, seed)
+            for seed in seeds(None if body.seed < 0 else body.seed, body.n_cmpl)
+        ]
+        self._server.thread.check_room(len(samplings))
+        budget = body.t_max_predict_ms / 1000 if body.t_max_predict_ms > 0 else None
+        limits = Limits(budget, body.n_indent)
+        pieces = self._server.all_pieces([prompt] * len(samplings), samplings, request, limits)
+        if body.stream:
+            return event_stream(self._stream(body, prompt, pieces, request))
+        return json_response(await unless_gone(request, self._answer(body, prompt, pieces, request)))
+
+    async def _answer(
+        self, body: CompletionBody, prompt: Prompt, pieces: AsyncGenerator[Piece], request: Request
+    ) -> str:
+        started = time.perf_counter()
+        told = [_Told(index) for index in range(body.n_cmpl)]
+        async with aclosing(pieces):
+            async for piece in pieces:
+                told[piece.index].add(piece, prompt.end_ids)
+        answers = [only(self._whole(one, prompt, request, started), body.response_fields) for one in told]
+        if not body.return_tokens and body.response_fields is None:
+            for answer in answers:
+                answer["tokens"] = []
+        return _written(answers if body.n_cmpl > 1 else answers[0])
+
+    async def _stream(
+        self, body: CompletionBody, prompt: Prompt, pieces: AsyncGenerator[Piece], request: Request
+    ) -> AsyncIterator[str]:
+        started = time.perf_counter()
+        told = [_Told(index) for index in range(body.n_cmpl)]
+        async with aclosing(pieces):
+            async for piece in pieces:
+                one = told[piece.index]
+                one.add(piece, prompt.end_ids)
+                ids = [event.token_id for event in piece.events]
+                part = {"index": piece.index, "content": piece.text, "tokens": ids, "stop": False}
+                if piece.finish_reason is not None:
+                    part = self._whole(one, prompt, request, started) | {"content": piece.text, "tokens": []}
+                    part = only(part, body.response_fields)
+                yield _written(part)
+
+    def _whole(self, told: _Told, prompt: Prompt, request: Request, started: float) -> dict[str, Any]:
+        now = time.perf_counter()
+        first = told.first_at or now
+        num_read, num_made = len(prompt.ids), len(told.tokens)
+        return {
+            "index": told.index,
+            "content": told.content,
+            "tokens": told.tokens,
+            "id_slot": 0,
+            "stop": True,
+            "model": self._server.settings.name,
+            "tokens_predicted": num_made,
+            "tokens_evaluated": num_read,
+            "generation_settings": {"n_ctx": self._server.context_tokens},
+            "truncated": prompt.num_cut > 0,
+            "stop_type": told.stop_type,
+            "stopping_word": told.stopping_word,
+            "tokens_cached": num_read + max(0, num_made - 1),
+            "timings": _timings("prompt", num_read, first - started)
+            | _timings("predicted", num_made, now - first),
+        }
+
+
+def _timings(name: str, number: int, seconds: float) -> dict[str, float]:
+    milliseconds = 1000 * seconds
+    return {
+        f"{name}_n": number,
+        f"{name}_ms": round(milliseconds, 3),
+        f"{name}_per_token_ms": round(milliseconds / number, 3) if number else 0.0,
+        f"{name}_per_second": round(number / seconds, 3) if seconds > 0 else 0.0,
+    }
+
+
+def _written(answer: Any) -> str:
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,83 @@
+"""Listen, answer, and end without cutting an answer short."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from spanmix.errors import InputError
+from spanmix.generate.opening import OpenModel
+from spanmix.serve.app import make_app
+from spanmix.serve.settings import ServeSettings
+
+_DRAIN_SECONDS = 30
+"""Longest time that answers on their way get when the server is asked to end."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes a free one.
+
+    Raises:
+        InputError: the address is taken, or not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"cannot listen on {host}, port {port}: {getattr(error, 'strerror', None) or error}; choose "
+            "others with --host and --port"
+        ) from None
+
+
+def read_keys(path: Path) -> tuple[str, ...]:
+    """Read API keys, one a line; blank lines and those that begin with ``#`` are passed over.
+
+    Raises:
+        InputError: there is no such file, or no key in it.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{path}: cannot be read as keys: {error}") from None
+    keys = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not keys:
+        raise InputError(f"{path} holds no key; write one a line, or leave the flag out to let everybody in")
+    return keys
+
+
+def serve(
+    model: OpenModel, settings: ServeSettings, listener: socket.socket, log: Callable[[str], None] | None
+) -> None:
+    """Serve a model until SIGTERM or Ctrl-C, and then finish what is on its way.
+
+    Args:
+        model: what is served.
+        settings: what is allowed.
+        listener: where clients come; it is closed at the end.
+        log: is given a line of JSON for each request that is over.
+    """
+    config = uvicorn.Config(
+        make_app(model, settings, log),
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def stamped(line: str) -> str:
+    """Put the time in front of a record.
+
+    >>> stamped('{"status":200}').startswith('{"time":"2')
+    True
+    """
+    now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    return f'{{"time":{json.dumps(now)},{line[1:]}'

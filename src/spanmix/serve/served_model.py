@@ -1,0 +1,311 @@
+"""A model as a server sees it: texts become prompts, prompts become answers, piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from spanmix.errors import InputError
+from spanmix.generate.answer import Answer
+from spanmix.generate.engine import FinishReason, Score, ScoreRequest, TokenEvent
+from spanmix.generate.infill import infill_prompt
+from spanmix.generate.opening import OpenModel
+from spanmix.generate.text import Sampling, controls_but
+from spanmix.serve.block_end import BlockEnd
+from spanmix.serve.engine_thread import EngineThread
+from spanmix.serve.errors import refused
+from spanmix.serve.gate import RECORD, STARTED
+from spanmix.serve.settings import ServeSettings
+from spanmix.serve.token_logprobs import TokenNames
+
+_CHARACTERS_PER_TOKEN = 64
+"""A text is first cut to so many characters a token of the context; hardly any token is longer."""
+_MOST_STOP_CHARACTERS = 512
+_CUT_STEPS = 16
+"""A prefix that does not fit is cut by multiples of the room over this: while somebody types, prompts go on
+to begin alike, and what they share is not read again."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is given.
+
+    Args:
+        ids: its tokens.
+        end_ids: what ends the answer.
+        num_start: tokens in front that stand for no text of the request.
+        num_cut: tokens of the request's text that did not fit.
+    """
+
+    ids: list[int]
+    end_ids: frozenset[int]
+    num_start: int = 0
+    num_cut: int = 0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """More of an answer.
+
+    Args:
+        index: which answer of the request.
+        text: what is certain now; may be empty.
+        events: the tokens that came.
+        finish_reason: ``"stop"`` or ``"length"`` with the last piece.
+        stopped_by: the stop string that ended it, if one did.
+    """
+
+    index: int
+    text: str
+    events: tuple[TokenEvent, ...]
+    finish_reason: FinishReason | None
+    stopped_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where an answer ends beside its end and its stop strings.
+
+    Args:
+        seconds: after the first token; the answer ends at the next end of a line, or at once if it has one.
+        least_blanks: in front of each of its lines but the first (see `BlockEnd`); 0 does not look.
+    """
+
+    seconds: float | None = None
+    least_blanks: int = 0
+
+
+NO_LIMITS = Limits()
+
+
+class ServedModel:
+    """Answers requests with one model.
+
+    Args:
+        model: it is used by nobody else from here on.
+        settings: what is allowed.
+    """
+
+    def __init__(self, model: OpenModel, settings: ServeSettings) -> None:
+        self.model = model
+        self.settings = settings
+        self.tokenizer = model.tokenizer
+        self.names = TokenNames(model.tokenizer)
+        self.thread = EngineThread(model.engine, settings.max_requests)
+        own = model.engine.info.context_tokens
+        self.context_tokens = min(own, settings.max_model_tokens or own)
+
+    def text_prompt(self, text: str | Sequence[int], max_tokens: int) -> Prompt:
+        """Return the prompt that continues a text; ids are taken as they are.
+
+        Raises:
+            ApiError: it does not fit the context, or holds ids that do not exist.
+        """
+        end_ids = self.tokenizer.end_ids
+        if not isinstance(text, str):
+            if any(not 0 <= token < self.model.engine.info.vocab_size for token in text):
+                size = self.model.engine.info.vocab_size
+                raise refused(f"prompt holds ids outside the vocabulary, 0 to {size - 1}", "prompt")
+            ids, num_start = list(text), 0
+        else:
+            start_ids = self.model.asked.start_ids
+            ids = [*start_ids, *self.encode(text)]
+            num_start = len(start_ids)
+        if not ids:
+            ids, num_start = [self.tokenizer.control.eot], 1
+        return Prompt(ids, end_ids, num_start)
+
+    def infill_prompt(self, parts: Sequence[str], max_tokens: int) -> Prompt:
+        """Return the prompt that asks for what stands between the parts, cut around the cursor to fit.
+
+        Raises:
+            ApiError: the model was not trained to infill, or leaves no room.
+        """
+        format = self.model.asked.infill
+        if format is None:
+            raise refused("this model was not trained to infill: leave out suffix", "suffix")
+        most = _CHARACTERS_PER_TOKEN * self.context_tokens
+        first, last = parts[0][-most:], parts[-1][:most]
+        ids = [self.encode(first), *(self.encode_inside(part) for part in (*parts[1:-1], last))]
+        try:
+            room = self.context_tokens - max_tokens
+            made = infill_prompt(
+                format,
+                ids,
+                self.context_tokens,
+                max_tokens,
+                self.settings.suffix_share,
+                cut_step=max(1, room // _CUT_STEPS),
+            )
+        except InputError as error:
+            raise refused(str(error), "max_tokens") from None
+        num_cut = made.num_prefix_cut + made.num_suffix_cut
+        return Prompt(made.prompt_ids, frozenset(format.end), 0, num_cut)
+
+    def room(self, num_prompt: int, max_tokens: int | None, clamp: bool) -> int:
+        """Return how many tokens an answer may have.
+
+        Args:
+            num_prompt: tokens of the prompt.
+            max_tokens: as the request says; all that is left if it does not.
+            clamp: lower it if it does not fit.
+
+        Raises:
+            ApiError: the prompt leaves no room for it.
+        """
+        left = self.context_tokens - num_prompt
+        wanted = max(1, left) if max_tokens is None else max_tokens
+        if wanted <= left:
+            return wanted
+        if clamp and left >= 1:
+            return left
+        raise refused(
+            f"This model's maximum context length is {self.context_tokens} tokens. However, you requested "
+            f"{num_prompt + wanted} tokens ({num_prompt} in the prompt, {wanted} in the completion). Please "
+            "reduce the length of the prompt or of the completion.",
+            "prompt" if left < 1 else "max_tokens",
+            "context_length_exceeded",
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text; names of controls in it are ordinary text."""
+        try:
+            return self.tokenizer.encode(text)
+        except InputError as error:
+            raise refused(str(error), "prompt") from None
+
+    def encode_inside(self, text: str) -> list[int]:
+        """Return the ids of a text that stands inside another."""
+        try:
+            return self.tokenizer.encode_inside(text)
+        except InputError as error:
+            raise refused(str(error), "suffix") from None
+
+    def stops(self, stop: Sequence[str]) -> tuple[str, ...]:
+        """Return a request's stop strings, without empty ones.
+
+        Raises:
+            ApiError: they are too many or too long.
+        """
+        stops = tuple(one for one in stop if one)
+        most = self.settings.max_stops
+        if len(stops) > most:
+            raise refused(f"{len(stops)} stop strings are more than this server's {most}; give fewer", "stop")
+        if any(len(one) > _MOST_STOP_CHARACTERS for one in stops):
+            raise refused(f"a stop string is longer than {_MOST_STOP_CHARACTERS} characters", "stop")
+        return stops
+
+    async def pieces(
+        self, prompt: Prompt, sampling: Sampling, index: int, limits: Limits = NO_LIMITS
+    ) -> AsyncGenerator[Piece]:
+        """Yield an answer as it comes; closing the generator ends the work on it."""
+        block = BlockEnd(limits.least_blanks)
+        first_at: float | None = None
+        answer = Answer(self.tokenizer.token_bytes, prompt.end_ids, sampling.stop)
+        suppress_ids = controls_but(self.tokenizer, prompt.end_ids)
+        request = sampling.request(prompt.ids, prompt.end_ids, suppress_ids)
+        async with aclosing(self.thread.generate(request)) as events:
+            async for part in events:
+                before = len(answer.events)
+                text = block.push("".join([answer.take(event) for event in part]))
+                if answer.finish_reason is not None and not block.is_over:
+                    text += block.flush()
+                first_at = first_at or time.perf_counter()
+                is_late = limits.seconds is not None and time.perf_counter() - first_at > limits.seconds
+                reason: FinishReason | None = answer.finish_reason
+                if block.is_over:
+                    reason = "stop"
+                elif reason is None and is_late and "\n" in answer.text:
+                    reason = "length"
+                yield Piece(index, text, tuple(answer.events[before:]), reason, answer.stopped_by)
+                if reason is not None:
+                    return
+
+    async def all_pieces(
+        self,
+        prompts: Sequence[Prompt],
+        samplings: Sequence[Sampling],
+        request: Request,
+        limits: Limits = NO_LIMITS,
+    ) -> AsyncGenerator[Piece]:
+        """Yield several answers side by side, as their pieces come.
+
+        Args:
+            prompts: of each answer.
+            samplings: of each answer.
+            request: where the times and numbers of tokens are noted.
+            limits: of all of them.
+        """
+        self.thread.check_room(len(prompts))
+        record, started = request.scope[RECORD], request.scope[STARTED]
+        record["prompt_tokens"] = sum(
+            len(ids) for ids in {id(prompt): prompt.ids for prompt in prompts}.values()
+        )
+        record["completion_tokens"] = 0
+        sources = [
+            self.pieces(prompt, sampling, index, limits)
+            for index, (prompt, sampling) in enumerate(zip(prompts, samplings, strict=True))
+        ]
+        async with aclosing(_merged(sources)) as merged:
+            async for piece in merged:
+                if piece.events and "first_token_seconds" not in record:
+                    record["first_token_seconds"] = round(time.perf_counter() - started, 4)
+                record["completion_tokens"] += len(piece.events)
+                yield piece
+
+    async def score(self, ids: Sequence[int], num_top: int) -> Score:
+        """Score all tokens of a sequence but the first."""
+        return await self.thread.score(ScoreRequest(ids[:1], ids[1:], num_top))
+
+    def close(self) -> None:
+        """Stop the engine's thread."""
+        self.thread.close()
+
+
+def seeds(seed: int | None, num: int) -> list[int]:
+    """Return a seed for each answer of a request: those that follow its own, or random ones."""
+    first = secrets.randbits(48) if seed is None else seed
+    return [first + number for number in range(num)]
+
+
+async def _merged(sources: Sequence[AsyncGenerator[Piece]]) -> AsyncGenerator[Piece]:
+    """Yield from several generators whatever comes first, until all are done or one fails."""
+    if len(sources) == 1:
+        async with aclosing(sources[0]) as only:
+            async for piece in only:
+                yield piece
+        return
+    come: asyncio.Queue[Piece | BaseException | None] = asyncio.Queue()
+
+    async def pump(source: AsyncGenerator[Piece]) -> None:
+        try:
+            async with aclosing(source):
+                async for piece in source:
+                    come.put_nowait(piece)
+        except Exception as error:
+            come.put_nowait(error)
+        else:
+            come.put_nowait(None)
+
+    tasks = [asyncio.create_task(pump(source)) for source in sources]
+    try:
+        left = len(tasks)
+        while left:
+            item = await come.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                left -= 1
+            else:
+                yield item
+    finally:
+        for task in tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)

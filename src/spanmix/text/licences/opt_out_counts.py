@@ -1,0 +1,87 @@
+"""Keep how many documents each line of an opt-out list left out: one that fits none may be mistyped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spanmix.errors import InputError
+from spanmix.files import parse_json, write_text
+from spanmix.text.document_table import MEND
+
+_MOST_NAMED = 5
+_MOST_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class OptOutCount:
+    """A line of a list.
+
+    Args:
+        path: the list's, as the recipe names it.
+        entry: the line without its comment.
+        documents: how many it fits, of all sources that have the list; one may fit several lines.
+    """
+
+    path: str
+    entry: str
+    documents: int
+
+
+def counts_path(folder: Path) -> Path:
+    """Return where they lie in a corpus folder."""
+    return folder / "audit" / "opt_out.jsonl"
+
+
+def write_counts(folder: Path, counts: Sequence[OptOutCount]) -> None:
+    """Write the counts of all lists into a corpus folder; nothing if there is no list."""
+    if counts:
+        lines = (json.dumps(dataclasses.asdict(one), ensure_ascii=False) + "\n" for one in counts)
+        write_text(counts_path(folder), "".join(lines))
+
+
+def read_counts(folder: Path) -> list[OptOutCount]:
+    """Return what was written; none for a corpus without lists.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = counts_path(folder)
+    if not path.is_file():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}. {MEND}") from None
+    return [parse_json(line, OptOutCount, f"{path}, line {i}") for i, line in enumerate(lines, 1) if line]
+
+
+def unmatched(counts: Sequence[OptOutCount]) -> dict[str, list[str]]:
+    """Return for each list the lines that fit no document; lists of which all fit are left out."""
+    found: dict[str, list[str]] = {}
+    for one in counts:
+        if not one.documents:
+            found.setdefault(one.path, []).append(one.entry)
+    return found
+
+
+def unmatched_words(counts: Sequence[OptOutCount]) -> list[str]:
+    """Return a sentence for each list with lines that fit no document, which names the first of them.
+
+    >>> unmatched_words([OptOutCount("lists/out.txt", "ann", 3), OptOutCount("lists/out.txt", "src/*.rs", 0)])
+    ['1 of 2 lines of the opt-out list lists/out.txt fit no document: src/*.rs']
+    """
+    sizes: dict[str, int] = {}
+    for one in counts:
+        sizes[one.path] = sizes.get(one.path, 0) + 1
+    sentences = []
+    for name, entries in unmatched(counts).items():
+        named = ", ".join(entry[:_MOST_CHARACTERS] for entry in entries[:_MOST_NAMED])
+        more = len(entries) - _MOST_NAMED
+        rest = f" and {more:,} more, see audit/opt_out.jsonl" if more > 0 else ""
+        count = f"{len(entries):,} of {sizes[name]:,} lines"
+        sentences.append(f"{count} of the opt-out list {name} fit no document: {named}{rest}")
+    return sentences

@@ -1,0 +1,92 @@
+"""Say what a corpus is made of: as a hash of all that decides what is in it, and as a record for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig, TokenizerConfig
+from spanmix.text.preparation.differences import INPUTS
+from spanmix.text.preparation.partitions import Partition, inputs_hash
+from spanmix.text.source_tokenizer import hash_source_tokenizer
+from spanmix.text.tokenizer import Tokenizer
+
+_PACKAGES = ("spanmix", "daft", "detect-secrets", "tokenizers")
+
+
+@dataclass(frozen=True)
+class MadeOf:
+    """What a corpus is made of.
+
+    Args:
+        hash: of the recipe, of the files that are read (by path, size and time of change), and of those that
+            the recipe names.
+        record: the recipe, how many files each source has, and versions; as JSON holds it.
+    """
+
+    hash: str
+    record: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        config: CorpusConfig,
+        tokenizer: TokenizerConfig,
+        given: Tokenizer | None,
+        files: Mapping[str, str],
+        partitions: Sequence[Partition],
+    ) -> MadeOf:
+        """Collect it.
+
+        Args:
+            config: the recipe's corpus.
+            tokenizer: its tokenizer.
+            given: that tokenizer, if it is not to be trained.
+            files: hashes of the files that steps read.
+            partitions: what is read.
+        """
+        settings = settings_text(config, tokenizer, given, files)
+        return cls(inputs_hash(list(partitions), settings), _record(config, tokenizer, partitions))
+
+
+def settings_text(
+    config: CorpusConfig, tokenizer: TokenizerConfig, given: Tokenizer | None, files: Mapping[str, str]
+) -> str:
+    """Return all settings that decide what is in the corpus, and the files that they name, as text."""
+    settings = dataclasses.asdict(config) | {"path": None, "format_version": CORPUS_FORMAT_VERSION}
+    settings["tokenizer"] = given.fingerprint if given else dataclasses.asdict(tokenizer)
+    settings["files"] = files
+    for source in settings["sources"]:
+        if source["tokenizer"] is not None:
+            source["tokenizer"] = hash_source_tokenizer(source["tokenizer"])
+    return json.dumps(settings, sort_keys=True)
+
+
+def _record(
+    config: CorpusConfig, tokenizer: TokenizerConfig, partitions: Sequence[Partition]
+) -> dict[str, Any]:
+    record = {
+        "corpus": {name: value for name, value in dataclasses.asdict(config).items() if name != "path"},
+        "tokenizer": dataclasses.asdict(tokenizer),
+        INPUTS: {source.name: _inputs(number, partitions) for number, source in enumerate(config.sources)},
+        "versions": {name: metadata.version(name) for name in _PACKAGES},
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(record))  # as it is read again
+    if config.redaction is not None and config.redaction.salt:
+        plain["corpus"]["redaction"]["salt"] = "(not shown)"
+    return plain
+
+
+def _inputs(source: int, partitions: Sequence[Partition]) -> dict[str, int]:
+    """Count the files of a source; one that is cut into several parts is one."""
+    sizes = {
+        unit.file: unit.size
+        for partition in partitions
+        if partition.source == source
+        for unit in partition.units
+    }
+    return {"files": len(sizes), "bytes": sum(sizes.values())}

@@ -24,6 +24,14 @@ ROUTES = [
     ("GET", "/props"),
     ("GET", "/v1/models"),
     ("GET", "/openapi.json"),
+    ("POST", "/"),
+    ("POST", "/generate"),
+    ("POST", "/generate_stream"),
+    ("POST", "/api/generate"),
+    ("GET", "/api/tags"),
+    ("POST", "/v1/fim/completions"),
+    ("POST", "/v1/engines/codegen/completions"),
+    ("POST", "/v1/events"),
 ]
 
 
@@ -60,6 +68,18 @@ def test_a_key_is_asked_for_on_every_route_that_tells_or_runs_anything(serve):
             with pytest.raises(openai.AuthenticationError) as caught:
                 client.models.list()
             assert caught.value.code == "invalid_api_key"
+
+
+def test_every_route_but_what_tells_nothing_asks_for_a_key(decoder, tokenizer, serve):
+    with serve(api_keys=("secret",)) as url, httpx.Client(base_url=url) as http:
+        document = http.get("/openapi.json", headers={"Authorization": "Bearer secret"}).json()
+        routes = [(method, path) for path, methods in document["paths"].items() for method in methods]
+        opened = {
+            path
+            for method, path in routes
+            if http.request(method, path.replace("{", "").replace("}", "")).status_code != 401
+        }
+        assert opened == {"/health", "/ready", "/metrics"} and len(routes) > 20
 
 
 def test_models_tells_what_is_served(client):

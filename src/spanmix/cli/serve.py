@@ -15,6 +15,10 @@ from spanmix.errors import InputError
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
 
+_READ_TOKENS = 512
+"""Of prompts in a step: a client that goes away, or one that waits for its next token, waits no longer."""
+_RESTING_ROWS = 16
+"""Prompts that are kept for those that begin alike: some editors with some files each."""
 EXAMPLE = """
 spanmix serve runs/mine
 spanmix serve exports/mine-int8 --port 8012 --api-keys keys.txt --log requests.jsonl
@@ -31,6 +35,12 @@ def add(verbs: Verbs) -> None:
     add_lead_tokens(parser)
     parser.add_argument(
         "--device", metavar="NAME", help="where PyTorch computes, such as cuda (the processor)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="what the torch engine computes in; auto is bf16 where the device has instructions for it",
     )
     _add_listening(parser)
     _add_limits(parser)
@@ -109,7 +119,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(
             f"serving needs {error.name}, which is not installed: pip install 'spanmix[serve]'"
         ) from None
-    from spanmix.generate.opening import open_model
+    from spanmix.generate.opening import TorchTuning, open_model
 
     settings = ServeSettings(
         name=args.name or Path(args.model).resolve().name,
@@ -122,7 +132,8 @@ def run(args: argparse.Namespace) -> None:
         clamp=not args.strict_length,
     )
     with listen(args.host, args.port) as listener:
-        model = open_model(args.model, args.engine, args.lead_tokens, args.device)
+        tuning = TorchTuning(args.precision, read_tokens=_READ_TOKENS, resting_rows=_RESTING_ROWS)
+        model = open_model(args.model, args.engine, args.lead_tokens, args.device, tuning)
         tell_news(model)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host

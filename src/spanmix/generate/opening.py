@@ -19,6 +19,7 @@ from spanmix.generate.formats import InfillFormat
 from spanmix.generate.torch_engine import TorchEngine
 from spanmix.generate.transformers_engine import TransformersEngine
 from spanmix.generate.transformers_folder import is_of_another_family, open_transformers
+from spanmix.model.devices import computes_bf16
 from spanmix.model.folder import load_model_folder, resolve_model
 from spanmix.model.weights import weights_checksum
 from spanmix.text.text_tokenizer import TextTokenizer
@@ -95,6 +96,30 @@ class Served:
     allow_unseeded: bool = False
 
 
+@dataclass(frozen=True)
+class TorchTuning:
+    """How the torch engine runs a model folder.
+
+    Args:
+        precision: ``fp32``, ``bf16``, ``auto`` (bf16 where the device has instructions for it), or None: the
+            type of the weights.
+        read_tokens, resting_rows: see `TorchEngine`.
+    """
+
+    precision: str | None = None
+    read_tokens: int = 2048
+    resting_rows: int = 0
+
+    def dtype_on(self, device: str) -> torch.dtype | None:
+        """Return what to compute in."""
+        if self.precision == "auto":
+            return torch.bfloat16 if computes_bf16(device) else torch.float32
+        return None if self.precision is None else _DTYPES[self.precision]
+
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
 def is_url(name: str) -> bool:
     """Say whether a model is named by an address.
 
@@ -105,7 +130,11 @@ def is_url(name: str) -> bool:
 
 
 def open_model(
-    name: str, engine_name: str = "auto", lead_tokens: int | None = None, device: str | None = None
+    name: str,
+    engine_name: str = "auto",
+    lead_tokens: int | None = None,
+    device: str | None = None,
+    tuning: TorchTuning | None = None,
 ) -> OpenModel:
     """Open a model folder, a CTranslate2 folder, a run or a hub model.
 
@@ -115,12 +144,13 @@ def open_model(
             folder.
         lead_tokens: of the infill format, instead of the model's own.
         device: where PyTorch computes; the processor if not given.
+        tuning: what the torch engine is told beside that.
 
     Raises:
         InputError: there is no such model, it cannot be opened, or the engine does not run such folders.
     """
     folder = resolve_model(name)
-    engine, tokenizer, asked = _open_engine(folder, engine_name, device)
+    engine, tokenizer, asked = _open_engine(folder, engine_name, device, tuning or TorchTuning())
     news = None
     if engine_name == "auto" and isinstance(engine, TransformersEngine):
         news = f"{name} is of another family than CodeGen2's, and is run by transformers"
@@ -166,7 +196,9 @@ def _with_lead(asked: Asked, lead_tokens: int | None) -> Asked:
     return asked
 
 
-def _open_engine(folder: Path, engine_name: str, device: str | None) -> tuple[Engine, TextTokenizer, Asked]:
+def _open_engine(
+    folder: Path, engine_name: str, device: str | None, tuning: TorchTuning
+) -> tuple[Engine, TextTokenizer, Asked]:
     """Open a folder with the engine that runs its kind; all of them can do all that is asked of one."""
     if is_ctranslate2_folder(folder):
         if engine_name in ("torch", "transformers"):
@@ -188,16 +220,23 @@ def _open_engine(folder: Path, engine_name: str, device: str | None) -> tuple[En
             f"{folder} holds a model of another family than CodeGen2's; use --engine transformers, or "
             f"`spanmix convert {folder} FOLDER --to native` if it is a CodeGen model"
         )
-    return _open_torch(folder, device)
+    return _open_torch(folder, device, tuning)
 
 
-def _open_torch(folder: Path, device: str | None) -> tuple[Engine, TextTokenizer, Asked]:
+def _open_torch(folder: Path, device: str | None, tuning: TorchTuning) -> tuple[Engine, TextTokenizer, Asked]:
     decoder, tokenizer = load_model_folder(folder)
     if decoder.wte.weight.dtype == torch.float16:
         decoder.float()  # processors hardly compute in float16, which float32 holds exactly
     if device is not None:
         decoder.to(device)
-    return TorchEngine(decoder, pack=True), tokenizer, read_asked(folder, tokenizer)
+    engine = TorchEngine(
+        decoder,
+        tuning.dtype_on(device or "cpu"),
+        pack=True,
+        read_tokens=tuning.read_tokens,
+        resting_rows=tuning.resting_rows,
+    )
+    return engine, tokenizer, read_asked(folder, tokenizer)
 
 
 def _open_ctranslate2(folder: Path) -> tuple[Engine, TextTokenizer, Asked]:

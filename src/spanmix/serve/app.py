@@ -23,9 +23,13 @@ from spanmix.serve.errors import ApiError, written
 from spanmix.serve.gate import Gate, Record, log_line
 from spanmix.serve.llama_cpp import LlamaCpp
 from spanmix.serve.metrics import Metrics
+from spanmix.serve.mistral import mistral_router
+from spanmix.serve.ollama import Ollama
 from spanmix.serve.openai_completions import Completions
 from spanmix.serve.served_model import ServedModel
 from spanmix.serve.settings import ServeSettings
+from spanmix.serve.tabby import tabby_router
+from spanmix.serve.tgi import TextGenerationInference
 
 
 def make_app(model: OpenModel, settings: ServeSettings, log: Callable[[str], None] | None = None) -> FastAPI:
@@ -51,9 +55,16 @@ def make_app(model: OpenModel, settings: ServeSettings, log: Callable[[str], Non
 
     app = FastAPI(title="Spanmix", version=__version__, lifespan=lifespan)
     app.state.server = server
-    app.include_router(about_router(server, metrics))
-    app.include_router(LlamaCpp(server).router)
-    app.include_router(Completions(server, _fingerprint(model)).router)
+    for router in (
+        about_router(server, metrics),
+        Completions(server, _fingerprint(model)).router,
+        LlamaCpp(server).router,
+        Ollama(server).router,
+        TextGenerationInference(server).router,
+        mistral_router(server),
+        tabby_router(server),
+    ):
+        app.include_router(router)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_middleware(Gate, settings=settings, tell=tell)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import json
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -39,17 +40,26 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def event_stream(events: AsyncIterator[str]) -> StreamingResponse:
-    """Answer with server-sent events: each text becomes one ``data:`` line."""
+def event_stream(events: AsyncIterator[str], more: Mapping[str, str] | None = None) -> StreamingResponse:
+    """Answer with server-sent events: each text becomes one ``data:`` line; `more` are headers."""
 
     async def lines() -> AsyncIterator[str]:
         async for event in events:
             yield f"data: {event}\n\n"
 
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(more or {})}
     return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
 
 
+def compact(answer: Any) -> str:
+    """Write JSON without blanks: some clients look for ``{"content":"``.
+
+    >>> compact({"content": "é"})
+    '{"content":"é"}'
+    """
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+
+
 def json_response(text: str, headers: dict[str, str] | None = None) -> Response:
-    """Answer with a JSON text, written without blanks: some clients look for ``{"content":"``."""
+    """Answer with a JSON text."""
     return Response(text, media_type="application/json", headers=headers)

@@ -18,12 +18,13 @@ from spanmix.serve.errors import ApiError, written
 from spanmix.serve.settings import ServeSettings
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/metrics"})
-"""What is answered without a key: nothing that runs the model or tells of its texts."""
+"""What can be read without a key: nothing that runs the model or tells of its texts."""
 
 CLIENT_GONE = 499
 """nginx's status of a request whose client did not wait; nobody reads it, but it is counted."""
 RECORD, STARTED = "spanmix.record", "spanmix.started"
 """Where a request's scope keeps what is known of it, and when it came (`time.perf_counter`)."""
+_READS = frozenset({"GET", "HEAD"})
 _BODY_SECONDS = 60
 """Longest time for a request to come in."""
 Record = dict[str, Any]
@@ -74,7 +75,7 @@ class Gate:
             self._tell(record)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
-        is_open = scope["path"] in OPEN_PATHS or scope["method"] == "OPTIONS"
+        is_open = scope["method"] == "OPTIONS" or (scope["method"] in _READS and scope["path"] in OPEN_PATHS)
         if not is_open and not self._knows(headers):
             error = ApiError(
                 401,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -13,13 +12,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanmix.errors import InputError
 from spanmix.generate.text import Sampling
-from spanmix.serve.connection import event_stream, json_response, unless_gone
+from spanmix.serve.connection import compact, event_stream, json_response, unless_gone
 from spanmix.serve.errors import refused
 from spanmix.serve.extra_files import with_files
 from spanmix.serve.llama_cpp_schema import CompletionBody, DetokenizeBody, InfillBody, TokenizeBody, only
-from spanmix.serve.served_model import Limits, Piece, Prompt, ServedModel, seeds
+from spanmix.serve.prompts import Prompt
+from spanmix.serve.served_model import Limits, Piece, ServedModel, seeds
 
 _MOST_PREDICTED = 4096
 
@@ -69,23 +68,25 @@ class LlamaCpp:
         max_tokens = self._max_tokens(body)
         prefix = body.input_prefix + body.prompt
         if body.input_extra:
-            alone = self._server.infill_prompt([prefix, body.input_suffix], max_tokens)
+            alone = self._server.prompts.infill([prefix, body.input_suffix], max_tokens)
             room = self._server.context_tokens - max_tokens - len(alone.ids) if not alone.num_cut else 0
-            prefix = with_files(body.input_extra, prefix, lambda text: len(self._server.encode(text)), room)
-        prompt = self._server.infill_prompt([prefix, body.input_suffix], max_tokens)
+            prefix = with_files(
+                body.input_extra, prefix, lambda text: len(self._server.prompts.encode(text)), room
+            )
+        prompt = self._server.prompts.infill([prefix, body.input_suffix], max_tokens)
         return await self._respond(body, prompt, max_tokens, request)
 
     async def complete(self, body: CompletionBody, request: Request) -> Response:
         """Continue a prompt."""
         wanted = self._max_tokens(body)
-        prompt = self._server.text_prompt(self._text(body.prompt), wanted)
-        max_tokens = self._server.room(len(prompt.ids), wanted, clamp=True)
+        prompt = self._server.prompts.write(self._text(body.prompt), None, wanted)
+        max_tokens = self._server.prompts.room(len(prompt.ids), wanted, clamp=True)
         return await self._respond(body, prompt, max_tokens, request)
 
     async def tokenize(self, body: TokenizeBody) -> dict[str, Any]:
         """Return the ids of a text; names of controls in it are text."""
         text = body.content if body.content is not None else body.prompt or ""
-        ids = self._server.encode(text)
+        ids = self._server.prompts.encode(text)
         if body.add_special:
             ids = [*self._server.model.asked.start_ids, *ids]
         names = self._server.names
@@ -122,7 +123,7 @@ class LlamaCpp:
             return prompt
         ids: list[int] = []
         for part in prompt:
-            ids += self._server.encode(part) if isinstance(part, str) else [part]
+            ids += self._server.prompts.encode(part) if isinstance(part, str) else [part]
         return ids
 
     def _max_tokens(self, body: CompletionBody) -> int:
@@ -130,25 +131,21 @@ class LlamaCpp:
         return most if body.n_predict < 0 else min(max(body.n_predict, 1), most)
 
     def _sampling(self, body: CompletionBody, max_tokens: int, seed: int) -> Sampling:
-        settings = self._server.settings
-        top_p = settings.top_p if body.top_p is None else body.top_p
-        try:
-            return Sampling(
-                max_tokens=max_tokens,
-                temperature=settings.temperature if body.temperature is None else body.temperature,
-                top_p=top_p if 0 < top_p <= 1 else 1.0,
-                top_k=max(0, body.top_k),
-                seed=seed,
-                stop=self._server.stops(body.stop),
-                min_p=body.min_p,
-                min_tokens=max_tokens if body.ignore_eos else 0,
-                presence_penalty=body.presence_penalty,
-                frequency_penalty=body.frequency_penalty,
-                repetition_penalty=body.repeat_penalty,
-                num_top_logprobs=min(body.n_probs, settings.max_logprobs),
-            )
-        except InputError as error:
-            raise refused(str(error)) from None
+        top_p = body.top_p if body.top_p is None or 0 < body.top_p <= 1 else 1.0
+        return self._server.sampling(
+            max_tokens,
+            seed,
+            body.temperature,
+            top_p,
+            top_k=max(0, body.top_k),
+            stop=self._server.stops(body.stop),
+            min_p=body.min_p,
+            min_tokens=max_tokens if body.ignore_eos else 0,
+            presence_penalty=body.presence_penalty,
+            frequency_penalty=body.frequency_penalty,
+            repetition_penalty=body.repeat_penalty,
+            num_top_logprobs=min(body.n_probs, self._server.settings.max_logprobs),
+        )
 
     async def _respond(
         self, body: CompletionBody, prompt: Prompt, max_tokens: int, request: Request
@@ -156,7 +153,7 @@ class LlamaCpp:
         if body.n_predict == 0:  # an editor that starts: nothing is to be written
             told = _Told(0, stop_type="limit")
             return json_response(
-                _written(only(self._whole(told, prompt, request, time.perf_counter()), body.response_fields))
+                compact(only(self._whole(told, prompt, request, time.perf_counter()), body.response_fields))
             )
         if body.n_cmpl > self._server.settings.max_choices:
             most = self._server.settings.max_choices
@@ -185,7 +182,7 @@ class LlamaCpp:
         if not body.return_tokens and body.response_fields is None:
             for answer in answers:
                 answer["tokens"] = []
-        return _written(answers if body.n_cmpl > 1 else answers[0])
+        return compact(answers if body.n_cmpl > 1 else answers[0])
 
     async def _stream(
         self, body: CompletionBody, prompt: Prompt, pieces: AsyncGenerator[Piece], request: Request
@@ -201,7 +198,7 @@ class LlamaCpp:
                 if piece.finish_reason is not None:
                     part = self._whole(one, prompt, request, started) | {"content": piece.text, "tokens": []}
                     part = only(part, body.response_fields)
-                yield _written(part)
+                yield compact(part)
 
     def _whole(self, told: _Told, prompt: Prompt, request: Request, started: float) -> dict[str, Any]:
         now = time.perf_counter()
@@ -234,7 +231,3 @@ def _timings(name: str, number: int, seconds: float) -> dict[str, float]:
         f"{name}_per_token_ms": round(milliseconds / number, 3) if number else 0.0,
         f"{name}_per_second": round(number / seconds, 3) if seconds > 0 else 0.0,
     }
-
-
-def _written(answer: Any) -> str:
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))

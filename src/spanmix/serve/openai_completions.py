@@ -14,7 +14,6 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanmix.errors import InputError
 from spanmix.generate.engine import FinishReason, TokenEvent
 from spanmix.generate.text import Sampling
 from spanmix.serve.connection import event_stream, json_response, unless_gone
@@ -26,9 +25,13 @@ from spanmix.serve.openai_schema import (
     ErrorResponse,
     Usage,
 )
-from spanmix.serve.served_model import Piece, Prompt, ServedModel, seeds
+from spanmix.serve.prompts import DIALECT_HEADER, Prompt
+from spanmix.serve.served_model import Piece, ServedModel, seeds
+from spanmix.serve.tabby import tabby_answer
 from spanmix.serve.token_logprobs import TokenFacts, TokenNames, of_answer, of_prompt
 
+ALIASES = ("/v1/engines/{engine}/completions", "/beta/completions", "/openai/v1/completions")
+"""Where FauxPilot's, DeepSeek's and Groq's clients ask the same."""
 _DEFAULT_MAX_TOKENS = 16
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorResponse} for status in (400, 401, 413, 422, 429, 500)
@@ -70,6 +73,8 @@ class Completions:
         self._server = server
         self._fingerprint = fingerprint
         self.router = APIRouter()
+        for alias in ALIASES:
+            self.router.add_api_route(alias, self.complete, methods=["POST"], include_in_schema=False)
         self.router.add_api_route(
             "/v1/completions",
             self.complete,
@@ -81,11 +86,15 @@ class Completions:
 
     async def complete(self, body: CompletionRequest, request: Request) -> Response:
         """Continue a prompt, or write what stands between ``prompt`` and ``suffix``."""
+        if body.segments is not None:
+            return json_response(await unless_gone(request, tabby_answer(self._server, body, request)))
         plan = self._plan(body)
+        dialect = plan.prompts[0].dialect
+        headers = {DIALECT_HEADER: dialect} if dialect else {}
         if not body.stream:
-            return json_response(await unless_gone(request, self._answer(plan, request)))
+            return json_response(await unless_gone(request, self._answer(plan, request)), headers)
         self._server.thread.check_room(len(plan.samplings))
-        return event_stream(self._stream(plan, request))
+        return event_stream(self._stream(plan, request), headers)
 
     def _plan(self, body: CompletionRequest) -> _Plan:
         num_kept = body.n or 1
@@ -93,26 +102,14 @@ class Completions:
         texts = _prompts(body.prompt)
         self._check(body, len(texts), num_kept, num_each)
         server = self._server
-        max_tokens = body.max_tokens
-        prompts = []
-        room = max_tokens
-        for text in texts:
-            if body.suffix is not None:
-                if not isinstance(text, str):
-                    raise refused("suffix goes with a prompt of text, not of token ids", "suffix")
-                wanted = _DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
-                prompts.append(server.infill_prompt([text, body.suffix], wanted))
-                room = wanted
-            else:
-                prompt = server.text_prompt(text, max_tokens or 0)
-                prompts.append(prompt)
-                if max_tokens != 0:
-                    left = server.room(len(prompt.ids), max_tokens, server.settings.clamp)
-                    room = left if room is None else min(room, left)
+        wanted = _DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens
+        prompts = [server.prompts.write(text, body.suffix, wanted) for text in texts]
+        room = wanted
+        for prompt in prompts:
+            if wanted:
+                room = min(room, server.prompts.room(len(prompt.ids), wanted, server.settings.clamp))
         samplings = [
-            self._sampling(body, max(1, room or 0), seed)
-            for _ in prompts
-            for seed in seeds(body.seed, num_each)
+            self._sampling(body, max(1, room), seed) for _ in prompts for seed in seeds(body.seed, num_each)
         ]
         echoed = [text if isinstance(text, str) else server.tokenizer.decode(text) for text in texts]
         return _Plan(body, prompts, echoed, samplings, num_kept)
@@ -142,25 +139,21 @@ class Completions:
             )
 
     def _sampling(self, body: CompletionRequest, max_tokens: int, seed: int) -> Sampling:
-        settings = self._server.settings
-        try:
-            return Sampling(
-                max_tokens=max_tokens,
-                temperature=settings.temperature if body.temperature is None else body.temperature,
-                top_p=settings.top_p if body.top_p is None else body.top_p,
-                top_k=max(0, body.top_k or 0),
-                seed=seed,
-                stop=self._server.stops([body.stop] if isinstance(body.stop, str) else body.stop or []),
-                min_p=body.min_p or 0.0,
-                min_tokens=max_tokens if body.ignore_eos else min(body.min_tokens or 0, max_tokens),
-                logit_bias=self._biases(body.logit_bias),
-                presence_penalty=body.presence_penalty or 0.0,
-                frequency_penalty=body.frequency_penalty or 0.0,
-                repetition_penalty=1.0 if body.repetition_penalty is None else body.repetition_penalty,
-                num_top_logprobs=body.logprobs or 0,
-            )
-        except InputError as error:
-            raise refused(str(error)) from None
+        return self._server.sampling(
+            max_tokens,
+            seed,
+            body.temperature,
+            body.top_p,
+            top_k=max(0, body.top_k or 0),
+            stop=self._server.stops([body.stop] if isinstance(body.stop, str) else body.stop or []),
+            min_p=body.min_p or 0.0,
+            min_tokens=max_tokens if body.ignore_eos else min(body.min_tokens or 0, max_tokens),
+            logit_bias=self._biases(body.logit_bias),
+            presence_penalty=body.presence_penalty or 0.0,
+            frequency_penalty=body.frequency_penalty or 0.0,
+            repetition_penalty=1.0 if body.repetition_penalty is None else body.repetition_penalty,
+            num_top_logprobs=body.logprobs or 0,
+        )
 
     def _biases(self, logit_bias: dict[str, float] | None) -> tuple[tuple[int, float], ...]:
         size = self._server.model.engine.info.vocab_size

@@ -21,6 +21,25 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
+class Snippet(BaseModel):
+    """Text of another file that Tabby's editors send."""
+
+    filepath: str = ""
+    body: Text = ""
+
+
+class Segments(BaseModel):
+    """What Tabby's editors send in the place of a prompt."""
+
+    prefix: Text
+    suffix: Text | None = None
+    filepath: str | None = None
+    declarations: list[Snippet] | None = None
+    relevant_snippets_from_changed_files: list[Snippet] | None = None
+    relevant_snippets_from_recently_opened_files: list[Snippet] | None = None
+    clipboard: Text | None = None
+
+
 class CompletionRequest(BaseModel):
     """``POST /v1/completions``."""
 
@@ -51,6 +70,8 @@ class CompletionRequest(BaseModel):
     ignore_eos: bool | None = False
     stop_token_ids: list[int] | None = None
     return_tokens_as_token_ids: bool | None = False
+    segments: Segments | None = None
+    """Tabby's form of a request, on the same path."""
 
 
 class Logprobs(BaseModel):

@@ -8,45 +8,24 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 
 from spanmix.errors import InputError
 from spanmix.generate.answer import Answer
 from spanmix.generate.engine import FinishReason, Score, ScoreRequest, TokenEvent
-from spanmix.generate.infill import infill_prompt
 from spanmix.generate.opening import OpenModel
 from spanmix.generate.text import Sampling, controls_but
 from spanmix.serve.block_end import BlockEnd
 from spanmix.serve.engine_thread import EngineThread
 from spanmix.serve.errors import refused
 from spanmix.serve.gate import RECORD, STARTED
+from spanmix.serve.prompts import Prompt, PromptWriter
 from spanmix.serve.settings import ServeSettings
 from spanmix.serve.token_logprobs import TokenNames
 
-_CHARACTERS_PER_TOKEN = 64
-"""A text is first cut to so many characters a token of the context; hardly any token is longer."""
 _MOST_STOP_CHARACTERS = 512
-_CUT_STEPS = 16
-"""A prefix that does not fit is cut by multiples of the room over this: while somebody types, prompts go on
-to begin alike, and what they share is not read again."""
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What a model is given.
-
-    Args:
-        ids: its tokens.
-        end_ids: what ends the answer.
-        num_start: tokens in front that stand for no text of the request.
-        num_cut: tokens of the request's text that did not fit.
-    """
-
-    ids: list[int]
-    end_ids: frozenset[int]
-    num_start: int = 0
-    num_cut: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,6 +45,15 @@ class Piece:
     events: tuple[TokenEvent, ...]
     finish_reason: FinishReason | None
     stopped_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An answer that is done."""
+
+    text: str
+    events: list[TokenEvent]
+    finish_reason: FinishReason
 
 
 @dataclass(frozen=True)
@@ -100,92 +88,39 @@ class ServedModel:
         self.thread = EngineThread(model.engine, settings.max_requests)
         own = model.engine.info.context_tokens
         self.context_tokens = min(own, settings.max_model_tokens or own)
+        self.prompts = PromptWriter(model, self.context_tokens, settings.suffix_share)
 
-    def text_prompt(self, text: str | Sequence[int], max_tokens: int) -> Prompt:
-        """Return the prompt that continues a text; ids are taken as they are.
-
-        Raises:
-            ApiError: it does not fit the context, or holds ids that do not exist.
-        """
-        end_ids = self.tokenizer.end_ids
-        if not isinstance(text, str):
-            if any(not 0 <= token < self.model.engine.info.vocab_size for token in text):
-                size = self.model.engine.info.vocab_size
-                raise refused(f"prompt holds ids outside the vocabulary, 0 to {size - 1}", "prompt")
-            ids, num_start = list(text), 0
-        else:
-            start_ids = self.model.asked.start_ids
-            ids = [*start_ids, *self.encode(text)]
-            num_start = len(start_ids)
-        if not ids:
-            ids, num_start = [self.tokenizer.control.eot], 1
-        return Prompt(ids, end_ids, num_start)
-
-    def infill_prompt(self, parts: Sequence[str], max_tokens: int) -> Prompt:
-        """Return the prompt that asks for what stands between the parts, cut around the cursor to fit.
+    def sampling(
+        self, max_tokens: int, seed: int, temperature: float | None, top_p: float | None, **others: Any
+    ) -> Sampling:
+        """Return how an answer is made: as the request says, and as the server does where it does not.
 
         Raises:
-            ApiError: the model was not trained to infill, or leaves no room.
+            ApiError: a number is out of its range.
         """
-        format = self.model.asked.infill
-        if format is None:
-            raise refused("this model was not trained to infill: leave out suffix", "suffix")
-        most = _CHARACTERS_PER_TOKEN * self.context_tokens
-        first, last = parts[0][-most:], parts[-1][:most]
-        ids = [self.encode(first), *(self.encode_inside(part) for part in (*parts[1:-1], last))]
+        settings = self.settings
         try:
-            room = self.context_tokens - max_tokens
-            made = infill_prompt(
-                format,
-                ids,
-                self.context_tokens,
-                max_tokens,
-                self.settings.suffix_share,
-                cut_step=max(1, room // _CUT_STEPS),
+            return Sampling(
+                max_tokens=max_tokens,
+                seed=seed,
+                temperature=settings.temperature if temperature is None else temperature,
+                top_p=settings.top_p if top_p is None else top_p,
+                **others,
             )
         except InputError as error:
-            raise refused(str(error), "max_tokens") from None
-        num_cut = made.num_prefix_cut + made.num_suffix_cut
-        return Prompt(made.prompt_ids, frozenset(format.end), 0, num_cut)
+            raise refused(str(error)) from None
 
-    def room(self, num_prompt: int, max_tokens: int | None, clamp: bool) -> int:
-        """Return how many tokens an answer may have.
-
-        Args:
-            num_prompt: tokens of the prompt.
-            max_tokens: as the request says; all that is left if it does not.
-            clamp: lower it if it does not fit.
-
-        Raises:
-            ApiError: the prompt leaves no room for it.
-        """
-        left = self.context_tokens - num_prompt
-        wanted = max(1, left) if max_tokens is None else max_tokens
-        if wanted <= left:
-            return wanted
-        if clamp and left >= 1:
-            return left
-        raise refused(
-            f"This model's maximum context length is {self.context_tokens} tokens. However, you requested "
-            f"{num_prompt + wanted} tokens ({num_prompt} in the prompt, {wanted} in the completion). Please "
-            "reduce the length of the prompt or of the completion.",
-            "prompt" if left < 1 else "max_tokens",
-            "context_length_exceeded",
-        )
-
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a text; names of controls in it are ordinary text."""
-        try:
-            return self.tokenizer.encode(text)
-        except InputError as error:
-            raise refused(str(error), "prompt") from None
-
-    def encode_inside(self, text: str) -> list[int]:
-        """Return the ids of a text that stands inside another."""
-        try:
-            return self.tokenizer.encode_inside(text)
-        except InputError as error:
-            raise refused(str(error), "suffix") from None
+    async def whole(self, prompt: Prompt, sampling: Sampling, request: Request) -> Whole:
+        """Return one answer when it is done."""
+        texts: list[str] = []
+        events: list[TokenEvent] = []
+        reason: FinishReason = "length"
+        async with aclosing(self.all_pieces([prompt], [sampling], request)) as pieces:
+            async for piece in pieces:
+                texts.append(piece.text)
+                events += piece.events
+                reason = piece.finish_reason or reason
+        return Whole("".join(texts), events, reason)
 
     def stops(self, stop: Sequence[str]) -> tuple[str, ...]:
         """Return a request's stop strings, without empty ones.

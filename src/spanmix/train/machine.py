@@ -14,6 +14,7 @@ import torch
 
 from spanmix.config import Recipe
 from spanmix.errors import InputError
+from spanmix.model.devices import computes_bf16
 
 _DTYPES = {"float8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
@@ -113,11 +114,3 @@ def _compile(recipe: Recipe, device: str) -> str:
     if asked == "blocks" and lora:
         raise InputError("run.compile is 'blocks' and model.lora is set, which is not compiled; use 'none'")
     return asked
-
-
-def computes_bf16(device: str) -> bool:
-    """Return whether a device, ``cpu`` or ``cuda``, has instructions for bf16."""
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -22,7 +22,7 @@ from spanmix.evaluate.understanding.encoding import EncodedText, in_order, shuff
 from spanmix.evaluate.understanding.representation import NUM_LABELS, Classifier
 from spanmix.evaluate.understanding.settings import TuningSettings
 from spanmix.model.decoder import Decoder
-from spanmix.train.machine import computes_bf16
+from spanmix.model.devices import computes_bf16
 from spanmix.train.optimizer import build_optimizers, learning_rate
 from spanmix.train_configs import OptimizerConfig, ScheduleConfig
 

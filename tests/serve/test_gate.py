@@ -79,7 +79,7 @@ def test_every_route_but_what_tells_nothing_asks_for_a_key(decoder, tokenizer, s
             for method, path in routes
             if http.request(method, path.replace("{", "").replace("}", "")).status_code != 401
         }
-        assert opened == {"/health", "/ready", "/metrics"} and len(routes) > 20
+        assert opened == {"/health", "/ready", "/metrics", "/"} and len(routes) > 20
 
 
 def test_models_tells_what_is_served(client):

@@ -26,6 +26,7 @@ from spanmix.serve.metrics import Metrics
 from spanmix.serve.mistral import mistral_router
 from spanmix.serve.ollama import Ollama
 from spanmix.serve.openai_completions import Completions
+from spanmix.serve.playground_page import playground_router
 from spanmix.serve.served_model import ServedModel
 from spanmix.serve.settings import ServeSettings
 from spanmix.serve.tabby import tabby_router
@@ -63,6 +64,7 @@ def make_app(model: OpenModel, settings: ServeSettings, log: Callable[[str], Non
         TextGenerationInference(server).router,
         mistral_router(server),
         tabby_router(server),
+        playground_router(server),
     ):
         app.include_router(router)
     for kind, handler in HANDLERS.items():

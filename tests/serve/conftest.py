@@ -52,12 +52,12 @@ def _running(app):
 def serve(decoder, tokenizer, running):
     """Serve the model with some settings; give a context of the address."""
 
-    def start(engine=None, **fields):
+    def start(engine=None, provenance=None, **fields):
         engine = TorchEngine(decoder) if engine is None else engine
         control = tokenizer.control
         asked = Asked((control.eot,), codegen2_format(control, lead_tokens=0))
         model = OpenModel("tiny", engine, tokenizer, asked, None)
-        return running(make_app(model, ServeSettings(**{"name": "tiny"} | fields)))
+        return running(make_app(model, ServeSettings(**{"name": "tiny"} | fields), None, provenance))
 
     return start
 

@@ -44,6 +44,7 @@ def add(verbs: Verbs) -> None:
     )
     _add_listening(parser)
     _add_limits(parser)
+    _add_provenance(parser)
 
 
 def _add_listening(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +111,29 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_provenance(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what stands in the training data")
+    group.add_argument(
+        "--corpus",
+        type=Path,
+        metavar="CORPUS",
+        help="the corpus of the model, with a trace index: tell of matches",
+    )
+    group.add_argument(
+        "--match-bytes",
+        type=whole_number(1),
+        default=60,
+        metavar="N",
+        help="bytes of the shortest match that is told (%(default)s)",
+    )
+    group.add_argument(
+        "--block-verbatim",
+        type=whole_number(1),
+        metavar="N",
+        help="end an answer in front of a match of more bytes",
+    )
+
+
 def run(args: argparse.Namespace) -> None:
     """Serve until SIGTERM or Ctrl-C; what is on its way then is finished."""
     try:
@@ -131,6 +155,14 @@ def run(args: argparse.Namespace) -> None:
         suffix_share=args.suffix_share,
         clamp=not args.strict_length,
     )
+    provenance = None
+    if args.corpus is not None:
+        from spanmix.serve.provenance import Provenance
+        from spanmix.text.trace.index import TraceIndex
+
+        provenance = Provenance(TraceIndex.open(args.corpus), args.match_bytes, args.block_verbatim)
+    elif args.block_verbatim is not None:
+        raise InputError("--block-verbatim needs --corpus, the training data in which it looks")
     with listen(args.host, args.port) as listener:
         tuning = TorchTuning(args.precision, read_tokens=_READ_TOKENS, resting_rows=_RESTING_ROWS)
         model = open_model(args.model, args.engine, args.lead_tokens, args.device, tuning)
@@ -144,10 +176,10 @@ def run(args: argparse.Namespace) -> None:
         if not settings.api_keys and host not in ("127.0.0.1", "::1"):
             tell("there are no --api-keys: everybody who reaches this address may ask")
         if args.log is None:
-            serve(model, settings, listener, None)
+            serve(model, settings, listener, None, provenance)
             return
         log = sys.stderr if args.log == "-" else Path(args.log).open("a", encoding="utf-8")  # noqa: SIM115
-        serve(model, settings, listener, lambda line: print(stamped(line), file=log, flush=True))
+        serve(model, settings, listener, lambda line: print(stamped(line), file=log, flush=True), provenance)
 
 
 def _port(value: str) -> int:

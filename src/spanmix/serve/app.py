@@ -27,21 +27,28 @@ from spanmix.serve.mistral import mistral_router
 from spanmix.serve.ollama import Ollama
 from spanmix.serve.openai_completions import Completions
 from spanmix.serve.playground_page import playground_router
+from spanmix.serve.provenance import Provenance
 from spanmix.serve.served_model import ServedModel
 from spanmix.serve.settings import ServeSettings
 from spanmix.serve.tabby import tabby_router
 from spanmix.serve.tgi import TextGenerationInference
 
 
-def make_app(model: OpenModel, settings: ServeSettings, log: Callable[[str], None] | None = None) -> FastAPI:
+def make_app(
+    model: OpenModel,
+    settings: ServeSettings,
+    log: Callable[[str], None] | None = None,
+    provenance: Provenance | None = None,
+) -> FastAPI:
     """Return the application that serves a model.
 
     Args:
         model: it belongs to the application from here on.
         settings: what is allowed.
         log: is given a line of JSON for each request that is over; there is no text of it in that.
+        provenance: what is asked of the training data, if anything.
     """
-    server = ServedModel(model, settings)
+    server = ServedModel(model, settings, provenance)
     metrics = Metrics(server)
 
     def tell(record: Record) -> None:

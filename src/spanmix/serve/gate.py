@@ -27,6 +27,8 @@ RECORD, STARTED = "spanmix.record", "spanmix.started"
 _READS = frozenset({"GET", "HEAD"})
 _BODY_SECONDS = 60
 """Longest time for a request to come in."""
+MATCH = "spanmix.match"
+"""Where it keeps what the answer has in common with the training data; a header says it."""
 Record = dict[str, Any]
 """What is known of a request when it is over."""
 
@@ -64,7 +66,10 @@ class Gate:
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record["status"] = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = record["request_id"]
+                answered = MutableHeaders(scope=message)
+                answered["x-request-id"] = record["request_id"]
+                if MATCH in scope:
+                    answered["x-spanmix-match"] = scope[MATCH]
             await send(message)
 
         try:

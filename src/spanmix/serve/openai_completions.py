@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanmix.generate.engine import FinishReason, TokenEvent
+from spanmix.generate.engine import TokenEvent
 from spanmix.generate.text import Sampling
 from spanmix.serve.connection import event_stream, json_response, unless_gone
 from spanmix.serve.errors import refused
@@ -26,7 +26,8 @@ from spanmix.serve.openai_schema import (
     Usage,
 )
 from spanmix.serve.prompts import DIALECT_HEADER, Prompt
-from spanmix.serve.served_model import Piece, ServedModel, seeds
+from spanmix.serve.provenance import as_fields
+from spanmix.serve.served_model import Piece, ServedModel, ServedReason, seeds
 from spanmix.serve.tabby import tabby_answer
 from spanmix.serve.token_logprobs import TokenFacts, TokenNames, of_answer, of_prompt
 
@@ -168,14 +169,16 @@ class Completions:
         """Return the whole answer as JSON."""
         num_answers = len(plan.samplings)
         texts = [""] * num_answers
-        reasons: list[FinishReason] = ["length"] * num_answers
+        reasons: list[ServedReason] = ["length"] * num_answers
         events: list[list[TokenEvent]] = [[] for _ in range(num_answers)]
+        matches: list[dict[str, str | int] | None] = [None] * num_answers
         if plan.body.max_tokens != 0:
             async with aclosing(self._server.all_pieces(plan.all_prompts, plan.samplings, request)) as pieces:
                 async for piece in pieces:
                     texts[piece.index] += piece.text
                     events[piece.index] += piece.events
                     reasons[piece.index] = piece.finish_reason or "length"
+                    matches[piece.index] = as_fields(piece.match)
         echoes = [await self._echo(plan, number) for number in range(len(plan.prompts))]
         choices: list[Choice] = []
         for number, echo in enumerate(echoes):
@@ -184,10 +187,14 @@ class Completions:
                 if plan.body.logprobs is not None:
                     tokens = [*echo.tokens, *of_answer(events[answer])]
                     logprobs = self._names(plan).logprobs(tokens, 0)
-                index = len(choices)
-                text = echo.text + texts[answer]
                 choices.append(
-                    Choice(index=index, text=text, logprobs=logprobs, finish_reason=reasons[answer])
+                    Choice(
+                        index=len(choices),
+                        text=echo.text + texts[answer],
+                        logprobs=logprobs,
+                        finish_reason=reasons[answer],
+                        spanmix_match=matches[answer],
+                    )
                 )
         usage = _usage(plan, sum(map(len, events)))
         return self._response(plan, self._new_id(), choices, usage).model_dump_json()
@@ -226,7 +233,11 @@ class Completions:
         if plan.body.logprobs is not None:
             logprobs = self._names(plan).logprobs(of_answer(piece.events), offset)
         return Choice(
-            index=piece.index, text=piece.text, logprobs=logprobs, finish_reason=piece.finish_reason
+            index=piece.index,
+            text=piece.text,
+            logprobs=logprobs,
+            finish_reason=piece.finish_reason,
+            spanmix_match=as_fields(piece.match),
         )
 
     async def _echo(self, plan: _Plan, number: int) -> _Echo:

@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spanmix.generate.engine import FinishReason
-
 Text = Annotated[str, Field(max_length=50_000_000)]
 
 
@@ -89,7 +87,9 @@ class Choice(BaseModel):
     index: int
     text: str
     logprobs: Logprobs | None = None
-    finish_reason: FinishReason | None = None
+    finish_reason: Literal["stop", "length", "content_filter"] | None = None
+    spanmix_match: dict[str, str | int] | None = Field(default=None, exclude_if=lambda match: match is None)
+    """Where the server is asked to look: the longest part that stands in the training data."""
 
 
 class Usage(BaseModel):

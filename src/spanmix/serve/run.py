@@ -13,6 +13,7 @@ import uvicorn
 from spanmix.errors import InputError
 from spanmix.generate.opening import OpenModel
 from spanmix.serve.app import make_app
+from spanmix.serve.provenance import Provenance
 from spanmix.serve.settings import ServeSettings
 
 _DRAIN_SECONDS = 30
@@ -52,7 +53,11 @@ def read_keys(path: Path) -> tuple[str, ...]:
 
 
 def serve(
-    model: OpenModel, settings: ServeSettings, listener: socket.socket, log: Callable[[str], None] | None
+    model: OpenModel,
+    settings: ServeSettings,
+    listener: socket.socket,
+    log: Callable[[str], None] | None,
+    provenance: Provenance | None = None,
 ) -> None:
     """Serve a model until SIGTERM or Ctrl-C, and then finish what is on its way.
 
@@ -61,9 +66,10 @@ def serve(
         settings: what is allowed.
         listener: where clients come; it is closed at the end.
         log: is given a line of JSON for each request that is over.
+        provenance: what is asked of the training data, if anything.
     """
     config = uvicorn.Config(
-        make_app(model, settings, log),
+        make_app(model, settings, log, provenance),
         log_level="warning",
         access_log=False,
         lifespan="on",

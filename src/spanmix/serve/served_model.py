@@ -8,24 +8,28 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import Request
 
 from spanmix.errors import InputError
 from spanmix.generate.answer import Answer
-from spanmix.generate.engine import FinishReason, Score, ScoreRequest, TokenEvent
+from spanmix.generate.engine import Score, ScoreRequest, TokenEvent
 from spanmix.generate.opening import OpenModel
 from spanmix.generate.text import Sampling, controls_but
 from spanmix.serve.block_end import BlockEnd
 from spanmix.serve.engine_thread import EngineThread
 from spanmix.serve.errors import refused
-from spanmix.serve.gate import RECORD, STARTED
+from spanmix.serve.gate import MATCH, RECORD, STARTED
 from spanmix.serve.prompts import Prompt, PromptWriter
+from spanmix.serve.provenance import Provenance, in_words
 from spanmix.serve.settings import ServeSettings
 from spanmix.serve.token_logprobs import TokenNames
+from spanmix.text.trace.matches import Match
 
 _MOST_STOP_CHARACTERS = 512
+
+ServedReason = Literal["stop", "length", "content_filter"]
 
 
 @dataclass(frozen=True)
@@ -36,15 +40,17 @@ class Piece:
         index: which answer of the request.
         text: what is certain now; may be empty.
         events: the tokens that came.
-        finish_reason: ``"stop"`` or ``"length"`` with the last piece.
+        finish_reason: with the last piece; ``"content_filter"`` if more of it was withheld.
         stopped_by: the stop string that ended it, if one did.
+        match: with the last piece, the answer's longest match with the training data, if that is looked for.
     """
 
     index: int
     text: str
     events: tuple[TokenEvent, ...]
-    finish_reason: FinishReason | None
+    finish_reason: ServedReason | None
     stopped_by: str | None = None
+    match: Match | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Whole:
 
     text: str
     events: list[TokenEvent]
-    finish_reason: FinishReason
+    finish_reason: ServedReason
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,13 @@ class ServedModel:
     Args:
         model: it is used by nobody else from here on.
         settings: what is allowed.
+        provenance: what is asked of the training data, if anything.
     """
 
-    def __init__(self, model: OpenModel, settings: ServeSettings) -> None:
+    def __init__(
+        self, model: OpenModel, settings: ServeSettings, provenance: Provenance | None = None
+    ) -> None:
+        self._provenance = provenance
         self.model = model
         self.settings = settings
         self.tokenizer = model.tokenizer
@@ -114,7 +124,7 @@ class ServedModel:
         """Return one answer when it is done."""
         texts: list[str] = []
         events: list[TokenEvent] = []
-        reason: FinishReason = "length"
+        reason: ServedReason = "length"
         async with aclosing(self.all_pieces([prompt], [sampling], request)) as pieces:
             async for piece in pieces:
                 texts.append(piece.text)
@@ -141,6 +151,8 @@ class ServedModel:
     ) -> AsyncGenerator[Piece]:
         """Yield an answer as it comes; closing the generator ends the work on it."""
         block = BlockEnd(limits.least_blanks)
+        guard = None if self._provenance is None else self._provenance.guard()
+        texts: list[str] = []
         first_at: float | None = None
         answer = Answer(self.tokenizer.token_bytes, prompt.end_ids, sampling.stop)
         suppress_ids = controls_but(self.tokenizer, prompt.end_ids)
@@ -153,12 +165,18 @@ class ServedModel:
                     text += block.flush()
                 first_at = first_at or time.perf_counter()
                 is_late = limits.seconds is not None and time.perf_counter() - first_at > limits.seconds
-                reason: FinishReason | None = answer.finish_reason
+                reason: ServedReason | None = answer.finish_reason
                 if block.is_over:
                     reason = "stop"
                 elif reason is None and is_late and "\n" in answer.text:
                     reason = "length"
-                yield Piece(index, text, tuple(answer.events[before:]), reason, answer.stopped_by)
+                if guard is not None and await asyncio.to_thread(guard.add, text) is not None:
+                    text, reason = "", "content_filter"
+                texts.append(text)
+                match = None
+                if reason is not None and self._provenance is not None:
+                    match = await self._provenance.longest("".join(texts))
+                yield Piece(index, text, tuple(answer.events[before:]), reason, answer.stopped_by, match)
                 if reason is not None:
                     return
 
@@ -183,6 +201,7 @@ class ServedModel:
             len(ids) for ids in {id(prompt): prompt.ids for prompt in prompts}.values()
         )
         record["completion_tokens"] = 0
+        longest: Match | None = None
         sources = [
             self.pieces(prompt, sampling, index, limits)
             for index, (prompt, sampling) in enumerate(zip(prompts, samplings, strict=True))
@@ -192,6 +211,9 @@ class ServedModel:
                 if piece.events and "first_token_seconds" not in record:
                     record["first_token_seconds"] = round(time.perf_counter() - started, 4)
                 record["completion_tokens"] += len(piece.events)
+                if piece.finish_reason is not None and self._provenance is not None:
+                    longest = max(longest, piece.match, key=lambda match: match.num_bytes if match else 0)
+                    request.scope[MATCH] = in_words(longest)
                 yield piece
 
     async def score(self, ids: Sequence[int], num_top: int) -> Score:

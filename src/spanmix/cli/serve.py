@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from spanmix.errors import InputError
 
 if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
+    from spanmix.serve.provenance import Provenance
 
 _READ_TOKENS = 512
 """Of prompts in a step: a client that goes away, or one that waits for its next token, waits no longer."""
@@ -137,7 +139,7 @@ def _add_provenance(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Serve until SIGTERM or Ctrl-C; what is on its way then is finished."""
     try:
-        from spanmix.serve.run import listen, read_keys, serve, stamped
+        from spanmix.serve.run import listen, read_keys, serve
         from spanmix.serve.settings import ServeSettings
     except ModuleNotFoundError as error:
         raise InputError(
@@ -155,14 +157,8 @@ def run(args: argparse.Namespace) -> None:
         suffix_share=args.suffix_share,
         clamp=not args.strict_length,
     )
-    provenance = None
-    if args.corpus is not None:
-        from spanmix.serve.provenance import Provenance
-        from spanmix.text.trace.index import TraceIndex
-
-        provenance = Provenance(TraceIndex.open(args.corpus), args.match_bytes, args.block_verbatim)
-    elif args.block_verbatim is not None:
-        raise InputError("--block-verbatim needs --corpus, the training data in which it looks")
+    provenance = _provenance(args)
+    log = _log(args.log)
     with listen(args.host, args.port) as listener:
         tuning = TorchTuning(args.precision, read_tokens=_READ_TOKENS, resting_rows=_RESTING_ROWS)
         model = open_model(args.model, args.engine, args.lead_tokens, args.device, tuning)
@@ -175,11 +171,32 @@ def run(args: argparse.Namespace) -> None:
         )
         if not settings.api_keys and host not in ("127.0.0.1", "::1"):
             tell("there are no --api-keys: everybody who reaches this address may ask")
-        if args.log is None:
-            serve(model, settings, listener, None, provenance)
-            return
-        log = sys.stderr if args.log == "-" else Path(args.log).open("a", encoding="utf-8")  # noqa: SIM115
-        serve(model, settings, listener, lambda line: print(stamped(line), file=log, flush=True), provenance)
+        serve(model, settings, listener, log, provenance)
+
+
+def _provenance(args: argparse.Namespace) -> Provenance | None:
+    """Return what is asked of the training data."""
+    if args.corpus is None:
+        if args.block_verbatim is not None:
+            raise InputError("--block-verbatim needs --corpus, the training data in which it looks")
+        return None
+    from spanmix.serve.provenance import Provenance
+    from spanmix.text.trace.index import TraceIndex
+
+    return Provenance(TraceIndex.open(args.corpus), args.match_bytes, args.block_verbatim)
+
+
+def _log(name: str | None) -> Callable[[str], None] | None:
+    """Return what writes the record of a request."""
+    if name is None:
+        return None
+    from spanmix.serve.run import stamped
+
+    try:
+        file = sys.stderr if name == "-" else Path(name).open("a", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"--log {name}: {error.strerror}; name a file that can be written") from None
+    return lambda line: print(stamped(line), file=file, flush=True)
 
 
 def _port(value: str) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -16,6 +18,7 @@ from spanmix.serve.app import make_app
 from spanmix.serve.provenance import Provenance
 from spanmix.serve.settings import ServeSettings
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DRAIN_SECONDS = 30
 """Longest time that answers on their way get when the server is asked to end."""
 
@@ -76,7 +79,21 @@ def serve(
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends in order at SIGTERM and Ctrl-C; uvicorn's own would then die of the signal."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let signals end the server, and nothing else."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def stamped(line: str) -> str:

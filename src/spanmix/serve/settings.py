@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spanmix.errors import InputError
+from spanmix.generate.text import Sampling
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class ServeSettings:
                 raise InputError(f"{name} is {value}; use 1 or more")
         if self.max_model_tokens is not None and self.max_model_tokens < 8:
             raise InputError(f"max_model_tokens is {self.max_model_tokens}; use 8 or more")
+        Sampling(temperature=self.temperature, top_p=self.top_p)  # which checks itself
         if not 0 <= self.suffix_share <= 1:
             raise InputError(
                 f"suffix_share is {self.suffix_share}; it is a share, so use a value from 0 to 1"

@@ -75,7 +75,7 @@ def test_a_record_holds_what_was_asked_for(uninterrupted, suite_folder):
     assert sorted(record.arm for record in uninterrupted.values()) == ["mixture", "twice"]
     for record in uninterrupted.values():
         assert record.steps == 6 and record.positions == 6 * 2 * 64
-        assert 0 < record.tokens <= record.positions and record.flops > 1e9
+        assert 0 < record.tokens <= record.positions and record.flops > 1e8
         assert set(record.held_out) == {"code", "prose"} and set(record.middles) == {
             "single_line",
             "multi_line",

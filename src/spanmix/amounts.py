@@ -31,6 +31,15 @@ def share(part: float, whole: float) -> str:
     return "> 99.9 %" if percent > 99.9 else f"{percent:.1f} %"
 
 
+def count(number: int, noun: str) -> str:
+    """Write a number of things.
+
+    >>> count(1, "document"), count(1234, "document"), count(0, "place")
+    ('1 document', '1,234 documents', '0 places')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """Write a time in the largest units that matter.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 import types
 import typing
 from collections.abc import Sequence
@@ -44,6 +45,10 @@ class _Loader(yaml.SafeLoader):
                     )
                 lines[key.value] = line
         return node
+
+
+_BARE_PATTERN = re.compile(r"(?:^|[\[,{:])\s*([*&!%@`][^\s,\]}]*)")
+"""A value that begins with a mark of YAML's, such as ``*.py``."""
 
 
 _Loader.add_implicit_resolver(
@@ -129,8 +134,15 @@ def read_fields(name: str) -> dict[str, Any]:
     elif path.is_dir():
         raise InputError(f"recipe {name} is a folder; name a recipe file")
     else:
-        raise InputError(f"recipe {name}: no such file or built-in recipe{nearest(name, builtin_recipes())}")
+        raise InputError(f"recipe {name}: no such file or built-in recipe{nearest_recipe(name)}")
     return parse_fields(text, name)
+
+
+def nearest_recipe(name: str) -> str:
+    """Return, as `nearest`, a file beside `name` or a built-in recipe that may have been meant."""
+    beside = sorted(str(path) for ending in ("yaml", "yml") for path in Path(name).parent.glob(f"*.{ending}"))
+    close = nearest(name, beside)
+    return close if "did you mean" in close else nearest(name, builtin_recipes())
 
 
 def parse_fields(text: str, name: str) -> dict[str, Any]:
@@ -178,14 +190,27 @@ def _checked(fields: dict[str, Any], name: str, kind: Any) -> Any:
         # JSON mode: lists may become tuples, yet strings never become numbers.
         return _adapter(kind).validate_json(json.dumps(fields), strict=True)
     except ValidationError as error:
-        raise InputError(f"recipe {name}: {_first_fault(error.errors()[0])}") from None
+        raise InputError(
+            f"recipe {name}: {_first_fault(error.errors()[0], json.loads(json.dumps(fields)))}"
+        ) from None
     except (TypeError, ValueError) as error:
         raise InputError(f"recipe {name}: {error}; use text, numbers, lists and mappings only") from None
 
 
-def _first_fault(error: Any) -> str:
-    """Say in words what pydantic found first."""
-    field = ".".join(str(part) for part in error["loc"])
+def _first_fault(error: Any, fields: Any) -> str:
+    """Say in words what pydantic found first.
+
+    Where a field may have one of several types, its place goes on with the name of one, as ``int``: no key.
+    """
+    place = []
+    for part in error["loc"]:
+        is_key = part in fields if isinstance(fields, dict) else isinstance(part, int)
+        if is_key and isinstance(fields, dict | list):
+            fields = fields[part]
+            place.append(str(part))
+    if error["type"] == "missing":
+        place.append(str(error["loc"][-1]))
+    field = ".".join(place)
     if not field:  # a lone surrogate: the text of no file
         return f"{error['msg'].lower()}; use text that UTF-8 can hold"
     if error["type"] == "missing":
@@ -220,7 +245,16 @@ def _apply_override(fields: dict[str, Any], override: str) -> None:
     node: Any = fields
     for section in sections:
         node = _descend(node, section, key)
-    value = _parse_yaml(text, f"override {key}: its value")
+    try:
+        value = _parse_yaml(text, f"override {key}: its value")
+    except InputError:
+        if pattern := _BARE_PATTERN.search(text):
+            quoted = shlex.quote(f'{key}=["{pattern[1]}"]')
+            raise InputError(
+                f"override {key}: {pattern[1]} begins with {pattern[1][0]}, which means something else in "
+                f"YAML; put it in quotation marks, as {quoted}"
+            ) from None
+        raise
     if isinstance(node, list):
         node[_index(node, last, key)] = value
     else:

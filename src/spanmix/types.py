@@ -88,6 +88,8 @@ class Document:
         root: what of `path` names the source's folder, with the slash behind it, or ``""``.
         file: where it was read on this machine, a file or a place in one; in no corpus.
         read_bytes: how many bytes it was read as, before anything was converted; 0 if that is not known.
+        host: the one that the repository lies on, such as ``github.com``, or ``""`` if that is not known; in
+            no corpus.
     """
 
     text: str
@@ -101,6 +103,7 @@ class Document:
     root: str = field(default="", compare=False)
     file: str = field(default="", compare=False)
     read_bytes: int = field(default=0, compare=False)
+    host: str = field(default="", compare=False)
 
 
 class DocumentRef(NamedTuple):

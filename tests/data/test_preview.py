@@ -37,6 +37,11 @@ def fim_corpus(tmp_path_factory):
                 f"def größe_{i}_{k}(x):  # ☃🦉 {name}\r\n\treturn '\x1b[2J' + x * {k}\n" for k in range(30)
             ]
             (folder / name / f"<b>{i}.py").write_text("".join(lines), newline="")
+    (folder / "code" / ".git").mkdir()
+    (folder / "code" / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    (folder / "code" / ".git" / "config").write_text(
+        '[remote "origin"]\nurl = https://forge.example/me/mine.git\n'
+    )
     sources = tuple(SourceFilesConfig(name, (str(folder / name),)) for name in ("code", "prose"))
     tokens = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
     config = TokenizerConfig(vocab_size=512, num_sentinels=16, extra_tokens=tokens)
@@ -55,6 +60,15 @@ def opened(fim_corpus):
 
 def rows_of(loader, count):
     return [row for row, _ in itertools.islice(loader.rows(loader.start()), count)]
+
+
+def test_a_piece_is_called_by_its_repository_and_path(opened):
+    loader, corpus = opened("infill")
+    previewer = Previewer(loader, corpus)
+    pieces = [piece for row in rows_of(loader, 20) for piece in previewer.row(row, 0).pieces]
+    names = {piece.name for piece in pieces if piece.source == "code"}
+    assert len(names) > 3 and {name.partition("<b>")[0] for name in names} == {"me/mine: "}
+    assert corpus.train["prose"].name_of(0).startswith("prose/<b>")
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -225,7 +225,7 @@ def test_files_of_joined_documents_are_told_by_themselves(tmp_path):
         assert copy.prompt == next(file.path for file in joined.files if file.end >= start)
         write_report(tmp_path / "page.html", gather(title="run", seed=0, memorization=[figures]))
         page = (tmp_path / "page.html").read_text()
-        assert ", ".join(f"{file.path}:{file.line}" for file in copy.files) in page
+        assert ", ".join(f"a/b: {file.path}:{file.line}" for file in copy.files) in page
         assert ", ".join(file.licence for file in copy.files) in page
         seen[len(told)] += 1
     assert seen[1] and seen[2]

@@ -165,3 +165,48 @@ def test_a_full_disk_leaves_nothing_and_says_what_to_do(capsys, here, monkeypatc
     assert [path.name for path in here.iterdir()] == ["code.yaml"]
     assert main(["prepare", "code.yaml", "--out", "new/out", "--vocab-size", "512"]) == 0
     assert Corpus.open("new/out").report.sources["code.yaml"].read.kept == 2
+
+
+def test_a_recipe_of_another_ending_or_a_slip_is_suggested(capsys, here):
+    (here / "mine.yaml").write_text("corpus: {path: out}")
+    for name in ("mine.yml", "mine", "mien.yaml"):
+        assert "did you mean 'mine.yaml'?" in refusal(capsys, name, "--out", "out")
+    assert "did you mean 'the-stack'?" in refusal(capsys, "the-stak", "--out", "out")
+
+
+def test_a_recipe_without_paths_says_how_to_name_some(capsys, here):
+    said = refusal(capsys, "my-repositories", "--out", "out")
+    assert "source code has no paths" in said and "code=FOLDER" in said
+
+
+def test_a_pattern_in_the_place_of_a_field_is_to_be_quoted(capsys, here):
+    for text in ("*.rs", "[*.rs]", "[a, *.rs]"):
+        said = refusal(capsys, "code=.", f"corpus.sources.0.include={text}", "--out", "out")
+        assert "*.rs begins with *" in said and """'corpus.sources.0.include=["*.rs"]'""" in said
+    assert "not valid YAML" in refusal(capsys, "code=.", "corpus.seed=[1", "--out", "out")
+
+
+def test_a_value_of_a_wrong_type_is_named_by_its_field(capsys, here):
+    wrong = {
+        "filters={preset: none, max_line_length: '2000'}": "filters.max_line_length is '2000'",
+        "filters={preset: none, max_line_length: [1]}": "filters.max_line_length is [1]",
+        "filters={preset: none, comment_share: [0.1, x]}": "filters.comment_share.1 is 'x'",
+        "filters={preset: none, max_top_ngram: {2: x}}": "filters.max_top_ngram.2 is 'x'",
+        "paths=3": "paths is 3",
+    }
+    for field, said in wrong.items():
+        message = refusal(capsys, "code=.", f"corpus.sources.0.{field}", "--out", "out")
+        assert f"corpus.sources.0.{said}; " in message
+    (here / "part.yaml").write_text("corpus: {path: out, sources: [{paths: [code.yaml]}]}")
+    said = refusal(capsys, "part.yaml", "--out", "out")
+    assert "corpus.sources.0.name is missing" in said
+
+
+def test_a_damaged_index_is_named_and_mended(capsys, here):
+    arguments = ("code.yaml", "--out", "out", "--vocab-size", "512")
+    assert main(["prepare", *arguments, "--trace"]) == 0
+    capsys.readouterr()
+    (here / "out" / "trace" / "00000.json").unlink()
+    assert "its trace index is not: trace/00000.json is missing" in refusal(capsys, *arguments)
+    assert main(["prepare", *arguments, "--trace"]) == 0
+    assert main(["prepare", *arguments]) == 0

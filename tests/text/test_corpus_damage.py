@@ -118,11 +118,11 @@ def without_path(table):
 
 
 def bytes_as_text(table):
-    return table.set_column(3, "num_bytes", table["num_bytes"].cast(pyarrow.string()))
+    return table.set_column(4, "num_bytes", table["num_bytes"].cast(pyarrow.string()))
 
 
 def other_bytes(table):
-    return table.set_column(3, "num_bytes", pyarrow.array([None, *[7] * (len(table) - 1)], pyarrow.int64()))
+    return table.set_column(4, "num_bytes", pyarrow.array([None, *[7] * (len(table) - 1)], pyarrow.int64()))
 
 
 def one_row_less(table):
@@ -132,7 +132,7 @@ def one_row_less(table):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (without_path, "has the columns language"),
+        (without_path, "has the columns repository"),
         (bytes_as_text, r"num_bytes \(string\)"),
         (other_bytes, r"corpus\.json says"),
         (one_row_less, r"corpus\.json says"),

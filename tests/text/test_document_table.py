@@ -14,19 +14,20 @@ from spanmix.text.document_table import DocumentTable, join_tables, table_path, 
 FILES = [
     (),
     (
-        DocumentFile("b.py", "python", "MIT", 5, 10),
-        DocumentFile("empty.py", "", "", 20, 0),
-        DocumentFile("c.md", "markdown", "", 25, 4),
+        DocumentFile("b.py", "python", "MIT", 5, 10, "me/mine"),
+        DocumentFile("empty.py", "", "", 20, 0, "me/mine"),
+        DocumentFile("c.md", "markdown", "", 25, 4, "me/mine"),
     ),
     (DocumentFile("d.py", "python", "ISC", 3, 7),),
 ]
 SIZES = [12, 30, 10]
-PATHS = ["a.py", "b.py", "d.py"]
+PATHS = ["a.py", "me/mine", "d.py"]
 
 
 def columns(files=FILES):
     return {
         "path": PATHS,
+        "repository": ["a/b", "me/mine", ""],
         "language": ["python"] * 3,
         "licence": ["MIT", "", "ISC"],
         "num_bytes": SIZES,
@@ -64,9 +65,10 @@ def test_bytes_are_of_the_files_whose_text_holds_them(table, document, start, en
 
 
 def test_a_file_is_told_as_it_was_written(table):
-    assert table.files_between(0, 3, 4) == [DocumentFile("a.py", "python", "MIT", 0, 12)]
+    assert table.files_between(0, 3, 4) == [DocumentFile("a.py", "python", "MIT", 0, 12, "a/b")]
     assert table.files_between(1, 0, 30) == [FILES[1][0], FILES[1][2]]
-    assert (table.path(1), table.num_bytes(1), table.language(1)) == ("b.py", 30, "python")
+    assert (table.path(1), table.num_bytes(1), table.language(1)) == ("me/mine", 30, "python")
+    assert [table.repository(i) for i in range(3)] == ["a/b", "me/mine", ""]
     assert table.lists_files
 
 
@@ -89,11 +91,14 @@ def test_it_can_be_sent_to_other_processes(table):
 
 def test_an_older_table_has_one_file_a_document(table, tmp_path):
     path = table_path(tmp_path / "code")
-    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).drop_columns(["files"]), path)
-    old = DocumentTable(tmp_path / "code", 3, sum(SIZES))
-    assert not old.lists_files
-    assert old.files_between(1, 20, 25) == [DocumentFile("b.py", "python", "", 0, 30)]
-    assert (old.path(2), old.language(2)) == ("d.py", "python")
+    for missing, lists_files in ((["repository"], True), (["files"], False)):
+        pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).drop_columns(missing), path)
+        old = DocumentTable(tmp_path / "code", 3, sum(SIZES))
+        assert old.lists_files == lists_files
+        whole = DocumentFile("me/mine", "python", "", 0, 30)
+        held = DocumentFile("empty.py", "", "", 20, 0) if lists_files else whole
+        assert old.files_between(1, 15, 25) == [held]
+        assert (old.path(2), old.language(2), old.repository(0)) == ("d.py", "python", "")
 
 
 @pytest.mark.parametrize(

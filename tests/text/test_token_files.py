@@ -1,6 +1,6 @@
 """Files that others tokenized give the text that was tokenized, or a reason that is counted."""
 
-import os
+import dataclasses
 import struct
 import tracemalloc
 from collections import Counter
@@ -15,8 +15,9 @@ from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.text.corpus import Corpus
 from spanmix.text.dropped import BINARY, EMPTY, NOT_UTF8, SPECIAL_INSIDE, UNREADABLE, Dropped
 from spanmix.text.pipeline import prepare
+from spanmix.text.preparation.inputs import hash_input, list_inputs
 from spanmix.text.preparation.made_of import settings_text
-from spanmix.text.preparation.partitions import inputs_hash, list_partitions
+from spanmix.text.preparation.partitions import list_partitions
 from spanmix.text.readers.files import list_files
 from spanmix.types import Document
 
@@ -200,10 +201,12 @@ def test_a_folder_gives_its_tokenized_files(tmp_path, saved, foreign):
     (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
     (tmp_path / "z.ds").symlink_to(tmp_path / "nowhere")
     Path(f"{tmp_path}/a.ds.metadata").write_text("gpt2|2\n7\n")
-    found = foreign.read(saved["gpt2"], tmp_path)
+    found = foreign.read(saved["gpt2"], tmp_path, follow_links=True)
     names = ["a.ds:1", "b/c.ds:1", "b/v1.2.bin:1", "z.ds"]
     assert [item.path for item in found] == [f"{tmp_path.name}/{name}" for name in names]
     assert found[-1].reason == UNREADABLE
+    *same, left = foreign.read(saved["gpt2"], tmp_path)
+    assert same == found[:-1] and (left.path, left.reason) == (found[-1].path, "symbolic link")
     assert [item.text for item in foreign.read(saved["gpt2"], tmp_path, include=("*.bin",))] == ["abXbin"]
     assert [item.text for item in foreign.read(saved["gpt2"], tmp_path, include=("b/*.ds",))] == ["abXb/c.ds"]
     said = "is no .ds or .bin file; leave out tokenizer, or name tokenized files"
@@ -219,6 +222,12 @@ def test_a_prompt_field_is_refused(tmp_path, saved, foreign):
     assert foreign.refusal(saved["gpt2"], path, prompt_field="question") == said
 
 
+def watched_now(config):
+    """What a corpus would be made of."""
+    listed = list_inputs(config, list_partitions(config))
+    return [dataclasses.replace(item.known, sha256=hash_input(item)) for item in listed]
+
+
 def test_every_file_that_decides_is_watched(tmp_path, foreign):
     inner = foreign.make_byte_level(300)
     inner.save(str(tmp_path / "tokenizer.json"))
@@ -230,15 +239,17 @@ def test_every_file_that_decides_is_watched(tmp_path, foreign):
         (data / f"x.ds.{ending}").write_bytes(content)
     config = CorpusConfig("out", (foreign.source(tmp_path, data),))
     partitions = list_partitions(config)
-    seen = [inputs_hash(partitions, "")]
+    seen = [watched_now(config)]
     listed = sum(partition.num_bytes for partition in partitions)
     assert listed == sum((data / name).stat().st_size for name in ("x.ds", "y.bin"))
     watched = sorted(data.iterdir())
     assert len(watched) == 6
     for file in watched:
-        os.utime(file, (1_700_000_000, 1_700_000_000))
-        seen.append(inputs_hash(list_partitions(config), ""))
-    assert len(set(seen)) == 7
+        data = file.read_bytes()
+        file.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+        seen.append(watched_now(config))
+    assert len(set(map(tuple, seen))) == 7
+    assert {row.path for row in seen[0]} == {f"data/{file.name}" for file in watched}
     before = settings_text(config, TokenizerConfig(), None, {})
     inner.add_tokens(["more"])
     inner.save(str(tmp_path / "tokenizer.json"))

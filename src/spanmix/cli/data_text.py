@@ -58,7 +58,7 @@ def print_row(row: PreviewRow) -> None:
     console = _console()
     console.print(Text(f"\n── {row.summary} ", "bold"))
     for number, piece in enumerate(row.pieces, start=1):
-        console.print(Text(f"segment {number} · {printable(piece.source)}: {printable(piece.path)}", "bold"))
+        console.print(Text(f"segment {number} · {printable(piece.source)}: {printable(piece.name)}", "bold"))
         console.print(Text(f"          {piece.summary}"))
         console.print(Text.assemble(*((printable(cell.text), _style(cell)) for cell in piece.cells)))
 

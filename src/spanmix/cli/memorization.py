@@ -152,7 +152,9 @@ def print_memorization(results: Mapping[str, Any]) -> None:
             others = copy["num_occurrences"] - 1
             places = f", and at {others:,} other places" if others else ""
             tokens = f"{copy['num_tokens']:,} tokens"
-            files = ", ".join(where(file["path"], file["line"]) for file in copy["files"])
+            files = ", ".join(
+                where(file.get("repository", ""), file["path"], file["line"]) for file in copy["files"]
+            )
             print(paragraph(f"longest of {side}: {tokens}, {files}{places}"))
     print()
 

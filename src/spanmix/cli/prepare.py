@@ -87,6 +87,8 @@ def run(args: argparse.Namespace) -> None:
         meter = _PlanFirst(to_do[0], recipe.corpus, progress)
         report = prepare(recipe.corpus, recipe.tokenizer, args.out, meter, args.workers, args.cluster)
         if not meter.begun:
+            if not args.trace:
+                _refuse_damaged_index(args.out)
             tell(f"{args.out} was made of the same recipe and files before, and is whole")
         if args.trace:
             build_index(args.out, None, progress)
@@ -96,6 +98,16 @@ def run(args: argparse.Namespace) -> None:
         _print_report(args.out, report)
     for words in (*held_out_warnings(args.out, report), *unmatched_words(read_counts(args.out))):
         warn(words)
+
+
+def _refuse_damaged_index(out: Path) -> None:
+    from spanmix.text.trace.layout import index_damages, index_folder
+
+    if damages := index_damages(index_folder(out)):
+        raise InputError(
+            f"the corpus {out} is whole, and its trace index is not: {', '.join(damages[:_MOST_PATHS])}"
+            f"{', …' if len(damages) > _MOST_PATHS else ''}; `spanmix trace --corpus {out} --build` mends it"
+        )
 
 
 def _choose(args: argparse.Namespace) -> CorpusRecipe | Recipe:

@@ -12,7 +12,7 @@ from typing import Any
 from spanmix.cli.corpus_recipes import RECIPES
 from spanmix.config import CorpusRecipe, Recipe
 from spanmix.errors import InputError, nearest
-from spanmix.recipes import builtin_recipes, corpus_recipe_from_fields, read_fields
+from spanmix.recipes import builtin_recipes, corpus_recipe_from_fields, nearest_recipe, read_fields
 
 _NOT_ON_DISK = re.compile(r"(hf|python):")
 
@@ -41,7 +41,7 @@ def corpus_recipe(inputs: Sequence[str], out: str, flags: Sequence[str] = ()) ->
         overrides += _paths_behind(name, _paths_in(fields), others)
         return corpus_recipe_from_fields(fields, name, [*overrides, *flags])
     if "=" not in name and not Path(name).expanduser().exists() and not _NOT_ON_DISK.match(name):
-        close = nearest(name, RECIPES)
+        close = nearest_recipe(name)
         raise InputError(
             f"there is no recipe, folder or file {name!r}{close if 'did you mean' in close else ''}; the "
             f"recipes of corpora are {', '.join(RECIPES)}"

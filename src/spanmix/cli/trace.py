@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spanmix.amounts import share
 from spanmix.cli.arguments import add_json, add_verb, text, utf8_name, whole_number
 from spanmix.cli.files import read_file
 from spanmix.cli.terminal import Progress, paragraph, print_json, print_table, tell
@@ -176,7 +177,7 @@ def _print_found(asked: str, traced: Traced, top: int) -> None:
     if len(passages) > top:
         print(f"not listed: {len(passages) - top:,} no longer than these; --top {len(passages)} lists all")
     total, matched = len(asked.encode("utf-8")), _matched_bytes(traced)
-    print(f"{matched:,} of {total:,} bytes ({100 * matched / total:.1f} %) stand in training documents")
+    print(f"{matched:,} of {total:,} bytes ({share(matched, total)}) stand in training documents")
 
 
 def _matched_bytes(traced: Traced) -> int:
@@ -211,7 +212,10 @@ def _places(files: Sequence[FilePlace]) -> list[list[str]]:
     from spanmix.text.trace.matches import where
 
     places = [
-        [paragraph(f"{'' if number == 0 else '+ '}{where(file.path, file.line)}"), file.licence or "unknown"]
+        [
+            paragraph(f"{'' if number == 0 else '+ '}{where(file.repository, file.path, file.line)}"),
+            file.licence or "unknown",
+        ]
         for number, file in enumerate(files[:MOST_FILES])
     ]
     if len(files) > MOST_FILES:

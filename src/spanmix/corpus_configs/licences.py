@@ -23,8 +23,8 @@ class LicencesConfig:
             ``GPL-2.0-only WITH Classpath-exception-2.0``.
         unknown: what happens to a document whose licence is not known, ``drop`` or ``keep``.
         repository_files: look for the licence files and package metadata above each file on disk.
-        opt_out: a file with ``owner``, ``owner/name`` or a path on each line, with ``*`` and ``?``; what it
-            names is left out. Not set: nothing is.
+        opt_out: a file with an account, a repository, an address or a path on each line, with ``*`` and
+            ``?``; what it names is left out. Not set: nothing is.
         attribution: write a row for each kept document into the audit file ``attribution``.
     """
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spanmix.amounts import count
 from spanmix.bounds import require
+from spanmix.errors import InputError
 
 STYLES = ("parsable", "bigcode")
+LEAST_SALT = 8
+"""Characters: what is shorter can be found by trying."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class RedactionConfig:
         style: ``parsable`` keeps the length and the alphabet of a secret, so that code stays code;
             ``bigcode`` writes the published ``<KEY>``, ``<PASSWORD>`` and ``<EMAIL>``, which need not parse.
         salt: goes into the audit file's hash of each value, which tells equal values apart from others. Keep
-            it to yourself: who knows it can try out short values. Empty writes no hash.
+            it to yourself: who knows it can try out short values. 8 characters or more; empty writes no
+            hash.
     """
 
     keys: bool = True
@@ -33,5 +38,8 @@ class RedactionConfig:
 
     def __post_init__(self) -> None:
         require(self.style in STYLES, "redaction.style", self.style, f"use {' or '.join(STYLES)}")
-        right = self.salt == "" or len(self.salt) >= 8
-        require(right, "redaction.salt", "shorter than 8 characters", "use 8 or more, or leave it out")
+        if 0 < len(self.salt) < LEAST_SALT:  # which is not shown
+            raise InputError(
+                f"redaction.salt has {count(len(self.salt), 'character')}; use {LEAST_SALT} or more, or "
+                "leave it out"
+            )

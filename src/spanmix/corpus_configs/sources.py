@@ -64,6 +64,9 @@ class SourceFilesConfig:
         git_rules: in git checkouts, take the repository's name, and leave out what ``.gitignore`` names, what
             ``.gitattributes`` calls generated or vendored, and submodules.
         submodules: take submodules too.
+        follow_links: read what symbolic links in folders lead to, wherever that lies, but no folder twice;
+            else links are left out. One that is itself named in `paths` is followed, and so are those of a
+            cache of the Hub to its own files.
         on_error: what a file or a line does that cannot be read as what it should be: ``stop`` the work, or
             be counted, and passed over (``drop``).
         filters: which documents are dropped for what is in them; none by default.
@@ -81,6 +84,7 @@ class SourceFilesConfig:
     prose: bool = False
     git_rules: bool = True
     submodules: bool = False
+    follow_links: bool = False
     on_error: str = "stop"
     filters: FiltersConfig | None = None
     licences: LicencesConfig | None = None

@@ -47,7 +47,7 @@ class Piece:
     """One example of a row, decoded.
 
     Args:
-        source, path: whose text it is.
+        source, name: whose text it is; see `document_name`.
         objective: name of the recipe's entry.
         epoch, piece: which time, and which part of the file.
         cells: all of its tokens.
@@ -56,7 +56,7 @@ class Piece:
     """
 
     source: str
-    path: str
+    name: str
     objective: str
     epoch: int
     piece: int
@@ -124,7 +124,7 @@ class Previewer:
         anatomy = self._anatomist(example)
         return Piece(
             source,
-            self._corpus.train[source].path(ref.document),
+            self._corpus.train[source].name_of(ref.document),
             self._loader.objectives.names[example.objective],
             ref.epoch,
             ref.piece,

@@ -39,7 +39,7 @@ def _piece(piece: Piece) -> Html:
         (printable(cell.text), _classes(cell), _hover(cell, following))
         for cell, following in zip(piece.cells, [*piece.cells[1:], None], strict=True)
     ]
-    return html.tokens(cells, title=printable(f"{piece.source}: {piece.path}"), note=piece.summary)
+    return html.tokens(cells, title=printable(f"{piece.source}: {piece.name}"), note=piece.summary)
 
 
 def _classes(cell: Cell) -> str:

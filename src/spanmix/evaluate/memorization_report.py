@@ -97,5 +97,5 @@ def _copy(one: Mapping[str, Any], copy: Mapping[str, Any]) -> Html:
         f"{copy['num_tokens']:,} tokens, {places}, {', '.join(licences)}; prompt from {copy['prompt']} "
         f"({one['source']}, {_SIDES[one['side']]})"
     )
-    title = ", ".join(where(file["path"], file["line"]) for file in copy["files"])
+    title = ", ".join(where(file.get("repository", ""), file["path"], file["line"]) for file in copy["files"])
     return html.code([(shown, "infill")], title=title, note=note)

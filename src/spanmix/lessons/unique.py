@@ -84,7 +84,10 @@ def _write(corpus: Corpus, source: CorpusSource, folder: Path, num_tokens: int, 
     with SourceWriter(folder / name, corpus.tokenizer) as writer:
         for number in first_documents(source, num_tokens, seed):
             text = source.text(number)
-            document = Document(text, name, source.path(number), source.language(number))
+            path, language, repository = (
+                tell(number) for tell in (source.path, source.language, source.repository)
+            )
+            document = Document(text, name, path, language, repository=repository)
             ids = source.tokens(number)
             writer.add(document, ids, source.num_bytes_of(number), source.num_prompt_tokens(number))
         counts = writer.counts

@@ -5,8 +5,8 @@
     CORPUS/corpus.json                   see `spanmix.text.report`
     CORPUS/tokenizer/                    see `spanmix.text.tokenizer`
     CORPUS/<source>.bin, .idx            training documents, see `spanmix.text.token_store`
-    CORPUS/<source>.documents.parquet    path, language, licence, num_bytes and files of each, in the same
-                                         order, see `spanmix.text.document_table`
+    CORPUS/<source>.documents.parquet    path, repository, language, licence, num_bytes and files of each,
+                                         in the same order, see `spanmix.text.document_table`
     CORPUS/<source>.held_out.*           the same for held-out documents
 """
 
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from spanmix.config import CorpusConfig, DataRecipe, Recipe, TokenizerConfig
 from spanmix.errors import InputError
 from spanmix.text.document_files import DocumentFile
+from spanmix.text.document_names import document_name
 from spanmix.text.document_table import MEND, DocumentTable, write_table
 from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, CorpusReport, SplitCounts, SplitSettings
 from spanmix.text.token_store import TokenStore, TokenStoreWriter
@@ -88,8 +89,16 @@ class CorpusSource:
         return self._tokenizer.decode(self._store[i].tolist())
 
     def path(self, i: int) -> str:
-        """Where document `i` came from; of several files, the first."""
+        """Where document `i` came from; of joined files, their repository's name."""
         return self._table.path(i)
+
+    def repository(self, i: int) -> str:
+        """Repository that document `i` lies in, or ``""``."""
+        return self._table.repository(i)
+
+    def name_of(self, i: int) -> str:
+        """What people call document `i`; see `document_name`."""
+        return document_name(self.repository(i), self.path(i))
 
     def language(self, i: int) -> str:
         """Language of document `i`, or ``""``."""
@@ -211,7 +220,7 @@ class SourceWriter:
     def __init__(self, prefix: Path, tokenizer: Tokenizer) -> None:
         self._prefix = prefix
         self._store = TokenStoreWriter(prefix, tokenizer.vocab_size, tokenizer.control.eot)
-        names = ("path", "language", "licence", "num_bytes", "files")
+        names = ("path", "repository", "language", "licence", "num_bytes", "files")
         self._rows: dict[str, list[Any]] = {name: [] for name in names}
         self._num_tokens = 0
 
@@ -226,19 +235,14 @@ class SourceWriter:
         """Append a document with its ids, without EOD, and its files; none if it is one, as it was read."""
         self._store.add(ids, num_prompt_tokens)
         self._num_tokens += len(ids)
-        values = (document.path, document.language, document.licence, num_bytes, files)
-        for column, value in zip(self._rows.values(), values, strict=True):
+        told = [getattr(document, name) for name in ("path", "repository", "language", "licence")]
+        for column, value in zip(self._rows.values(), (*told, num_bytes, files), strict=True):
             column.append(value)
 
     @property
     def counts(self) -> SplitCounts:
         """What was added so far."""
         return SplitCounts(len(self._rows["path"]), self._num_tokens, sum(self._rows["num_bytes"]))
-
-    @property
-    def licences(self) -> list[str]:
-        """The licence of each document so far."""
-        return self._rows["licence"]
 
     def __enter__(self) -> SourceWriter:
         return self

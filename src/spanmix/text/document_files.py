@@ -29,6 +29,7 @@ class DocumentFile:
         licence: SPDX expression, or ``""`` if unknown.
         start: byte of the document at which its text begins, behind what the layout wrote in front of it.
         num_bytes: of its text, in UTF-8.
+        repository: the document's, ``owner/name`` if that is known, or ``""``.
     """
 
     path: str
@@ -36,6 +37,7 @@ class DocumentFile:
     licence: str
     start: int
     num_bytes: int
+    repository: str = ""
 
     @property
     def end(self) -> int:
@@ -43,11 +45,31 @@ class DocumentFile:
         return self.start + self.num_bytes
 
 
+def rows_of_files(rows: Any) -> Any:
+    """Return what a table of documents says of each of their files, a document as it was read being one.
+
+    Args:
+        rows: a pyarrow table with the columns language, licence, num_bytes and files.
+
+    Returns:
+        A pyarrow table with the columns language, licence and num_bytes, in no order.
+    """
+    import pyarrow
+    import pyarrow.compute
+
+    files = rows["files"].combine_chunks()
+    is_alone = pyarrow.compute.equal(pyarrow.compute.fill_null(files.value_lengths(), 0), 0)
+    every = files.flatten()
+    names = ["language", "licence", "num_bytes"]
+    inside = pyarrow.table({name: every.field(name) for name in names})
+    return pyarrow.concat_tables([rows.filter(is_alone).select(names), inside])
+
+
 class DocumentRows:
     """Some rows of a table of documents, see `spanmix.text.document_table`, of which files are asked.
 
     Args:
-        rows: a pyarrow table with all columns of the corpus's; ``files`` may be missing.
+        rows: a pyarrow table with all columns of the corpus's; ``files`` and ``repository`` may be missing.
 
     Raises:
         ValueError: the files of a document do not lie in it one behind the other.
@@ -76,19 +98,22 @@ class DocumentRows:
         """
         first, last = self._bounds[row : row + 2].tolist()
         if first == last:
-            return [self._file(self._documents, row, 0, int(self._num_bytes[row]))]
+            return [self._file(row, self._documents, row, 0, int(self._num_bytes[row]))]
         # The first whose text is not over at `start`, and those behind it that have begun before `end`.
         low = first + int(np.searchsorted(self._ends[first:last], start, side="right"))
         high = first + int(np.searchsorted(self._starts[first:last], end))
         found = [number for number in range(low, high) if self._ends[number] > self._starts[number]]
         return [
-            self._file(self._files, number, int(self._starts[number]), int(self._ends[number]))
+            self._file(row, self._files, number, int(self._starts[number]), int(self._ends[number]))
             for number in found or [min(low, last - 1)]
         ]
 
-    def _file(self, columns: dict[str, Any], row: int, start: int, end: int) -> DocumentFile:
+    def _file(self, document: int, columns: dict[str, Any], row: int, start: int, end: int) -> DocumentFile:
+        """Return the file in a row of some columns, which is of the given document."""
         path, language, licence = (str(columns[name][row].as_py()) for name in _TEXTS)
-        return DocumentFile(path, language, licence, start, end - start)
+        repositories = self._documents.get("repository")
+        repository = "" if repositories is None else str(repositories[document].as_py())
+        return DocumentFile(path, language, licence, start, end - start, repository)
 
     def _check(self) -> None:
         """Look at all at once: each begins behind the one before it, or at 0, and ends in its document."""

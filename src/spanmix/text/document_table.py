@@ -1,4 +1,4 @@
-"""The table beside a source's tokens: path, language, licence, byte length and files of each document."""
+"""The table beside a source's tokens: path, repository, language, licence, length and files of documents."""
 
 from __future__ import annotations
 
@@ -37,8 +37,13 @@ class DocumentTable:
             raise InputError(f"{self._path} is missing. {MEND}")
 
     def path(self, i: int) -> str:
-        """Where document `i` came from; of several files, the first."""
+        """Where document `i` came from; of joined files, their repository's name."""
         return str(self._whole["path"][i].as_py())
+
+    def repository(self, i: int) -> str:
+        """Repository of document `i`, or ``""``; older corpora do not know any."""
+        table = self._whole
+        return str(table["repository"][i].as_py()) if "repository" in table.column_names else ""
 
     def num_bytes(self, i: int) -> int:
         """UTF-8 bytes of document `i`."""
@@ -73,7 +78,7 @@ class DocumentTable:
     def _whole(self) -> Any:
         import pyarrow.compute
 
-        table = self._read(["path", "num_bytes"], ())
+        table = self._read(["path", "repository", "num_bytes"], ())
         num_bytes = pyarrow.compute.sum(table["num_bytes"]).as_py() or 0
         if num_bytes != self._num_bytes:
             raise InputError(
@@ -98,11 +103,11 @@ class DocumentTable:
         except (OSError, pyarrow.ArrowException) as error:
             raise self._unreadable(error) from None
         schema = metadata.schema.to_arrow_schema()
-        if not schema.equals(_schema()) and not schema.equals(_schema().remove(_FILES)):
+        if not any(schema.equals(known) for known in _schemas()):
             held = ", ".join(f"{field.name} ({field.type})" for field in schema)
             raise InputError(
-                f"{self._path} has the columns {held}; a corpus has path, language, licence (string), "
-                f"num_bytes (int64) and files. {MEND}"
+                f"{self._path} has the columns {held}; a corpus has path, repository, language, "
+                f"licence (string), num_bytes (int64) and files. {MEND}"
             )
         if metadata.num_rows != self._num_documents:
             raise InputError(
@@ -146,7 +151,7 @@ def write_table(prefix: Path, rows: Mapping[str, Sequence[Any]]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    files = [[vars(file) for file in listed] for listed in rows["files"]]
+    files = [[{name: getattr(file, name) for name in _FILE} for file in listed] for listed in rows["files"]]
     pyarrow.parquet.write_table(pyarrow.table({**rows, "files": files}, _schema()), table_path(prefix))
 
 
@@ -164,14 +169,24 @@ def table_path(prefix: Path) -> Path:
     return Path(f"{prefix}.documents.parquet")
 
 
-_FILES = 4
-"""Number of the column that older corpora do not have."""
+_FILE = ("path", "language", "licence", "start", "num_bytes")
+"""What the table has of each file; its repository is its document's."""
 
 
 def _schema() -> Any:
     import pyarrow
 
     text, integer = pyarrow.string(), pyarrow.int64()
-    named = [("path", text), ("language", text), ("licence", text)]
-    file = pyarrow.struct([*named, ("start", integer), ("num_bytes", integer)])
-    return pyarrow.schema([*named, ("num_bytes", integer), ("files", pyarrow.list_(file))])
+    kinds = {"start": integer, "num_bytes": integer}
+    file = pyarrow.struct([(name, kinds.get(name, text)) for name in _FILE])
+    kinds["files"] = pyarrow.list_(file)
+    names = ("path", "repository", "language", "licence", "num_bytes", "files")
+    return pyarrow.schema([(name, kinds.get(name, text)) for name in names])
+
+
+def _schemas() -> list[Any]:
+    """Return the columns of a table, and those of older corpora."""
+    known = [_schema()]
+    for name in ("repository", "files"):  # in the order in which they came to be, backwards
+        known.append(known[-1].remove(known[-1].get_field_index(name)))
+    return known

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from spanmix.types import Document
+
 NOT_UTF8, BINARY, EMPTY = "not UTF-8", "binary (NUL byte)", "empty"
 UNREADABLE = "unreadable"
 SPECIAL_INSIDE = "special token inside the text"
@@ -18,6 +20,7 @@ class Dropped:
         reason: one of a few fixed reasons, which are counted.
         value: what was measured, such as the share that was too small.
         excerpt: a part of its text, for people to look at.
+        repository: the one that it lies in, ``owner/name`` if that is known, or ``""``.
         file: where it was read on this machine, for messages alone; ``""`` if that is not known.
         num_bytes: its bytes as they were read; 0 if they are not known.
     """
@@ -26,8 +29,16 @@ class Dropped:
     reason: str
     value: float | str | None = None
     excerpt: str = ""
+    repository: str = ""
     file: str = field(default="", compare=False)
     num_bytes: int = field(default=0, compare=False)
+
+    @classmethod
+    def by_step(
+        cls, document: Document, reason: str, value: float | str | None = None, excerpt: str = ""
+    ) -> Dropped:
+        """Return that a step did not take a document that was read."""
+        return cls(document.path, reason, value, excerpt, document.repository)
 
 
 def longer_than(max_document_bytes: int) -> str:

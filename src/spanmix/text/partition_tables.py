@@ -89,6 +89,7 @@ class DroppedWriter(_Rows):
         value = "" if dropped.value is None else str(dropped.value)
         row = {
             "path": dropped.path,
+            "repository": dropped.repository,
             "reason": dropped.reason,
             "value": value,
             "num_bytes": num_bytes,
@@ -114,13 +115,12 @@ def read_documents(path: Path, wanted: NDArray[np.bool_]) -> Iterator[tuple[int,
 
 
 def dropped_schema() -> Any:
-    """Return the columns of what was dropped: path, reason, value, num_bytes, excerpt."""
+    """Return the columns of what was dropped: path, repository, reason, value, num_bytes, excerpt."""
     import pyarrow
 
     text = pyarrow.string()
-    return pyarrow.schema(
-        [("path", text), ("reason", text), ("value", text), ("num_bytes", pyarrow.int64()), ("excerpt", text)]
-    )
+    texts = [(name, text) for name in ("path", "repository", "reason", "value")]
+    return pyarrow.schema([*texts, ("num_bytes", pyarrow.int64()), ("excerpt", text)])
 
 
 def _document_schema() -> Any:

@@ -25,8 +25,9 @@ from spanmix.text.preparation.assemble import assemble_source, count_opt_outs
 from spanmix.text.preparation.clean_all import Cleaned, clean_all
 from spanmix.text.preparation.copies import Copies, find_copies
 from spanmix.text.preparation.encode_all import encode_all
-from spanmix.text.preparation.finished import finished_corpus, require_place
+from spanmix.text.preparation.finished import CHECK_INPUTS, finished_corpus, require_place
 from spanmix.text.preparation.held_out_draw import held_out_draws
+from spanmix.text.preparation.inputs import fingerprint, save_inputs, save_seen
 from spanmix.text.preparation.made_of import MadeOf
 from spanmix.text.preparation.partitions import Partition, list_partitions, refuse_empty
 from spanmix.text.preparation.parts import parts_of_sources
@@ -39,7 +40,7 @@ from spanmix.text.tokenizer_training import check_size
 from spanmix.text.written_files import written_files
 
 READ, COPIES, TOKENIZER, ENCODE = "read", "copies", "tokenizer", "encode"
-UNITS = dict.fromkeys((READ, COPIES, TOKENIZER, ENCODE, "check"), "bytes")
+UNITS = dict.fromkeys((READ, COPIES, TOKENIZER, ENCODE, CHECK_INPUTS, "check"), "bytes")
 """By stage, what its progress counts."""
 
 _FEW_BYTES = 32_000_000
@@ -56,8 +57,8 @@ def prepare(
 ) -> CorpusReport:
     """Make the corpus `out` of `config.sources`; it appears whole or not at all.
 
-    If `out` is already a corpus made with the same settings from the same files (by path, size and time of
-    change), it is checked and returned at once. It may lie inside a source, and is never read as one. Exact
+    If `out` is already a corpus made with the same settings from the same files (by name and bytes), it is
+    checked and returned at once. It may lie inside a source, and is never read as one. Exact
     copies are dropped, across sources too; the first stays, or that of the repository with the most stars.
 
     Args:
@@ -65,7 +66,7 @@ def prepare(
         tokenizer: what to train, or the folder of the tokenizer to use.
         out: the corpus folder.
         progress: called with the stage, bytes done and bytes in all; see `stages`. From 1 GB on there is a
-            "check" behind them.
+            "check" behind them; of a finished corpus, "inputs" and "check" alone.
         workers: processes at once; by default one for each core.
         cluster: address of a Ray cluster, whose machines see all sources and `out` at the same paths.
 
@@ -123,6 +124,7 @@ def _make(
     parts = parts_of_sources(config.sources, cleaned, copies)
     trained = given or _train_tokenizer(tokenizer, cleaned, copies, config.seed, progress)
     to_encode = sum(part.summary.kept_bytes for mine in parts for part in mine)
+    inputs = made_of.read([sha256 for part in cleaned for sha256 in part.summary.inputs])
     encoded = encode_all(config, trained, parts, work, _advance(progress, ENCODE, to_encode))
     draws = held_out_draws(len(config.sources), copies)
     with whole_folder(Path(config.path)) as folder:
@@ -137,7 +139,7 @@ def _make(
             tokenizer=trained.fingerprint,
             vocab_size=trained.vocab_size,
             ends_with_eod=True,
-            made_from=made_of.hash,
+            made_from=fingerprint(made_of.settings, inputs),
             sources=sources,
             settings=SplitSettings.of(config),
             copies=copies.report,
@@ -145,10 +147,12 @@ def _make(
         )
         report.save(folder)
         write_counts(folder, count_opt_outs(config.sources, parts))
+        save_inputs(folder, inputs)
         figures = read_figures(folder)
         write_corpus_page(folder, figures)
         write_card(folder, figures)
         report = dataclasses.replace(report, files=written_files(folder, without=CORPUS_FILE))
+        save_seen(folder, made_of.inputs)
         report.save(folder)
     return report
 

@@ -107,9 +107,10 @@ class SourceReport:
 
     Args:
         train, held_out: what is in the corpus, on both sides.
-        licences: documents of the corpus by licence.
+        licences: files of the corpus by licence; of a document of several files each is one. Corpora whose
+            tables do not name repositories counted documents, here and in `languages`.
         dropped: documents that are not in it by reason.
-        languages: documents of the corpus by language; none in corpora made before this was written down.
+        languages: files of the corpus by language; none in corpora made before this was written down.
         read: what was met; none in those either.
         held_out_draw: how the held-out side was drawn; none in those either.
     """
@@ -157,12 +158,13 @@ class CorpusReport:
         tokenizer: the tokenizer's fingerprint.
         vocab_size: entries of the tokenizer.
         ends_with_eod: true; foreign corpora may differ.
-        made_from: SHA-256 over the settings and the list of input files.
+        made_from: SHA-256 over the settings and the input files, by their names and bytes.
         sources: by name.
         settings: what it was made with; none in corpora made before this was written down.
         copies: what was found of near-copies; none in those either.
-        made_with: sections ``corpus`` and ``tokenizer`` of the recipe, number and bytes of each source's
-            files (``inputs``), and versions; none in those either.
+        made_with: sections ``corpus`` and ``tokenizer`` of the recipe, hashes of the files that it names
+            (``files``), number and bytes of each source's files (``inputs``), and versions; none in those
+            either.
         files: all others but the token stores, by their paths; none in those either.
     """
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_STORES = (".bin", ".idx")
+from spanmix.amounts import count
+
+STORE_ENDINGS = (".bin", ".idx")
 """Endings of the token stores, which the corpus's fingerprint stands for."""
 
 
@@ -29,7 +31,7 @@ def written_files(folder: Path, without: str) -> dict[str, WrittenFile]:
     Returns:
         By the path in `folder`.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix not in _STORES)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix not in STORE_ENDINGS)
     names = {path.relative_to(folder).as_posix(): path for path in paths}
     return {
         name: WrittenFile(path.stat().st_size, _sha256(path))
@@ -45,7 +47,7 @@ def changes(folder: Path, files: Mapping[str, WrittenFile]) -> Iterator[tuple[st
         if not path.is_file():
             yield name, f"{name} is missing"
         elif (found := path.stat().st_size) != written.num_bytes:
-            yield name, f"{name} has {found:,} bytes, and {written.num_bytes:,} were written"
+            yield name, f"{name} has {count(found, 'byte')}, and {written.num_bytes:,} were written"
         elif _sha256(path) != written.sha256:
             yield name, f"{name} has other contents than were written"
 

@@ -35,6 +35,6 @@ def describer(
 
 def _path(source: CorpusSource, document: int) -> str:
     try:
-        return source.path(document) or f"number {document}"
+        return source.name_of(document) or f"number {document}"
     except InputError:  # the table of paths is damaged, which is no reason to hide what was to be told
         return f"number {document}"

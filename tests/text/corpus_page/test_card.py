@@ -89,7 +89,7 @@ def test_numbers_are_those_of_corpus_json(corpus, card):
         assert mine == {reason: f"{count:,}" for reason, count in source["dropped"].items()}
     licences = {row[0]: row[1] for row in table_below(card, "Licences and attribution", "licence")}
     unknown = sum(source["licences"].get("", 0) for source in report.values())
-    assert licences["not known"] == f"{unknown:,}" and f"**{unknown:,} documents have no licence" in card
+    assert licences["not known"] == f"{unknown:,}" and f"**{unknown:,} files have no licence" in card
 
 
 def test_sections_say_what_was_done_and_what_is_missing(card):

@@ -54,7 +54,7 @@ def test_examples_are_spread_and_counts_exact(tmp_path, helpers):
         helpers.write_dropped(path, rows, per_group)
         figures = count_dropped(path)
         counts = Counter(row["reason"] for row in rows)
-        assert {reason: amount.documents for reason, amount in figures.amounts.items()} == counts
+        assert {reason: amount.number for reason, amount in figures.amounts.items()} == counts
         for reason, amount in figures.amounts.items():
             mine = [row for row in rows if row["reason"] == reason]
             assert amount.bytes == sum(row["num_bytes"] for row in mine)
@@ -119,3 +119,14 @@ def test_shown_text_is_harmless(words, most):
     line.encode()
     assert not set("<>") & set(cell)
     assert "|" not in cell.replace("\\\\", "").replace("\\|", "")
+
+
+def test_matches_of_two_repositories_are_two_documents(tmp_path, helpers):
+    rows = [
+        helpers.match("README.md", "b", "b/1", repository=name) for name in ("me/one", "me/two", "me/two")
+    ]
+    (tmp_path / "audit").mkdir()
+    helpers.write_notes(tmp_path, "code", "contamination", [*rows, helpers.match("README.md", "b", "b/1")])
+    found = notes.count_contamination(notes.notes_path(tmp_path, "code", "contamination"))["b"]
+    names = [one.name for one in found.tasks["b/1"].matches]
+    assert found.documents == 3 and names == ["me/one: README.md", "me/two: README.md", "README.md"]

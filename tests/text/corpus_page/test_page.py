@@ -90,7 +90,7 @@ def test_languages_and_licences_are_whole_and_the_unknown_is_named(corpus, helpe
                 expected[key or "not known"] = expected.get(key or "not known", 0) + count
         rows = page.table(name)
         found = {
-            row[name]: helpers.number(row["documents, train"]) + helpers.number(row["documents, held out"])
+            row[name]: helpers.number(row["files, train"]) + helpers.number(row["files, held out"])
             for row in rows
         }
         assert found == expected and sum(found.values()) == documents

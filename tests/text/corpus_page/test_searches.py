@@ -9,13 +9,14 @@ import pytest
 from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.corpus_configs.decontamination import DecontaminationConfig
 from spanmix.corpus_configs.duplicates import DuplicatesConfig
-from spanmix.corpus_configs.filters import FiltersConfig
+from spanmix.corpus_configs.filters import PRESETS, FiltersConfig
 from spanmix.corpus_configs.licences import LicencesConfig
 from spanmix.corpus_configs.redaction import RedactionConfig
 from spanmix.text.corpus_page.card import write_card
 from spanmix.text.corpus_page.figures import read_figures
 from spanmix.text.corpus_page.page import write_corpus_page
-from spanmix.text.corpus_page.searches import searches
+from spanmix.text.corpus_page.searches import KINDS, redacted_kinds, searches
+from spanmix.text.filters.step import has_rules
 from spanmix.text.pipeline import prepare
 
 PROBLEM = "Return the number of islands in a grid of land and water where diagonals do not count at all."
@@ -105,7 +106,9 @@ def test_what_was_not_looked_for_has_no_figure(unsearched, helpers):
 
 def test_nothing_found_is_a_figure_where_it_was_looked_for(searched, helpers):
     rows = rows_of(searched, helpers)
-    assert rows["keys", "all"] == ("yes", "replaced in the style parsable", "0 places in 0 documents")
+    answer, how, found = rows["keys", "all"]
+    assert (answer, found) == ("yes", "0 places in 0 documents")
+    assert how.startswith("tokens of known services") and how.endswith("replaced in the style parsable")
     assert rows["passwords", "all"] == rows["names of persons", "all"] == NOT_DONE
     answer, how, found = rows["benchmark islands", "all"]
     assert (answer, found) == ("yes", "0 documents with a problem of it")
@@ -154,3 +157,41 @@ def test_what_is_not_on_record_is_neither_yes_nor_no(unsearched, tmp_path, helpe
         page, card = (corpus / "report.html").read_text(), (corpus / "README.md").read_text()
         for text in (page, card):
             assert "not on record whether" in text and "were not looked for" not in text
+
+
+@pytest.mark.parametrize("field", ["keys", "passwords", "emails", "ip_addresses"])
+def test_only_the_kinds_that_are_on_were_looked_for(folder, tmp_path, helpers, field):
+    off = dict.fromkeys(("keys", "passwords", "emails", "ip_addresses"), False)
+    for redaction in (RedactionConfig(**off), RedactionConfig(**off | {field: True})):
+        sources = (SourceFilesConfig("code", (str(folder / "code"),), filters=FiltersConfig("none")),)
+        config = CorpusConfig("", sources, held_out_share=0.2, redaction=redaction)
+        out = tmp_path / ("some" if getattr(redaction, field) else "none")
+        prepare(config, TokenizerConfig(vocab_size=512, num_sentinels=20), out)
+        rows = rows_of(out, helpers)
+        card, page = (out / "README.md").read_text(), (out / "report.html").read_text()
+        assert rows["filters", "all"] == NOT_DONE  # the preset has no rule
+        said = card.split("\n## Personal data\n")[1].split("\n## ")[0]
+        if getattr(redaction, field):
+            assert sum(row[0] == "yes" for (what, _), row in rows.items() if what in KINDS.values()) == 1
+            others = [name for kind, name in KINDS.items() if not redacted_kinds(config)[kind]]
+            assert len(others) == 3 and f"Not looked for: {', '.join([*others, 'names of persons'])}." in said
+            assert "there was no replacement of any" in said
+        else:
+            assert rows["secrets and personal data", "all"] == NOT_DONE
+            assert "**Secrets and personal data were not looked for**" in said and "as said above" not in card
+            assert "were not looked for" in helpers.Page(page).text
+
+
+def test_filters_are_looked_for_only_if_a_rule_is_on():
+    on = {"max_bytes": 9, "drop_xml": True, "languages": ("python",), "per_extension": True}
+    for name, value in on.items():
+        assert has_rules(FiltersConfig("none", **{name: value}), False)
+    assert not has_rules(FiltersConfig("none", max_words=9), False)  # of prose, and all is code
+    assert has_rules(FiltersConfig("none", kind="prose", max_words=9), False)
+    assert has_rules(FiltersConfig("none", kind="by_language", max_words=9), False)
+    by_tokens = FiltersConfig("none", min_characters_per_token={"python": 2.5})
+    assert has_rules(by_tokens, True) and not has_rules(by_tokens, False)
+    assert [preset for preset in PRESETS if not has_rules(FiltersConfig(preset), False)] == [
+        "none",
+        "stack-permissive",
+    ]

@@ -13,7 +13,7 @@ from spanmix.types import Document
 
 SOLUTION = "def total_of(queue):\n    limit = sum(queue)\n    return limit if queue else None\n"
 ASKED = "Return the sum of all the numbers in a queue, or nothing if there are none."
-COLUMNS = "path source benchmark task_id method kind matched line share action"
+COLUMNS = "path repository source benchmark task_id method kind matched line share action"
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ def test_a_document_with_a_problem_is_dropped_with_what_matched(benchmark):
     kind, row = notes[0]
     assert kind == "contamination" and list(row) == COLUMNS.split()
     assert row == {
-        "path": "folder/file.py", "source": "code", "benchmark": "ours", "task_id": "ours/1",
+        "path": "folder/file.py",
+        "repository": "",
+        "source": "code", "benchmark": "ours", "task_id": "ours/1",
         "method": "exact", "kind": "solution", "matched": SOLUTION.strip(), "line": 3, "share": 1.0,
         "action": "drop",
     }  # fmt: skip

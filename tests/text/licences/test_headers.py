@@ -246,6 +246,90 @@ def test_terms_that_are_added_to_a_permissive_text_make_another_licence():
     assert text_expression('"Commons Clause" ' + HEADERS["MIT"]) == "LicenseRef-commons-clause"
 
 
+MISLEADING = {
+    "GPL-2.0": """\
+ Copyright (C) 1989, 1991 Free Software Foundation, Inc.,
+ 1 Some Street, Some Town
+ Everyone is permitted to copy and distribute verbatim copies
+ of this license document.
+We protect your rights with two steps: (1)
+copyright the software, and (2) offer you this license.
+    Copyright (C) <year>  <name of author>
+    Copyright (C) 19yy  <name of author>
+  `Gnomovision', hereby disclaims all
+copyright interest in the program
+""",
+    "GPL-3.0": """\
+ Copyright (C) 2007 Free Software Foundation, Inc. <https://fsf.org/>
+ Everyone is permitted to copy and distribute verbatim copies
+ of this license document, but changing it is not allowed.
+All rights are granted for the term of
+copyright on the Program, and are irrevocable provided the stated
+conditions are met, as is said in the
+copyright law of 1976.
+    Copyright (C) <year>  <name of author>
+""",
+    "LGPL-2.1": """\
+ Copyright (C) 1991, 1999 Free Software Foundation, Inc.
+ Everyone is permitted to copy and distribute verbatim copies
+To protect each developer we
+copyright the library, and (2) we offer this license.
+    Copyright (C) <year>  <name of author>
+""",
+    "MPL-2.0": "of the same\ncopyright notices, and such\ncopyright or other rights as it has\n",
+    "EPL-1.0": "has\ncopyright rights in its Contribution, if any, to grant the\ncopyright license\n",
+    "Apache-2.0": """\
+   2. Grant of
+   Copyright License. Subject to the terms, each one grants a
+   copyright license to reproduce, signed by the
+   copyright owner or by an individual
+   Copyright [yyyy] [name of copyright owner]
+   Copyright {yyyy} {name of copyright owner}
+""",
+    "MIT": "Copyright (c) [year] [fullname]\nCopyright (c) <year> <copyright holders>\nThe above\n"
+        "copyright notice shall be included. THE AUTHORS OR\nCOPYRIGHT HOLDERS ARE NOT LIABLE\n",
+    "BSD-3-Clause": "Copyright (c) <year>, <owner>\nmust retain the above\ncopyright notice; BY THE\n"
+        "COPYRIGHT HOLDERS AND CONTRIBUTORS, NOR THE\nCOPYRIGHT OWNER OR CONTRIBUTORS ARE LIABLE\n",
+    "GFDL-1.3": "Copyright (c)  YEAR  YOUR NAME.\n",
+    "CC": "COPYRIGHT AND/OR OTHER LAW. ANY USE OF THE WORK\nCopyright and Related Rights include\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("licence", MISLEADING)
+@pytest.mark.parametrize("prefix", ["", " * ", "# "])
+def test_the_texts_of_licences_claim_no_copyright_of_the_program(licence, prefix):
+    text = "".join(prefix + line + "\n" for line in MISLEADING[licence].splitlines())
+    assert "copyright" in text.lower() and copyright_lines(text) == ()
+    above = f"{prefix}Copyright (C) 2020 Ann Author\n{prefix}\n{prefix}THE LICENSE\n{prefix}\n"
+    assert copyright_lines(above + text) == ("Copyright (C) 2020 Ann Author",)
+
+
+def test_whole_texts_of_licences_have_no_holder_of_programs():
+    found = {spdx: copyright_lines(text) for spdx, text in LICENSES}
+    # What the holder of the text writes of itself stands alone in these.
+    rest = {spdx: lines for spdx, lines in found.items() if lines and spdx not in {"LPPL-1.3c", "WTFPL"}}
+    assert rest == {} and len(found) >= 30
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Copyright (C) 2001, 2007 Free Software Foundation, Inc.",
+        "Copyright the Bo Project",
+        "copyright 2020 ann author",
+        "Copyright by The Regents",
+        "Copyright ISO/IEC (International Organization for Standardization)",
+        "Copyright Örjan Andersson",
+        "Copyright aio-libs contributors",
+        "Copyright: (c) Corporation",
+        "Copyright (c) The Regents of the University of California.",
+        "Copyright 2019 Name of Rose <rose@names.org>",
+    ],
+)
+def test_claims_without_a_usual_form_are_claims(line):
+    assert copyright_lines(f"# {line}\n# All rights reserved.\n") == (line,)
+
+
 def test_copyright_lines():
     text = (
         "/*\n * Copyright (C) 2001, 2002 Ann Author <ann@bo.com>\n * Copyright: the Bo Project */\n"

@@ -130,6 +130,7 @@ def test_each_line_of_an_opt_out_list_is_counted_over_the_whole_corpus(
         report = prepare(config, TOKENIZER, out, workers=1)
         assert report.sources["code"].dropped["opted out"] == 12
         counts.append({one.entry: one.documents for one in read_counts(out)})
+        assert {one.path for one in read_counts(out)} == {"opt_out.txt"}  # not where it lay
         assert len(rows_of(out, "code.opt_out.jsonl")) == 13  # two lines fit one of them
     expected = {"Ann": 0, "src/f1.py": 1, "src/f?.py": 10, "code/p*.py": 2, "src/*.rs": 0, "code/p9.py": 0}
     assert counts == [expected] * 2

@@ -179,7 +179,7 @@ def test_local_python(here, monkeypatch):
         ),
         (["pile-and-stack", "cod=stack"], "has no source 'cod'"),
         (["local-python", "stack"], "has paths for all its sources; leave out stack, or say"),
-        (["the-stack"], "has no text"),
+        (["the-stack"], "code=FOLDER"),
         (["the-stack", "nowhere.parquet"], "nowhere.parquet does not exist"),
         (["my-repositories", "corpus.duplicates.nea=drop"], "nea"),
     ],

@@ -71,9 +71,8 @@ def test_a_repository_is_its_files_in_a_row():
         document("more\n", path="c/1.py", repository="c/c", licence="MIT"),
         document("last\n", path="c/2.py", repository="c/c", licence="MIT AND Zlib"),
     ]
-    joined = [
-        laid.document for laid in join_repositories(map(LaidOut, files), LayoutConfig(unit="repository"))
-    ]
+    laid = list(join_repositories(map(LaidOut, files), LayoutConfig(unit="repository")))
+    joined = [one.document for one in laid]
     assert [one.text for one in joined] == [
         "<|file|>a/1.py\nno end\n<|file|>a/2.md\ntwo\n",
         "alone\n",
@@ -81,6 +80,18 @@ def test_a_repository_is_its_files_in_a_row():
     ]
     assert [one.language for one in joined] == ["", "python", "python"]
     assert [one.licence for one in joined] == ["ISC AND MIT", "", "MIT AND Zlib"]
+    assert [(one.repository, one.path) for one in joined] == [("a/a", "a/a"), ("", "b/1.py"), ("c/c", "c/c")]
+    told = [(file.repository, file.path, file.licence) for one in laid for file in one.each_file]
+    assert told == [(file.repository, file.path, file.licence) for file in files]
+
+
+def test_a_repository_with_a_file_of_unknown_licence_has_none_that_is_known():
+    files = [
+        document(path=f"{i}.py", repository="a/a", licence=one) for i, one in enumerate(["MIT", "", "ISC"])
+    ]
+    (joined,) = join_repositories(map(LaidOut, files), LayoutConfig(unit="repository"))
+    assert joined.document.licence == ""
+    assert [file.licence for file in joined.files] == ["MIT", "", "ISC"]
 
 
 def test_a_large_repository_is_cut_between_files():

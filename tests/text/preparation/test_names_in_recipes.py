@@ -5,6 +5,8 @@ import pytest
 from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.corpus_configs.decontamination import DecontaminationConfig
 from spanmix.corpus_configs.filters import FiltersConfig
+from spanmix.corpus_configs.licences import LicencesConfig
+from spanmix.corpus_configs.redaction import RedactionConfig
 from spanmix.errors import InputError
 from spanmix.text.filters.names import check_names
 from spanmix.text.filters.presets import CODEGEN2_LANGUAGES
@@ -76,3 +78,25 @@ def test_names_that_files_can_have_are_taken():
     )
     check_names(FiltersConfig(languages=names, comment_languages=("Python",), prose_languages=("en", "zh")))
     check_names(FiltersConfig(languages=None, prose_languages=None, min_characters_per_token={"python": 2.0}))
+
+
+@pytest.mark.parametrize(
+    ("name", "close"), [("MTI", "MIT"), ("permisive", "permissive"), ("Apache2.0", "Apache-2.0")]
+)
+def test_licences_that_are_none(tmp_path, name, close):
+    (tmp_path / "a.py").write_text("a = 1\n" * 20)
+    source = SourceFilesConfig("code", (str(tmp_path),), licences=LicencesConfig((name,)))
+    with pytest.raises(
+        InputError, match=rf"holds '{name}', which is no SPDX id .*\(did you mean '{close}'\?\)"
+    ):
+        prepare(CorpusConfig("", (source,)), TokenizerConfig(512), tmp_path / "out")
+
+
+def test_a_short_salt_is_counted_and_not_shown():
+    for salt in ("x", "sesames"):
+        with pytest.raises(
+            InputError, match=rf"redaction.salt has {len(salt)} characters?; use 8 or more"
+        ) as caught:
+            RedactionConfig(salt=salt)
+        assert "sesame" not in str(caught.value)
+    assert RedactionConfig(salt="12345678").salt

@@ -124,9 +124,13 @@ def test_every_drop_is_on_record(tmp_path, sources):
     for row in rows:
         number = int("".join(filter(str.isdigit, row["path"])))
         if row["reason"] == "exact copy":  # the copy has more stars, so the original goes
-            assert row["path"] == f"src/f{number}.py" and row["value"] == f"copy{number}.py"
+            names = [f"src/f{number}.py", f"copy{number}.py"]
+            assert row["path"] == names[0]
         else:
-            assert {row["path"], row["value"]} == {f"near{number}.py", f"src/f{number}.py"}
+            names = [f"near{number}.py", f"src/f{number}.py"]
+        repository = f"owner/r{number % 12}"
+        told = {f"{row['repository']}: {row['path']}", row["value"]}
+        assert told == {f"{repository}: {name}" for name in names}
     plain = pyarrow.parquet.read_table(tmp_path / "out" / "audit" / "plain.dropped.parquet").to_pylist()
     assert [row["reason"] for row in plain] == ["binary (NUL byte)"]
 

@@ -32,7 +32,7 @@ def test_bad_content_is_dropped_with_a_reason(tmp_path):
         (tmp_path / name).write_bytes(data)
     (tmp_path / "i_gone.py").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "j_pipe.py")
-    *dropped, last, gone, pipe = read(tmp_path)
+    *dropped, last, gone, pipe = read(tmp_path, follow_links=True)
     reasons = [
         "binary (NUL byte)",
         "not UTF-8",
@@ -70,7 +70,7 @@ def test_walk_is_sorted_counts_hidden_files_and_skips_loops(tmp_path):
         path.write_text(name)
     (tmp_path / "c" / "loop").symlink_to(tmp_path)
     (tmp_path / "c" / "again").symlink_to(tmp_path / "b")
-    items = read(tmp_path)
+    items = read(tmp_path, follow_links=True)
     kept = [item for item in items if isinstance(item, Document)]
     found = [item.path.removeprefix(f"{tmp_path.name}/") for item in kept]
     assert found == ["a.py", "b/a.rs", "b/z.py", "b.py", "c/d/e.txt"]
@@ -82,7 +82,8 @@ def test_walk_is_sorted_counts_hidden_files_and_skips_loops(tmp_path):
         ("b/.hidden.py", "hidden"),
     ]
     # What `include` does not name is no file of the source, hidden or not.
-    hidden = [item.path for item in read(tmp_path, include=("*.py",)) if isinstance(item, Dropped)]
+    items = read(tmp_path, include=("*.py",), follow_links=True)
+    hidden = [item.path for item in items if isinstance(item, Dropped)]
     assert hidden == [f"{tmp_path.name}/.e/", f"{tmp_path.name}/b/.hidden.py"]
 
 

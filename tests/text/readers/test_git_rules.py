@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spanmix.config import SourceFilesConfig
 from spanmix.text.dropped import Dropped
-from spanmix.text.readers.git_checkout import open_checkout, repository_of
+from spanmix.text.readers.git_checkout import host_of, open_checkout, repository_of
 from spanmix.text.readers.git_patterns import compile_pattern
 from spanmix.text.readers.source import read_source
 from spanmix.types import Document
@@ -261,6 +261,48 @@ def test_addresses_of_remotes():
         "": "",
     }.items():
         assert repository_of(url) == expected, url
+
+
+def test_a_folder_of_another_machine_is_no_name():
+    folders = """host:/home/bob/x bob@host:/home/bob/x.git host:/x git@host:/srv/git/x.git host:/c/Users/bob/x
+    ssh://bob@nas/home/bob/x ssh://nas/export/home/bob/x ssh://nas/home/bob ssh://nas/volume1/bob/x
+    ssh://nas/~/x ssh://nas/~bob/x nas:~bob/x nas:~/x nas:../bob/x nas:home/bob/x git://nas/srv/git/x
+    ssh://gitlab.example.org/home/bob/x git@gitlab.example.org:/srv/bob/x https://nas/../../home/x"""
+    for url in folders.split():
+        assert repository_of(url) == "", url
+    for url, expected in {
+        "git@github.com:/owner/name.git": "owner/name",
+        "ssh://git@ssh.github.com:443/owner/name.git": "owner/name",
+        "git@gitlab.example.org:/group/name.git": "group/name",
+        "github-at-work:/owner/name": "owner/name",
+        "git@git.sr.ht:~owner/name": "owner/name",
+        "https://git.example.org/data/name": "data/name",
+        "https://github.com/owner/home": "owner/home",
+        "https://github.com/home/assistant": "home/assistant",
+        "host:name": "name",
+    }.items():
+        assert repository_of(url) == expected, url
+
+
+def test_no_part_of_a_secret_becomes_a_name():
+    """A password may hold any characters, and whoever wrote the address may not have escaped them."""
+    met = Counter()
+    secret = st.text(st.sampled_from("SECRET:@/;?#%&=+ "), max_size=5).map(lambda text: f"SECRET{text}")
+    forms = ["https://user:{}@host/o/n", "https://{}@host/o/n", "https://host/oauth2:{}@/o/n"]
+    forms += ["user:{}@host:o/n", "https://user:1/{}@host/o/n"]
+    forms += [f"https://host/o/n{sign}password={{}}" for sign in ";?#&"]
+    forms += ["https://host/o/n.git;a=1?b={}#c", "ssh://git:{}@host:22/o/n", "git@host:o/n?token={}"]
+
+    @given(st.sampled_from(forms), secret)
+    def check(form, secret):
+        found = repository_of(form.format(secret))
+        assert found in ("", "o/n"), (form, secret)
+        assert "SECRET" not in host_of(form.format(secret)), (form, secret)
+        met[found] += 1
+        met["with signs"] += not secret.isalpha()
+
+    check()
+    assert min(met[""], met["o/n"], met["with signs"]) >= 20, met
 
 
 def test_a_hostile_pattern_is_done_with():

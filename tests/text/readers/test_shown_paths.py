@@ -140,7 +140,9 @@ def test_no_file_of_a_corpus_says_where_it_was_made(tmp_path):
         if path.is_file() and path.name not in ("corpus.json", "report.html"):
             assert b"anna/" not in path.read_bytes(), path
             other = second / path.relative_to(first)
-            assert path.name == "README.md" or path.read_bytes() == other.read_bytes(), path
+            # The card names the recipe's hash; the times of files are for the next look at them alone.
+            if path.name not in ("README.md", "inputs.seen.npy"):
+                assert path.read_bytes() == other.read_bytes(), path
             checked += 1
     assert checked > 10
     dropped = pq.read_table(first / "audit" / "code.dropped.parquet").to_pylist()
@@ -206,7 +208,7 @@ def test_bytes_are_counted_as_they_were_read(tmp_path):
     write(tmp_path / "s", {"n.ipynb": json.dumps(notebook), "long.md": "x" * 2000})
     (tmp_path / "s" / "z.bin").write_bytes(b"ab\0")
     (tmp_path / "s" / "gone").symlink_to(tmp_path / "nowhere")
-    source = SourceFilesConfig("code", (str(tmp_path / "s"),), prose=True)
+    source = SourceFilesConfig("code", (str(tmp_path / "s"),), prose=True, follow_links=True)
     config = CorpusConfig("", (source,), max_document_bytes=1000)
     report = prepare(config, TokenizerConfig(512), tmp_path / "out").sources["code"]
     sizes = {path.name: path.stat().st_size for path in (tmp_path / "s").iterdir() if path.exists()}

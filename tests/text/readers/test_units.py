@@ -142,7 +142,7 @@ def mixed(tmp_path):
     pq.write_table(
         pa.table({"text": [f"row {i}" for i in range(20)]}), tmp_path / "t.parquet", row_group_size=6
     )
-    return source(folder, tmp_path / "lines.jsonl", tmp_path / "t.parquet")
+    return source(folder, tmp_path / "lines.jsonl", tmp_path / "t.parquet", follow_links=True)
 
 
 def test_units_in_any_order_and_as_json_are_the_source(mixed):

@@ -9,7 +9,14 @@ from spanmix.errors import InputError
 from spanmix.text.trace import build, plan
 from spanmix.text.trace.build import build_index
 from spanmix.text.trace.index import TraceIndex
-from spanmix.text.trace.layout import ENDINGS, INDEX_FILE, IndexSettings, index_folder, shard_file
+from spanmix.text.trace.layout import (
+    ENDINGS,
+    INDEX_FILE,
+    IndexSettings,
+    index_damages,
+    index_folder,
+    shard_file,
+)
 
 DOCUMENTS = [f"def function_{i}(value):\n    return value * {i}  # {'x' * i}\n" for i in range(30)]
 
@@ -161,3 +168,22 @@ def test_a_document_too_large_for_any_shard_is_refused(corpus, monkeypatch):
     monkeypatch.setattr(plan, "LARGEST_SHARD", 50)
     with pytest.raises(InputError, match=r"document \d+ of code has \d+ bytes"):
         build_index(corpus)
+
+
+def test_all_that_is_lost_or_changed_of_an_index_is_named(corpus):
+    folder = index_folder(corpus)
+    assert index_damages(folder) == []  # there is none
+    build_index(corpus, IndexSettings(8, 1))
+    assert index_damages(folder) == []
+    whole = {path: path.read_bytes() for path in folder.iterdir()}
+    assert len(whole) > 10
+    for path, data in whole.items():
+        path.unlink()
+        assert index_damages(folder) == [f"trace/{path.name} is missing"]
+        path.write_bytes(data)
+    for path in [path for path in whole if path.suffix == ".text"]:
+        path.write_bytes(bytes([whole[path][0] ^ 1]) + whole[path][1:])
+    expected = [f"trace/{path.name} has other" for path in sorted(whole) if path.suffix == ".text"]
+    assert [said[: len(expected[0])] for said in index_damages(folder)] == expected and len(expected) > 1
+    (folder / "index.json").write_text("{")
+    assert index_damages(folder) == ["trace/index.json cannot be read"]

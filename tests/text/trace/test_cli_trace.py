@@ -82,6 +82,7 @@ def test_json_holds_all_there_is(built, capsys, tmp_path):
             "files": [
                 {
                     "path": "code/0.py",
+                    "repository": "",
                     "licence": "",
                     "language": "python",
                     "line": 1,
@@ -156,11 +157,11 @@ def joined(traced, tokenizer, tmp_path_factory):
 @pytest.mark.parametrize(
     ("text", "listed"),
     [
-        ("of 3\nsecond\n<|file|>4.py\nfirst", [["3.py:1", "L3"], ["+ 4.py:1", "L4"]]),
-        ("second\n<|file|>6.py\n", [["5.py:2", "L5"]]),
-        ("<|file|>2.py\nfirst of", [["2.py:1", "L2"]]),
-        ("\n<|file|>0.py\nfir", [["0.py:1", "L0"]]),
-        ("<|file|>5.py\n", [["5.py, header", "L5"]]),
+        ("of 3\nsecond\n<|file|>4.py\nfirst", [["a/b: 3.py:1", "L3"], ["+ a/b: 4.py:1", "L4"]]),
+        ("second\n<|file|>6.py\n", [["a/b: 5.py:2", "L5"]]),
+        ("<|file|>2.py\nfirst of", [["a/b: 2.py:1", "L2"]]),
+        ("\n<|file|>0.py\nfir", [["a/b: 0.py:1", "L0"]]),
+        ("<|file|>5.py\n", [["a/b: 5.py, header", "L5"]]),
     ],
 )
 def test_the_files_of_a_joined_document_are_told(joined, capsys, text, listed):
@@ -175,13 +176,14 @@ def test_of_very_many_files_some_are_listed(joined, capsys):
     run("--text", text, "--corpus", joined)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines[-7:-1]] == [
-        *["0.py:1", "+ 1.py:1", "+ 2.py:1", "+ 3.py:1", "+ 4.py:1"],
+        *["a/b: 0.py:1", "+ a/b: 1.py:1", "+ a/b: 2.py:1", "+ a/b: 3.py:1", "+ a/b: 4.py:1"],
         "+ 2 more files",
     ]
     run("--text", text, "--corpus", joined, "--json")
     (match,) = json.loads(capsys.readouterr().out)["matches"]
     files = match["occurrences"][0]["files"]
-    assert [(file["path"], file["licence"]) for file in files] == [(f"{i}.py", f"L{i}") for i in range(7)]
+    told = [(file["repository"], file["path"], file["licence"]) for file in files]
+    assert told == [("a/b", f"{i}.py", f"L{i}") for i in range(7)]
 
 
 def test_it_builds_and_tells_how_large_the_index_is(built, tmp_path, capsys):
@@ -242,3 +244,10 @@ def test_the_documentation_names_every_field_and_column(joined, capsys):
     table = page[page.index("| field | holds |") : page.index("`--build --json` without")]
     named = re.findall(r"`(\w+)`", " ".join(line.split("|")[1] for line in table.splitlines() if "|" in line))
     assert sorted(named) == sorted(name for level in levels for name in level)
+
+
+def test_never_all_of_it_unless_it_is_all(built, capsys):
+    long = DOCUMENTS[0] * 900
+    for text, share in ((f"{long}||", "> 99.9 %"), (long, "100 %")):
+        run("--text", text, "--corpus", built, "--min-bytes", 20, "--places", 0)
+        assert f" bytes ({share}) stand in training documents" in capsys.readouterr().out.splitlines()[-1]

@@ -200,11 +200,17 @@ def test_of_a_prepared_repository_every_file_is_found_by_its_own_name(tmp_path):
         line = 1 + row["text"].count("\n", 0, 200)
         start, size = len(row["text"][:200].encode()), len(text.encode())
         assert files_of(index, text) == [(row["path"], row["license"], "python", line, start, size)]
+        (match,) = index.longest_matches(text)
+        assert match.occurrences[0].files[0].repository == row["repository"]
+    source = Corpus.open(corpus).train["rows"]
+    assert [source.name_of(i) for i in range(3)] == ["owner/r0", "owner/r1", "owner/r2"]
 
 
 def without_files(folder):
     for path in folder.glob("*.documents.parquet"):
-        pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).drop_columns(["files"]), path)
+        pyarrow.parquet.write_table(
+            pyarrow.parquet.read_table(path).drop_columns(["files", "repository"]), path
+        )
 
 
 def test_an_older_corpus_is_traced_where_its_documents_are_files(traced, tokenizer, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from spanmix.amounts import share, size
+from spanmix.amounts import count, share, size
 from spanmix.files import write_text
 from spanmix.text.corpus_page.card_header import header_fields, pretty_name
 from spanmix.text.corpus_page.card_removed import benchmarks, personal_data, removed
@@ -63,36 +63,36 @@ def _contents(figures: CorpusFigures) -> list[str]:
             numbers = (f"{one.documents:,}", f"{one.tokens:,}", f"{one.bytes:,}")
             rows.append((markdown(source.name), side, *numbers))
     return [
-        f"{documents:,} documents, {tokens:,} tokens, {num_bytes:,} bytes ({size(num_bytes)}) of text, as "
-        f"ids of the tokenizer in `tokenizer/` with {figures.report.vocab_size:,} entries. Tokens are "
-        "counted without the one that ends each document. What is held out is for measuring, and not for "
-        "training.",
+        f"{count(documents, 'document')}, {count(tokens, 'token')}, {count(num_bytes, 'byte')} "
+        f"({size(num_bytes)}) of text, as ids of the tokenizer in `tokenizer/` with "
+        f"{figures.report.vocab_size:,} entries. Tokens are counted without the one that ends "
+        "each document. What is held out is for measuring, and not for training.",
         "",
         *markdown_table(("source", "side", "documents", "tokens", "bytes"), rows),
         "",
-        *markdown_table(("language", "documents", "share"), _languages(figures, documents)),
+        *markdown_table(("language", "files", "share"), _languages(figures)),
         "",
         *[f"**Warning:** {markdown(words, 1000)}\n" for words in page_warnings(figures)],
         f"`{PAGE_FILE}` has lengths, languages and licences by side, and what became of all that was read.",
     ]
 
 
-def _languages(figures: CorpusFigures, documents: int) -> list[tuple[str, ...]]:
+def _languages(figures: CorpusFigures) -> list[tuple[str, ...]]:
     counts: dict[str, int] = {}
     for source in figures.sources:
         for side in (source.train, source.held_out):
             for name, amount in side.languages.items():
-                counts[name] = counts.get(name, 0) + amount.documents
-    return _largest(counts, documents)
+                counts[name] = counts.get(name, 0) + amount.number
+    return _largest(counts, figures.num_files)
 
 
 def _making(figures: CorpusFigures) -> list[str]:
     report = figures.report
     num_read, num_kept = (sum(getattr(s, name) for s in figures.sources) for name in ("num_read", "kept"))
     lines = [
-        f"Spanmix (`spanmix prepare`) read {num_read:,} documents and kept {num_kept:,} of them. Each was "
-        "kept, or dropped for a reason that is counted below; that this adds up was checked when the card "
-        "was written.",
+        f"Spanmix (`spanmix prepare`) read {count(num_read, 'document')} and kept {num_kept:,} of them. "
+        "Each was kept, or dropped for a reason that is counted below; that this adds up was checked when "
+        "the card was written.",
         "",
     ]
     rows = [
@@ -107,19 +107,19 @@ def _making(figures: CorpusFigures) -> list[str]:
     ]
     lines += markdown_table(("source", "read", "dropped", "kept", "documents of the corpus"), rows)
     changed = [
-        f"{markdown(step)} changed {number:,} documents of {markdown(source.name)}"
+        f"{count(number, 'document')} of {markdown(source.name)} by the step {markdown(step)}"
         for source in figures.sources
         if source.report.read
         for step, number in source.report.read.changed.items()
     ]
-    lines += ["", f"{'; '.join(changed)}."] if changed else []
+    lines += ["", f"What was changed: {'; '.join(changed)}."] if changed else []
     copies = report.copies
     if copies is not None:
-        largest = f", the largest of {copies.largest:,} documents" if copies.groups else ""
+        largest = f", the largest of {count(copies.largest, 'document')}" if copies.groups else ""
         lines += [
             "",
-            f"Exact copies were dropped. Near-copies were searched for by MinHash: {copies.pairs:,} pairs in "
-            f"{copies.groups:,} groups{largest}."
+            f"Exact copies were dropped. Near-copies were searched for by MinHash: "
+            f"{count(copies.pairs, 'pair')} in {count(copies.groups, 'group')}{largest}."
             + (
                 f" Of {copies.checked:,} near-copies that were dropped and compared word by word, "
                 f"{copies.below_threshold:,} had less in common than the threshold asks."
@@ -159,18 +159,19 @@ def _looked_for(figures: CorpusFigures) -> list[str]:
 
 
 def _licences(figures: CorpusFigures) -> list[str]:
-    documents = figures.total("documents")
     lines = [
-        "Each document keeps the licence that its source gave or that was found in it; `licence` in "
-        "`NAME.documents.parquet` has it beside the path. The corpus as a whole has no licence of its own.",
+        "Each file keeps the licence that its source gave or that was found in it; `licence` in "
+        "`NAME.documents.parquet` has it beside the path, and `files` there that of each file of a document. "
+        "The corpus as a whole has no licence of its own.",
         "",
-        *markdown_table(("licence", "documents", "share"), _largest(figures.licences, documents)),
+        *markdown_table(("licence", "files", "share"), _largest(figures.licences, figures.num_files)),
     ]
     unknown = figures.licences.get("", 0)
     if unknown:
         lines += [
             "",
-            f"**{unknown:,} documents have no licence that is known**, which permits nothing by itself.",
+            f"**{count(unknown, 'file')} {'has' if unknown == 1 else 'have'} no licence that is known**, "
+            "which permits nothing by itself.",
         ]
     if not_searched := sources_without_licences(figures):
         lines += [
@@ -182,9 +183,9 @@ def _licences(figures: CorpusFigures) -> list[str]:
         f"`audit/{source.name}.attribution.jsonl`" for source in figures.sources if source.has_attribution
     ]
     if named:
-        lines += ["", f"Repositories and copyright lines of the documents: {', '.join(named[:MOST_ROWS])}."]
+        lines += ["", f"Repositories and copyright lines of the files: {', '.join(named[:MOST_ROWS])}."]
     else:
-        lines += ["", "Copyright lines were not collected; they stand in the documents that have them."]
+        lines += ["", "Copyright lines were not collected; they stand in the files that have them."]
     return lines
 
 
@@ -201,7 +202,7 @@ def _loading(figures: CorpusFigures) -> list[str]:
         "",
         'corpus = Corpus.open(".")  # this folder',
         f'source = corpus.train["{name}"]',
-        "print(len(source), source.path(0), source.text(0))",
+        "print(len(source), source.name_of(0), source.text(0))",
         "```",
         "",
         f"With Megatron-Core, whose indexed data sets the `.bin` and `.idx` files are. {others}",
@@ -213,14 +214,15 @@ def _loading(figures: CorpusFigures) -> list[str]:
         "print(len(dataset), dataset[0])  # ids of the first document and EOD",
         "```",
         "",
-        "What the Hub shows are the tables of documents: path, language, licence and bytes, not the text.",
+        "What the Hub shows are the tables of documents: path, repository, language, licence and bytes, not "
+        "the text.",
     ]
 
 
-def _largest(counts: dict[str, int], documents: int) -> list[tuple[str, ...]]:
+def _largest(counts: dict[str, int], total: int) -> list[tuple[str, ...]]:
     """Return rows of the largest counts with their shares; the others are one row."""
     entries = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     rows = [(markdown(name) or "not known", n) for name, n in entries[:MOST_ROWS]]
     rest = entries[MOST_ROWS:]
     rows += [(f"{len(rest)} others", sum(n for _, n in rest))] if rest else []
-    return [(name, f"{n:,}", share(n, documents)) for name, n in rows]
+    return [(name, f"{n:,}", share(n, total)) for name, n in rows]

@@ -6,6 +6,7 @@ from spanmix.amounts import share
 from spanmix.text.corpus_page.figures import CorpusFigures
 from spanmix.text.corpus_page.harmless import MOST_ROWS, markdown, markdown_table
 from spanmix.text.corpus_page.page import PAGE_FILE
+from spanmix.text.corpus_page.searches import KINDS, redacted_kinds
 
 
 def removed(figures: CorpusFigures) -> list[str]:
@@ -44,12 +45,22 @@ def personal_data(figures: CorpusFigures) -> list[str]:
         for source in figures.sources
         for kind, found in (source.redactions or {}).items()
     ]
+    recipe = figures.recipe
+    kinds = {} if recipe is None else redacted_kinds(recipe)
+    searched = any(kinds.values())
+    off = [name for kind, name in KINDS.items() if searched and not kinds[kind]]
+    others = f"Not looked for: {', '.join([*off, 'names of persons'])}."
     if not rows:
-        return [_nothing(figures, "secrets and personal data", "corpus.redaction", "replacement of any")]
+        words = _nothing(
+            None if recipe is None else searched,
+            "secrets and personal data",
+            "`corpus.redaction`, or all kinds are off in it",
+            "replacement of any",
+        )
+        return [f"{words} {others}" if searched else words]
     return [
         "These were found by rules and replaced in the text; the audit files name the places, not the "
-        "values. Rules miss some, and names of persons were not looked for. Kinds without a row were not "
-        "found, or not looked for: see above.",
+        f"values. Rules miss some. {others}",
         "",
         *markdown_table(("source", "kind", "places", "documents"), rows),
     ]
@@ -69,7 +80,9 @@ def benchmarks(figures: CorpusFigures) -> list[str]:
         for name, found in (source.contamination or {}).items()
     ]
     if not rows:
-        return [_nothing(figures, "benchmarks", "corpus.decontamination", "match with one")]
+        recipe = figures.recipe
+        searched = None if recipe is None else recipe.decontamination is not None
+        return [_nothing(searched, "benchmarks", "`corpus.decontamination`", "match with one")]
     return [
         "Documents that hold problems of benchmarks, and what was done with them; "
         "`audit/NAME.contamination.jsonl` says what matched where.",
@@ -78,11 +91,17 @@ def benchmarks(figures: CorpusFigures) -> list[str]:
     ]
 
 
-def _nothing(figures: CorpusFigures, what: str, section: str, found: str) -> str:
-    """Say why there is no row of something: it was not looked for, or it was and there was none."""
-    recipe = figures.recipe
-    if recipe is None:
+def _nothing(searched: bool | None, what: str, without: str, found: str) -> str:
+    """Say why there is no row of something: it was not looked for, or it was and there was none.
+
+    Args:
+        searched: whether it was looked for; None if that is not on record.
+        what: it, in words.
+        without: what the recipe has not if it was not looked for.
+        found: what there would be of it.
+    """
+    if searched is None:
         return f"It is not on record whether {what} were looked for, and no {found} is. Expect some."
-    if getattr(recipe, section.partition(".")[2]) is None:
-        return f"**{what.capitalize()} were not looked for**: the recipe has no `{section}`. Expect some."
+    if not searched:
+        return f"**{what.capitalize()} were not looked for**: the recipe has no {without}. Expect some."
     return f"{what.capitalize()} were looked for as said above, and there was no {found}."

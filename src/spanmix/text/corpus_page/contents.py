@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from spanmix import html
-from spanmix.amounts import share
+from spanmix.amounts import count, share
 from spanmix.html import Html
 from spanmix.row_charts import Row, horizontal_bars, log_histogram
 from spanmix.text.corpus_page.figures import CorpusFigures, SourceFigures
@@ -24,8 +24,8 @@ Amounts = Mapping[str, Amount]
 def languages(figures: CorpusFigures) -> Html:
     """Return the languages of the whole corpus, on both sides."""
     words = (
-        "Shares of each side's bytes: what is held out should look like what is trained on. The language is "
-        "the one that the source gave or that was detected."
+        "Shares of the bytes of each side's files: what is held out should look like what is trained on. The "
+        "language is the one that the source gave or that was detected."
     )
     return html.join([html.paragraph(words), _amounts(figures, "languages", "Languages")])
 
@@ -33,7 +33,7 @@ def languages(figures: CorpusFigures) -> Html:
 def licences(figures: CorpusFigures) -> Html:
     """Return the licences of the whole corpus, on both sides."""
     unknown = figures.licences.get("", 0)
-    words = f"{unknown:,} of {figures.total('documents'):,} documents have no licence that is known"
+    words = f"{unknown:,} of {count(figures.num_files, 'file')} have no licence that is known"
     if unknown:
         words += "; nothing is permitted by that. They are drawn in grey"
     files = [source.name for source in figures.sources if source.has_attribution]
@@ -43,7 +43,7 @@ def licences(figures: CorpusFigures) -> Html:
     parts = [html.paragraph(f"{words}."), _amounts(figures, "licences", "Licences")]
     if files:
         named = ", ".join(f"audit/{name}.attribution.jsonl" for name in files[:MOST_SHOWN])
-        parts.insert(1, html.paragraph(f"Whose work each document is stands in {named}.", note=True))
+        parts.insert(1, html.paragraph(f"Whose work each file is stands in {named}.", note=True))
     return html.join(parts)
 
 
@@ -61,17 +61,17 @@ def _amounts(figures: CorpusFigures, name: str, title: str) -> Html:
         rest = [_together([{"": side.get(key, _NONE)} for key in others])[""] for side in (train, held_out)]
         shown.append((f"{len(others)} others", _TRAIN, rest[0], rest[1]))
     if not shown:
-        return html.paragraph("There is no document.")
+        return html.paragraph("There is no file.")
     totals = [sum(amount.bytes for amount in side.values()) for side in (train, held_out)]
     rows, cells = [], []
     for label, color, *sides in shown:
         shares = [side.bytes / total if total else 0.0 for side, total in zip(sides, totals, strict=True)]
         written = [share(side.bytes, total) for side, total in zip(sides, totals, strict=True)]
         rows.append(Row(label, " · ".join(written), [(0, shares[0], color), (0, shares[1], _HELD_OUT)]))
-        numbers = [f"{n:,}" for side in sides for n in (side.documents, side.bytes)]
+        numbers = [f"{n:,}" for side in sides for n in (side.number, side.bytes)]
         cells.append([html.text(cell) for cell in (label, *numbers)])
     chart = horizontal_bars(rows, title=title, note="train · held out", legend=("train", "held out"))
-    columns = [title.lower(), "documents, train", "bytes, train", "documents, held out", "bytes, held out"]
+    columns = [title.lower(), "files, train", "bytes, train", "files, held out", "bytes, held out"]
     return html.columns([chart, html.table(columns, cells)])
 
 
@@ -87,7 +87,7 @@ def _together(many: Sequence[Amounts]) -> dict[str, Amount]:
     for amounts in many:
         for key, amount in amounts.items():
             before = total.get(key, _NONE)
-            total[key] = Amount(before.documents + amount.documents, before.bytes + amount.bytes)
+            total[key] = Amount(before.number + amount.number, before.bytes + amount.bytes)
     return total
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spanmix.errors import InputError
 from spanmix.text.corpus_page.sides import Amount
+from spanmix.text.document_names import document_name
 from spanmix.text.document_table import MEND
 
 EXAMPLES = 5
@@ -26,13 +27,13 @@ class Example:
     """A document that was dropped.
 
     Args:
-        path: where it came from.
-        value: what was measured, or the path of what it is a copy of; ``""`` if nothing was.
+        name: what it is called; see `document_name`.
+        value: what was measured, or the name of what it is a copy of; ``""`` if nothing was.
         num_bytes: its size, 0 if it could not be read.
         excerpt: a part of its text; ``""`` if none was kept.
     """
 
-    path: str
+    name: str
     value: str
     num_bytes: int
     excerpt: str
@@ -86,7 +87,7 @@ def _count_groups(file: Any) -> tuple[dict[str, Amount], dict[str, dict[int, int
         for reason, numbers in _by_reason(rows["reason"]):
             before = amounts.get(reason, Amount(0, 0))
             added = int(num_bytes[numbers].sum())
-            amounts[reason] = Amount(before.documents + len(numbers), before.bytes + added)
+            amounts[reason] = Amount(before.number + len(numbers), before.bytes + added)
             in_groups[reason][group] = min(len(numbers), _WITH_EXCERPT)
     return dict(sorted(amounts.items())), in_groups
 
@@ -131,8 +132,7 @@ def _examples(file: Any, wanted: Mapping[int, Mapping[str, int]]) -> dict[str, t
             number = wanted[group].get(reason, 0)
             chosen += [int(numbers[k * most // number]) for k in range(number)]
         for row in rows.take(sorted(chosen)).to_pylist():
-            example = Example(
-                row["path"] or "", row["value"] or "", row["num_bytes"] or 0, row["excerpt"] or ""
-            )
+            name = document_name(row.get("repository") or "", row["path"] or "")
+            example = Example(name, row["value"] or "", row["num_bytes"] or 0, row["excerpt"] or "")
             found[row["reason"]].append(example)
     return {reason: tuple(found[reason]) for reason in sorted(found)}

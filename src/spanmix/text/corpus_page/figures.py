@@ -57,6 +57,11 @@ class SourceFigures:
         return self.report.read.kept if self.report.read else self.in_corpus
 
     @property
+    def num_files(self) -> int:
+        """Files in the documents of both sides; several may be one document, see `corpus.layout`."""
+        return self.train.num_files + self.held_out.num_files
+
+    @property
     def num_dropped(self) -> int:
         """Documents that were dropped."""
         return sum(self.report.dropped.values())
@@ -90,8 +95,13 @@ class CorpusFigures:
         )
 
     @property
+    def num_files(self) -> int:
+        """Files in the documents of the whole corpus."""
+        return sum(source.num_files for source in self.sources)
+
+    @property
     def licences(self) -> dict[str, int]:
-        """Documents of the whole corpus by licence, the most frequent first."""
+        """Files of the whole corpus by licence, the most frequent first."""
         counts: Counter[str] = Counter()
         for source in self.sources:
             counts.update(source.report.licences)
@@ -111,7 +121,7 @@ class Check:
 def read_figures(folder: Path) -> CorpusFigures:
     """Count all that lies in a corpus folder, which may be an old one, and check that it adds up.
 
-    It reads the token stores' indexes, three columns of the tables of documents and what lies in ``audit``;
+    It reads the token stores' indexes, four columns of the tables of documents and what lies in ``audit``;
     no ids and no text. It takes seconds for millions of documents.
 
     Raises:
@@ -161,24 +171,24 @@ def checks(figures: CorpusFigures) -> Iterator[Check]:
                 min(source.kept, source.in_corpus),
                 source.in_corpus,
             )
-        yield from _compare(name, "licence", report.licences, _documents(source, "licences"))
+        yield from _compare(name, "licence", report.licences, _files(source, "licences"))
         if report.languages is not None:
-            yield from _compare(name, "language", report.languages, _documents(source, "languages"))
+            yield from _compare(name, "language", report.languages, _files(source, "languages"))
         if source.dropped is None:
             continue
         amounts = source.dropped.amounts
-        documents = {reason: amount.documents for reason, amount in amounts.items()}
+        documents = {reason: amount.number for reason, amount in amounts.items()}
         yield from _compare(name, "dropped document", report.dropped, documents)
         if report.read is not None:
             num_bytes = {reason: amount.bytes for reason, amount in amounts.items()}
             yield from _compare(name, "byte of dropped documents", report.read.dropped_bytes, num_bytes)
 
 
-def _documents(source: SourceFigures, name: str) -> dict[str, int]:
+def _files(source: SourceFigures, name: str) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for side in (source.train, source.held_out):
         amounts: Mapping[str, Amount] = getattr(side, name)
-        counts.update({key: amount.documents for key, amount in amounts.items()})
+        counts.update({key: amount.number for key, amount in amounts.items()})
     return dict(counts)
 
 

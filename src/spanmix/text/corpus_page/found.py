@@ -78,7 +78,7 @@ def near_copies(figures: CorpusFigures) -> Html:
 def redactions(figures: CorpusFigures) -> Html:
     """Return how much was replaced of each kind that was looked for."""
     recipe = figures.recipe
-    looked_for = {} if recipe is None else redacted_kinds(recipe.redaction)
+    looked_for = {} if recipe is None else redacted_kinds(recipe)
     rows = []
     for source in figures.sources:
         found = source.redactions or {}
@@ -106,7 +106,7 @@ def redactions(figures: CorpusFigures) -> Html:
         "and detector, never the value. Rules miss some, so take it that a few are left. Names of persons "
         "were not looked for."
     )
-    if off and recipe is not None and recipe.redaction is not None:
+    if off:
         words += f" Not looked for either: {', '.join(off)}."
     columns = ["source", "kind", "found by", "places", "documents", "of those kept"]
     return html.join([html.paragraph(words), html.table(columns, rows, label_columns=3)])
@@ -179,7 +179,7 @@ def _matches(tasks: list[tuple[str, TaskFigures]]) -> Iterator[Html]:
 
 
 def _match(task_id: str, match: TaskMatch) -> Html:
-    where = f"{one_line(match.path, 300)}:{match.line}"
+    where = f"{one_line(match.name, 300)}:{match.line}"
     facts = [one_line(task_id), f"{match.method} {match.kind}".strip()]
     facts += [f"{100 * match.share:.0f} % of it"] if match.share else []
     return html.code([(passage(match.matched), "")], title=where, note=" · ".join(facts))

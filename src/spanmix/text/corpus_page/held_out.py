@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from spanmix.amounts import share
+from spanmix.amounts import count, share
 from spanmix.text.corpus_page.figures import CorpusFigures
 from spanmix.text.corpus_page.harmless import one_line
 from spanmix.text.corpus_page.sides import Amount, Lengths, SideFigures, count_side
@@ -100,7 +100,7 @@ def warnings(
         return
     groups = num_groups(source)
     if groups < FEW_GROUPS:
-        number = "1 document" if side.documents == 1 else f"{side.documents:,} documents"
+        number = count(side.documents, "document")
         size = max(1.0, groups)
         yield (
             f"The held-out side of {name} is small: {number}, as good as {size:,.0f} of one size, so that a "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spanmix.errors import InputError
+from spanmix.text.document_names import document_name
 from spanmix.text.document_table import MEND
 
 _BLOCK_BYTES = 1 << 24
@@ -26,9 +27,9 @@ class Redactions:
 
 @dataclass(frozen=True)
 class TaskMatch:
-    """Where a document matched a task: its path and line, how, and the passage."""
+    """Where a document matched a task: its name (see `document_name`) and line, how, and the passage."""
 
-    path: str
+    name: str
     line: int
     method: str
     kind: str
@@ -105,28 +106,31 @@ def count_contamination(path: Path) -> dict[str, BenchmarkFigures] | None:
     benchmarks: dict[str, BenchmarkFigures] = {}
     document = None
     seen: set[tuple[str, str]] = set()
-    names = ("path", "benchmark", "task_id", "method", "kind", "matched", "line", "share", "action")
-    for rows in _blocks(path, names):
+    of_match = ("benchmark", "task_id", "method", "kind", "matched", "line", "share", "action")
+    for rows in _blocks(path, ("path", "repository", *of_match)):
         for row in rows.to_pylist():
-            if row["path"] != document:
-                document = row["path"]
+            name = document_name(row["repository"] or "", row["path"] or "")
+            if name != document:
+                document = name
                 seen = set()
             benchmark = benchmarks.setdefault(str(row["benchmark"]), BenchmarkFigures())
-            _count_match(row, benchmark, seen)
+            _count_match(name, row, benchmark, seen)
     return dict(sorted(benchmarks.items()))
 
 
-def _count_match(row: Mapping[str, Any], benchmark: BenchmarkFigures, seen: set[tuple[str, str]]) -> None:
-    """Count a row; `seen` has what its document matched so far."""
-    name, task_id = str(row["benchmark"]), str(row["task_id"])
-    task = benchmark.tasks.setdefault(task_id, TaskFigures())
-    if (name, "") not in seen:
-        benchmark.documents += 1
-    if (name, task_id) not in seen:
+def _count_match(
+    document: str, row: Mapping[str, Any], figures: BenchmarkFigures, seen: set[tuple[str, str]]
+) -> None:
+    """Count a row about a document; `seen` has what that matched so far."""
+    benchmark, task_id = str(row["benchmark"]), str(row["task_id"])
+    task = figures.tasks.setdefault(task_id, TaskFigures())
+    if (benchmark, "") not in seen:
+        figures.documents += 1
+    if (benchmark, task_id) not in seen:
         task.documents += 1
         if len(task.matches) < _MATCHES:
             shown = TaskMatch(
-                row["path"] or "",
+                document,
                 row["line"] or 0,
                 row["method"] or "",
                 row["kind"] or "",
@@ -134,9 +138,9 @@ def _count_match(row: Mapping[str, Any], benchmark: BenchmarkFigures, seen: set[
                 row["matched"] or "",
             )
             task.matches.append(shown)
-    seen |= {(name, ""), (name, task_id)}
+    seen |= {(benchmark, ""), (benchmark, task_id)}
     task.methods.add(row["method"] or "")
-    benchmark.actions.add(row["action"] or "")
+    figures.actions.add(row["action"] or "")
 
 
 def _blocks(path: Path, names: tuple[str, ...]) -> Iterator[Any]:

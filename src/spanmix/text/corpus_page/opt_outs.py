@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from spanmix import html
 from spanmix.html import Html
 from spanmix.text.corpus_page.figures import CorpusFigures
@@ -29,7 +27,7 @@ def opt_outs(figures: CorpusFigures) -> Html:
         named = ", ".join(one_line(entry) for entry in entries[:_MOST_LINES])
         if len(entries) > _MOST_LINES:
             named += f" and {len(entries) - _MOST_LINES:,} more"
-        cells = (one_line(Path(path).name), f"{num_lines:,}", f"{len(entries):,}")
+        cells = (one_line(path), f"{num_lines:,}", f"{len(entries):,}")
         rows.append([*map(html.text, cells), html.wrapped(named) if named else html.text("–")])
     columns = ["list", "lines", "fit nothing", "which"]
     return html.join([html.paragraph(words), html.table(columns, rows, label_columns=4)])
@@ -58,7 +56,7 @@ def opting_out(figures: CorpusFigures) -> list[str]:
     for path, num_lines in _sizes(figures).items():
         number = len(found.get(path, []))
         where = " (`audit/opt_out.jsonl` has them)" if number else ""
-        named = markdown(Path(path).name)
+        named = markdown(path)
         lines += ["", f"The list {named} has {num_lines:,} lines; {number:,} fit no document{where}."]
     return lines
 

@@ -132,9 +132,9 @@ def _examples(reason: str, number: int, examples: tuple[Example, ...]) -> Html:
     rows = []
     for one in examples:
         size_in_bytes = f"{one.num_bytes:,}" if one.num_bytes else "–"
-        cells = (one_line(one.path, 300), _rounded(one.value) or "–", size_in_bytes)
+        cells = (one_line(one.name, 300), _rounded(one.value) or "–", size_in_bytes)
         rows.append([html.text(cell) for cell in cells])
-    return html.details(summary, html.table(["path", measured, "bytes"], rows, label_columns=2))
+    return html.details(summary, html.table(["document", measured, "bytes"], rows, label_columns=2))
 
 
 def _example(example: Example, measured: str) -> Html:
@@ -142,7 +142,7 @@ def _example(example: Example, measured: str) -> Html:
     facts += [f"{example.num_bytes:,} bytes"] if example.num_bytes else []
     words = passage(example.excerpt) or "(no excerpt was kept)"
     role = "" if example.excerpt else "hidden"
-    return html.code([(words, role)], title=one_line(example.path, 300), note=" · ".join(facts))
+    return html.code([(words, role)], title=one_line(example.name, 300), note=" · ".join(facts))
 
 
 def _rounded(value: str) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spanmix.amounts import share
+from spanmix.amounts import count, share
 from spanmix.config import CorpusConfig
 from spanmix.corpus_configs.filters import FROM_PRESET, RULES, FiltersConfig
-from spanmix.corpus_configs.redaction import RedactionConfig
 from spanmix.corpus_configs.sources import SourceFilesConfig
 from spanmix.text.corpus_page.figures import CorpusFigures, SourceFigures
 from spanmix.text.duplicates.decide import EXACT_COPY, KEPT_OUT, NEAR_COPY, REASONS
@@ -22,6 +21,13 @@ _FIELDS = {KEY: "keys", PASSWORD: "passwords", EMAIL: "emails", IP_ADDRESS: "ip_
 """By kind, the recipe's field that turns it on."""
 KINDS = {KEY: "keys", PASSWORD: "passwords", EMAIL: "e-mail addresses", IP_ADDRESS: "IP addresses"}
 """By kind, what people call it."""
+_WHERE = {
+    KEY: "tokens of known services, private keys, and random values of keys' names in code, settings, "
+    "shells, request headers and options of commands; ",
+    PASSWORD: "values of passwords' names in code, settings and shells, and passwords in addresses, request "
+    "headers and options of commands; ",
+}
+"""What is found of secrets; of the others, all that there are."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def searches(figures: CorpusFigures) -> list[Search]:
         *_of_sources(figures, recipe, "languages", _languages, _without_language),
         *_of_sources(figures, recipe, "licences", _licences, _not_permitted),
         *_of_sources(figures, recipe, "opt-outs", _opt_outs, _opted_out),
-        *_of_sources(figures, recipe, "filters", _filters, lambda sources: "see what was dropped"),
+        *_of_sources(figures, recipe, "filters", _filters(figures), lambda sources: "see what was dropped"),
         *_benchmarks(figures, recipe),
         *_private(figures, recipe),
         *_copies(figures, recipe),
@@ -71,8 +77,9 @@ def sources_without_licences(figures: CorpusFigures) -> list[str]:
     return [] if recipe is None else [one.name for one in recipe.sources if one.licences is None]
 
 
-def redacted_kinds(config: RedactionConfig | None) -> dict[str, bool]:
+def redacted_kinds(recipe: CorpusConfig) -> dict[str, bool]:
     """Return for each kind of secret and personal data whether it was looked for."""
+    config = recipe.redaction
     return {kind: config is not None and getattr(config, field) for kind, field in _FIELDS.items()}
 
 
@@ -101,8 +108,8 @@ def _languages(source: SourceFilesConfig) -> str:
 
 def _without_language(sources: list[SourceFigures]) -> str:
     sides = [side.languages for one in sources for side in (one.train, one.held_out)]
-    unknown = sum(side[""].documents for side in sides if "" in side)
-    return f"{unknown:,} of {sum(one.in_corpus for one in sources):,} documents have none"
+    unknown = sum(side[""].number for side in sides if "" in side)
+    return f"{unknown:,} of {count(sum(one.num_files for one in sources), 'file')} have none"
 
 
 def _licences(source: SourceFilesConfig) -> str:
@@ -127,8 +134,21 @@ def _opted_out(sources: list[SourceFigures]) -> str:
     return _dropped(sources, OPTED_OUT)
 
 
-def _filters(source: SourceFilesConfig) -> str:
-    return "" if source.filters is None else filter_settings(source.filters)
+def _filters(figures: CorpusFigures) -> Callable[[SourceFilesConfig], str]:
+    """Return what writes the filters of a source; those without a rule are none."""
+    made_with = figures.report.made_with or {}
+    tokenizer = made_with.get("tokenizer")
+    counts_tokens = isinstance(tokenizer, dict) and tokenizer.get("path") is not None
+
+    def how(source: SourceFilesConfig) -> str:
+        config = source.filters
+        if config is None:
+            return ""
+        from spanmix.text.filters.step import has_rules  # its patterns take long to compile
+
+        return filter_settings(config) if has_rules(config, counts_tokens) else ""
+
+    return how
 
 
 def filter_settings(config: FiltersConfig) -> str:
@@ -165,19 +185,22 @@ def _benchmarks(figures: CorpusFigures, recipe: CorpusConfig) -> Iterator[Search
             found[name] for one in figures.sources for found in [one.contamination or {}] if name in found
         ]
         documents = sum(one.documents for one in matched)
-        yield Search(f"benchmark {name}", (), True, how, f"{documents:,} documents with a problem of it")
+        yield Search(
+            f"benchmark {name}", (), True, how, f"{count(documents, 'document')} with a problem of it"
+        )
 
 
 def _private(figures: CorpusFigures, recipe: CorpusConfig) -> Iterator[Search]:
-    config = recipe.redaction
-    if config is None:
+    config, kinds = recipe.redaction, redacted_kinds(recipe)
+    if config is None or not any(kinds.values()):
         yield Search("secrets and personal data", (), False, "", NOTHING)
         return
-    for kind, done in redacted_kinds(config).items():
+    for kind, done in kinds.items():
         found = [one for source in figures.sources for one in [(source.redactions or {}).get(kind)] if one]
         places, documents = (sum(getattr(one, name) for one in found) for name in ("places", "documents"))
-        words = f"{places:,} places in {documents:,} documents" if done else NOTHING
-        yield Search(KINDS[kind], (), done, f"replaced in the style {config.style}" if done else "", words)
+        words = f"{count(places, 'place')} in {count(documents, 'document')}" if done else NOTHING
+        how = f"{_WHERE.get(kind, '')}replaced in the style {config.style}" if done else ""
+        yield Search(KINDS[kind], (), done, how, words)
     yield Search("names of persons", (), False, "", NOTHING)
 
 
@@ -191,7 +214,7 @@ def _copies(figures: CorpusFigures, recipe: CorpusConfig) -> Iterator[Search]:
         how, found = how + "one stays", _dropped(sources, REASONS[NEAR_COPY])
     else:
         how += "all stay, each group on one side of the split"
-        found = NOTHING if figures.report.copies is None else f"{figures.report.copies.groups:,} groups"
+        found = NOTHING if figures.report.copies is None else count(figures.report.copies.groups, "group")
     yield Search("near-copies", (), True, how, found)
     found = _dropped(sources, REASONS[KEPT_OUT]) if config.against else NOTHING
     against = f"copies and near-copies of {', '.join(map(_name, config.against))}" if config.against else ""

@@ -1,4 +1,4 @@
-"""Count one side of a source: languages, licences and lengths of the documents that are in the corpus."""
+"""Count one side of a source: languages and licences of its files, and lengths of its documents."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanmix.errors import InputError
+from spanmix.text.document_files import rows_of_files
 from spanmix.text.document_table import MEND, table_path
 from spanmix.text.report import CORPUS_FILE, SplitCounts
 from spanmix.text.token_store import open_indexed
@@ -18,9 +19,9 @@ from spanmix.text.token_store import open_indexed
 
 @dataclass(frozen=True)
 class Amount:
-    """How much there is of something."""
+    """How much there is of something: how many files, or dropped documents, and their bytes."""
 
-    documents: int
+    number: int
     bytes: int
 
 
@@ -65,7 +66,8 @@ class SideFigures:
     """What one side of a source holds.
 
     Args:
-        languages, licences: by name, the documents and their bytes; ``""`` is what is not known.
+        languages, licences: by name, the files and the bytes of their own texts; ``""`` is what is not known.
+            Of a corpus whose tables do not name repositories they are documents; see `SourceReport`.
         tokens, bytes: how long its documents are.
     """
 
@@ -73,6 +75,11 @@ class SideFigures:
     licences: Mapping[str, Amount]
     tokens: Lengths
     bytes: Lengths
+
+    @property
+    def num_files(self) -> int:
+        """Files in its documents."""
+        return sum(amount.number for amount in self.licences.values())
 
 
 def count_side(prefix: Path, counts: SplitCounts, ends_with_eod: bool) -> SideFigures:
@@ -105,14 +112,15 @@ def _count_table(path: Path, languages: dict[str, Amount], licences: dict[str, A
 
     if not path.is_file():
         raise InputError(f"{path} is missing. {MEND}")
-    names = ["language", "licence", "num_bytes"]
     num_bytes = [np.zeros(0, np.int64)]
     try:
-        with pyarrow.parquet.ParquetFile(path, read_dictionary=names[:2]) as file:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            counts_files = "repository" in file.schema_arrow.names
             for group in range(file.num_row_groups):
-                rows = file.read_row_group(group, columns=names)
-                _add(rows, "language", languages)
-                _add(rows, "licence", licences)
+                rows = file.read_row_group(group, columns=["language", "licence", "num_bytes", "files"])
+                counted = rows_of_files(rows) if counts_files else rows
+                _add(counted, "language", languages)
+                _add(counted, "licence", licences)
                 num_bytes.append(rows["num_bytes"].to_numpy())
     except (OSError, KeyError, pyarrow.ArrowException) as error:
         raise InputError(f"{path} cannot be read: {error}. {MEND}") from None
@@ -124,8 +132,8 @@ def _add(rows: Any, column: str, amounts: dict[str, Amount]) -> None:
     for row in counted.to_pylist():
         name = row[column] or ""
         before = amounts.get(name, Amount(0, 0))
-        documents, num_bytes = row["num_bytes_count"], row["num_bytes_sum"] or 0
-        amounts[name] = Amount(before.documents + documents, before.bytes + num_bytes)
+        number, num_bytes = row["num_bytes_count"], row["num_bytes_sum"] or 0
+        amounts[name] = Amount(before.number + number, before.bytes + num_bytes)
 
 
 def _require_equal(name: str, found: SplitCounts, counts: SplitCounts) -> None:

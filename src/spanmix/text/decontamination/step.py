@@ -18,8 +18,8 @@ HOLDS_PROBLEM = "holds a benchmark's problem"
 class DecontaminationStep:
     """A step of the corpus; see `spanmix.text.steps`.
 
-    Every match is noted as ``contamination``: path, source, benchmark, task_id, method, kind, matched,
-    line, share and action. The rows are written whatever the action is.
+    Every match is noted as ``contamination``: path, repository, source, benchmark, task_id, method, kind,
+    matched, line, share and action. The rows are written whatever the action is.
     """
 
     def __init__(self, config: DecontaminationConfig) -> None:
@@ -45,12 +45,13 @@ class DecontaminationStep:
             return document
         first = matches[0]
         value = f"{first.program.benchmark}: {first.program.task_id}, {first.method} {first.kind}"
-        return Dropped(document.path, HOLDS_PROBLEM, value, first.matched)
+        return Dropped.by_step(document, HOLDS_PROBLEM, value, first.matched)
 
 
 def _row(document: Document, match: Match, action: str) -> dict[str, str | int | float | bool | None]:
     return {
         "path": document.path,
+        "repository": document.repository,
         "source": document.source,
         "benchmark": match.program.benchmark,
         "task_id": match.program.task_id,

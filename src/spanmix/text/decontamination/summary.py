@@ -45,11 +45,11 @@ def summarize(rows: Iterable[Mapping[str, Any]], programs: Sequence[Program]) ->
         programs: what was searched for, `ProblemTable.programs`.
     """
     found: dict[tuple[str, str], set[str]] = {}
-    held: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    held: dict[tuple[str, str], set[tuple[str, str, str]]] = {}
     for row in rows:
         for key in ((row["benchmark"], row["method"]), (row["benchmark"], "")):
             found.setdefault(key, set()).add(row["task_id"])
-            held.setdefault(key, set()).add((row["source"], row["path"]))
+            held.setdefault(key, set()).add((row["source"], row.get("repository", ""), row["path"]))
 
     def counts(benchmark: str, method: str) -> MatchCounts:
         key = (benchmark, method)

@@ -46,7 +46,7 @@ class FilterStep:
         for rule in self._rules_for(reading):
             result = rule.apply(reading)
             if not result.kept:
-                return Dropped(document.path, result.reason, result.value, result.excerpt)
+                return Dropped.by_step(document, result.reason, result.value, result.excerpt)
         return reading.document
 
     def explain(self, document: Document) -> list[RuleResult]:
@@ -72,6 +72,25 @@ def explain(
 ) -> list[RuleResult]:
     """Return what every rule of `config` finds in a document; see `FilterStep.explain`."""
     return FilterStep(config, num_tokens).explain(document)
+
+
+def has_rules(config: FiltersConfig, counts_tokens: bool) -> bool:
+    """Return whether there is a rule that could drop a document.
+
+    Args:
+        config: which rules hold.
+        counts_tokens: whether `FilterStep` has a `num_tokens`, without which one rule is off.
+
+    >>> has_rules(FiltersConfig("none"), True), has_rules(FiltersConfig("none", max_bytes=9), True)
+    (False, True)
+    """
+    bounds = resolve(config)
+    kinds = (False, True) if bounds.kind == "by_language" else (bounds.kind == "prose",)
+    endings = (None, *ENDINGS.values()) if bounds.per_extension else (None,)
+    num_tokens = len if counts_tokens else None
+    return any(
+        _rules(_with_ending(bounds, ending), is_prose, num_tokens) for is_prose in kinds for ending in endings
+    )
 
 
 def _rules(bounds: Bounds, is_prose: bool, num_tokens: Callable[[str], int] | None) -> list[Rule]:

@@ -22,7 +22,7 @@ from spanmix.text.languages.names import language_name
 _READ_CHARACTERS, _READ_LINES, _LINE_CHARACTERS, _JSON_CHARACTERS = 16_000, 250, 200, 1_000_000
 _LEAST_POINTS, _LEAST_LEAD, _MOST_HITS = 3.0, 1.2, 8
 
-_SHEBANG = re.compile(r"#!\s*\S*?([\w.+-]+)(?:[ \t]+(.*))?$")
+_SHEBANG = re.compile(r"#!\s*+(?:\S*[^\s\w.+-])?([\w.+-]++)(?:[ \t]++(.*))?$")
 _INTERPRETERS = {
     "sh": "bash", "bash": "bash", "dash": "bash", "zsh": "bash", "ksh": "bash", "ash": "bash", "mksh": "bash",
     "fish": "fish", "python": "python", "pypy": "python", "perl": "perl", "ruby": "ruby", "jruby": "ruby",

@@ -24,7 +24,7 @@ from license_expression import (  # type: ignore[import-untyped]
     get_spdx_licensing,
 )
 
-from spanmix.errors import InputError
+from spanmix.errors import InputError, nearest
 from spanmix.text.licences.permitted_lists import NAMED
 
 _NAMES = {
@@ -175,8 +175,9 @@ class Permitted:
                 continue
             expression = _parsed(name)
             if expression is None or len(licence_ids(expression)) != 1:
+                close = nearest(name, {*NAMED, *_licensing().known_symbols})
                 raise InputError(
-                    f"licences.permitted holds {name!r}, which is no SPDX id (list 3.27); use one of "
+                    f"licences.permitted holds {name!r}, which is no SPDX id (list 3.27){close}; use one of "
                     "https://spdx.org/licenses, or any of " + ", ".join(NAMED)
                 )
             ids.add(expression)

@@ -43,10 +43,25 @@ _COPYRIGHT = re.compile(
     rf"[^\n\r]{{3,{_LONGEST_LINE}}})",
     re.IGNORECASE | re.MULTILINE,
 )
-_HOLDER = re.compile(r"\d{4}|©|\(c\)|copyright:? (?:by |the )?[A-Z][a-z]", re.IGNORECASE)
-_SENTENCE = re.compile(
-    r"copyright (?:notice|holder|owner|law|statement|and |is |in |of |interest|license)", re.IGNORECASE
+_HOLDER = re.compile(
+    r"\d{4}|©|\([cC]\)|(?i:copyright:? (?:by |the )?)[^\W\d_a-z]|(?i:contributors|authors|developers)\.?$"
 )
+"""A year, a sign or a name; the middle of a sentence has none of them."""
+_SENTENCE = re.compile(
+    r"copyright (?:(?:and|or|is|in|of|on|to)\b|notice|holder|owner|law|statement|interest|license|rights)",
+    re.IGNORECASE,
+)
+_TO_FILL_IN = re.compile(
+    r"[<\[{][^<>\[\]{}@:/\n]{0,30}\b(?:year|yyyy|yy|date|names?|fullname|author|owner|holders?|organization|company)\b"
+    r"[^<>\[\]{}@:/\n]{0,40}[>\]}]|\b(?:19|20)yy\b|\byyyy\b|\byear your name\b",
+    re.IGNORECASE,
+)
+"""What the texts of licences have where a holder is to write year and name."""
+_OF_THE_TEXT = re.compile(
+    "everyone is permitted to copy and distribute verbatim copies".replace(" ", r"[\s*#/-]+"), re.IGNORECASE
+)
+_ABOVE = 180
+"""Characters in front of that sentence in which the holder of the licence's own text stands."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +115,27 @@ def with_texts(declared: str | None, texts: str | None) -> str | None:
 
 
 def copyright_lines(text: str) -> tuple[str, ...]:
-    """Return the lines that claim a copyright, without the signs of a comment, each once."""
+    """Return the lines that claim a copyright, without the signs of a comment, each once.
+
+    The texts of licences have others: sentences that break in front of the word, what is to be filled in, and
+    who holds the licence's own text, such as the Free Software Foundation.
+    """
     lines = []
-    for match in _COPYRIGHT.finditer(text):
+    matches = list(_COPYRIGHT.finditer(text))
+    for match in _without_the_texts(text, matches):
         line = " ".join(match[1].split()).removesuffix("*/").rstrip(" */#-\"'")
         line = line.removeprefix("SPDX-FileCopyrightText:").strip()
-        if _HOLDER.search(line) and not _SENTENCE.match(line):
+        if _HOLDER.search(line) and not _SENTENCE.match(line) and not _TO_FILL_IN.search(line):
             lines.append(line)
     return tuple(dict.fromkeys(lines))[:_MOST_COPYRIGHTS]
+
+
+def _without_the_texts(text: str, matches: list[re.Match[str]]) -> list[re.Match[str]]:
+    """Return copyright lines without those of licences' own texts: the last one above their sentence."""
+    places = [sentence.start() for sentence in _OF_THE_TEXT.finditer(text)] if matches else []
+    above = [max((m.start() for m in matches if m.start() < place), default=0) for place in places]
+    own = {start for start, place in zip(above, places, strict=True) if place - start <= _ABOVE}
+    return [match for match in matches if match.start() not in own]
 
 
 def _notice(head: str) -> str:

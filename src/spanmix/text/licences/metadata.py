@@ -15,6 +15,7 @@ from spanmix.text.licences.expressions import all_of, any_of, column_expression,
 from spanmix.text.licences.headers import Stated
 
 _PARSE_ERRORS = (ValueError, TypeError, AttributeError, RecursionError, KeyError)
+_MOST_DOTS = 300
 _NOT_STATED = ("see license in", "see licence in")
 
 
@@ -27,6 +28,13 @@ def read_metadata(name: str, text: str) -> Stated:
         return reader(text)
     except _PARSE_ERRORS:
         return Stated()
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """Parse TOML, but none with a key of very many parts: its time grows with the square of them."""
+    if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+        raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+    return tomllib.loads(text)
 
 
 def _package_json(text: str) -> Stated:
@@ -47,13 +55,13 @@ def _package_json(text: str) -> Stated:
 
 
 def _cargo_toml(text: str) -> Stated:
-    package = tomllib.loads(text).get("package", {})
+    package = _toml(text).get("package", {})
     value = package.get("license")
     return _stated(value) if isinstance(value, str) else Stated()
 
 
 def _pyproject(text: str) -> Stated:
-    record = tomllib.loads(text)
+    record = _toml(text)
     project: dict[str, Any] = record.get("project") or record.get("tool", {}).get("poetry") or {}
     value = project.get("license")
     if isinstance(value, dict):
@@ -103,7 +111,7 @@ def reuse_patterns(text: str) -> list[tuple[str, str]]:
     one."""
     rows = []
     try:
-        for annotation in tomllib.loads(text).get("annotations", []):
+        for annotation in _toml(text).get("annotations", []):
             paths, value = annotation.get("path", []), annotation.get("SPDX-License-Identifier")
             expression = column_expression(value)
             if expression is not None:

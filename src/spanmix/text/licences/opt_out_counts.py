@@ -21,7 +21,7 @@ class OptOutCount:
     """A line of a list.
 
     Args:
-        path: the list's, as the recipe names it.
+        path: the list's name, with as much of its path in front as tells two of the same name apart.
         entry: the line without its comment.
         documents: how many it fits, of all sources that have the list; one may fit several lines.
     """

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from spanmix.text.licences.headers import Stated
 from spanmix.text.licences.joined import join
 from spanmix.text.licences.metadata import read_metadata
+from spanmix.text.regular_files import read_regular
 
 _MOST_FILES = 200
 _MOST_BYTES = 2_000_000
+_MOST_LISTING_BYTES = 50_000_000
 
 
 class PythonPackages:
@@ -49,10 +52,9 @@ class PythonPackages:
         files = set()
         for listing in ("RECORD", "installed-files.txt", "SOURCES.txt"):
             try:
-                with (self._folder / name / listing).open(
-                    encoding="utf-8", errors="replace", newline=""
-                ) as lines:
-                    files = {row[0] for row in csv.reader(lines) if row}
+                text = read_regular(self._folder / name / listing, _MOST_LISTING_BYTES)
+                lines = io.StringIO(text.decode("utf-8", "replace"), newline="")
+                files = {row[0] for row in csv.reader(lines) if row}
             except (OSError, csv.Error):
                 continue
             break
@@ -95,7 +97,6 @@ def licence_files(folder: Path) -> list[Path]:
 def read_text(path: Path) -> str:
     """Return a file's text, or nothing if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return file.read(_MOST_BYTES).decode("utf-8", "replace")
+        return read_regular(path, _MOST_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""

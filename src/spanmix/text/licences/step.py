@@ -49,18 +49,18 @@ class LicenceStep:
         A kept document writes a row to the audit file ``attribution``, one that is opted out a row for each
         entry that names it to ``opt_out``.
         """
-        entries = self._opt_out.fitting(document.repository, document.path, document.root)
+        entries = self._opt_out.fitting(document.repository, document.path, document.root, document.host)
         if entries:
             for entry in entries:
                 note(OPT_OUT, {"path": document.path, "repository": document.repository, "entry": entry})
-            return Dropped(document.path, OPTED_OUT, entries[0])
+            return Dropped.by_step(document, OPTED_OUT, entries[0])
         statements = self._statements(document)
         expression = all_of(one.expression for one in statements if one.expression is not None)
         if expression is not None and not self._permitted(expression):
-            return Dropped(document.path, NOT_PERMITTED, expression, document.text[:_EXCERPT])
+            return Dropped.by_step(document, NOT_PERMITTED, expression, document.text[:_EXCERPT])
         unknown = next((one.unknown for one in statements if one.unknown), "")
         if (unknown or expression is None) and self._config.unknown == "drop":
-            return Dropped(document.path, NOT_KNOWN, unknown or None, document.text[:_EXCERPT])
+            return Dropped.by_step(document, NOT_KNOWN, unknown or None, document.text[:_EXCERPT])
         kept = replace(document, licence=expression or "")
         if self._config.attribution:
             note("attribution", attribution_row(kept, statements))

@@ -21,6 +21,7 @@ from spanmix.text.partition_tables import dropped_schema
 from spanmix.text.preparation.encode_partition import Encoded
 from spanmix.text.preparation.notes import note_kinds
 from spanmix.text.preparation.parts import Part
+from spanmix.text.readers.origin import distinct_names
 from spanmix.text.report import HELD_OUT_SUFFIX, ReadCounts, SourceReport, SplitCounts
 from spanmix.text.token_store import TokenStoreWriter
 from spanmix.text.tokenizer import Tokenizer
@@ -71,9 +72,10 @@ def count_opt_outs(
             counts[path] = dict.fromkeys(OptOut.load(path).entries, 0)
         for row in (json.loads(line) for part in mine for line in part.notes(OPT_OUT)):
             counts[path][row["entry"]] += 1
+    names = distinct_names([Path(path) for path in counts])
     return [
-        OptOutCount(path, entry, number)
-        for path, entries in counts.items()
+        OptOutCount(name, entry, number)
+        for name, entries in zip(names, counts.values(), strict=True)
         for entry, number in entries.items()
     ]
 
@@ -133,11 +135,12 @@ def _copies(part: Part) -> Any:
     import pyarrow.parquet
 
     numbers = np.flatnonzero(part.is_dropped)
-    paths = pyarrow.parquet.read_table(part.folder / "documents.parquet", columns=["path"])["path"]
+    names = ["path", "repository"]
+    documents = pyarrow.parquet.read_table(part.folder / "documents.parquet", columns=names).take(numbers)
     columns = {
-        "path": [paths[i].as_py() for i in numbers.tolist()],
+        **{name: documents[name].to_pylist() for name in names},
         "reason": [REASONS[fate] for fate in part.fates[numbers].tolist()],
-        "value": [part.copied_paths[i] for i in numbers.tolist()],
+        "value": [part.copied_names[i] for i in numbers.tolist()],
         "num_bytes": part.read_bytes()[numbers],
         "excerpt": [""] * len(numbers),
     }

@@ -4,7 +4,7 @@ What a task writes is a folder that is whole or absent:
 
 ====================  ============================================================================
 ``documents.parquet``  the documents that are left, with all fields of `Document`
-``dropped.parquet``    path, reason, measured value, bytes and an excerpt of the others
+``dropped.parquet``    path, repository, reason, measured value, bytes and an excerpt of the others
 ``notes.KIND.tsv``     what the steps noted, see `spanmix.text.preparation.notes`
 ``changed.STEP.npy``   numbers of the documents that a step changed
 ``*.npy``              see `spanmix.text.duplicates.facts`
@@ -31,6 +31,7 @@ from spanmix.files import parse_json
 from spanmix.text.dropped import Dropped
 from spanmix.text.duplicates.facts import FactsWriter
 from spanmix.text.partition_tables import DocumentWriter, DroppedWriter
+from spanmix.text.preparation.inputs import hash_input, inputs_of
 from spanmix.text.preparation.notes import NotesWriter
 from spanmix.text.preparation.once import make_once
 from spanmix.text.preparation.partitions import Partition
@@ -71,6 +72,7 @@ class Summary:
         dropped: by reason, documents and bytes as far as they are known.
         first_dropped: by reason, where on this machine the first was.
         seconds: by step.
+        inputs: SHA-256 of each of `inputs_of` the partition.
     """
 
     num_documents: int
@@ -80,6 +82,7 @@ class Summary:
     dropped: dict[str, tuple[int, int]]
     first_dropped: dict[str, str]
     seconds: dict[str, float]
+    inputs: tuple[str, ...]
 
 
 def clean_partition(text: str) -> str:
@@ -111,6 +114,7 @@ class _Cleaning:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._notes = NotesWriter()
         self._num_documents = self._num_bytes = 0
+        self._hashes: list[str] = []
 
     def run(self) -> Summary:
         kept_documents = kept_bytes = 0
@@ -144,6 +148,7 @@ class _Cleaning:
             {reason: (count, num_bytes) for reason, (count, num_bytes) in sorted(self._dropped.items())},
             dict(sorted(self._first_dropped.items())),
             dict(self._seconds),
+            tuple(self._hashes),
         )
 
     @contextmanager
@@ -154,6 +159,8 @@ class _Cleaning:
 
     def _items(self) -> Iterator[Document | Dropped]:
         yield from self._job.partition.dropped
+        with self._timed("hash"):
+            self._hashes += map(hash_input, inputs_of(self._job.partition, self._job.source.name))
         for unit in self._job.partition.units:
             before = time.perf_counter()
             for item in read_unit(unit, self._job.source, self._job.config.max_document_bytes):

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spanmix.bounds import shown
 
 _MOST_SHOWN = 4
 _LONGEST_VALUE = 60
-INPUTS = "inputs"
-"""The section with the number and size of each source's files."""
+FILES = "files"
+"""The section with a hash of each file that a recipe names, by what it is."""
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """Return what differs between what a corpus was made with and what is asked for now; ``""`` if nothing.
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Return what differs between what a corpus was made with and what is asked for now.
 
     >>> differences({"corpus": {"seed": 1}}, {"corpus": {"seed": 2, "layout": {"unit": "file"}}})
-    'corpus.layout is not set there and set here; corpus.seed is 1 there and 2 here'
+    ['corpus.layout is not set there and set here', 'corpus.seed is 1 there and 2 here']
     """
     found = list(_fields({k: there.get(k) for k in _RECIPE}, {k: here.get(k) for k in _RECIPE}, ""))
-    found += _inputs(there.get(INPUTS), here.get(INPUTS))
+    return found + list(_files(there.get(FILES), here.get(FILES)))
+
+
+def few(found: Sequence[str]) -> str:
+    """Write the first of some differences, and how many more there are.
+
+    >>> few(["a is 1 there and 2 here", "b is gone"])
+    'a is 1 there and 2 here; b is gone'
+    """
     more = len(found) - _MOST_SHOWN
-    return "; ".join(found[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    return "; ".join(found[:_MOST_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
 
 
 _RECIPE = ("corpus", "tokenizer")
@@ -39,14 +47,12 @@ def _fields(there: Any, here: Any, path: str) -> Iterator[str]:
         yield f"{path} is {_short(there)} there and {_short(here)} here"
 
 
-def _inputs(there: Any, here: Any) -> Iterator[str]:
-    """Say which sources have other files; one that only one of both has was said before."""
-    if not isinstance(there, Mapping) or not isinstance(here, Mapping):
-        return
-    for name in here:
-        if name in there and there[name] != here[name]:
-            old, new = (f"{one['files']:,} with {one['bytes']:,} bytes" for one in (there[name], here[name]))
-            yield f"the files of source {name} were {old}, and are {new}"
+def _files(there: Any, here: Any) -> Iterator[str]:
+    """Say which files that both recipes name have other contents."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for name in here:
+            if name in there and there[name] != here[name]:
+                yield f"{name} has other contents"
 
 
 def _names(value: Any) -> list[Any]:

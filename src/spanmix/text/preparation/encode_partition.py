@@ -16,6 +16,7 @@ from spanmix.corpus_configs.layout import LayoutConfig
 from spanmix.errors import InputError
 from spanmix.files import parse_json
 from spanmix.text.corpus import SourceWriter
+from spanmix.text.document_names import document_name
 from spanmix.text.duplicates.decide import HELD_OUT, TRAIN
 from spanmix.text.partition_tables import read_documents
 from spanmix.text.preparation.layout import LaidOut, join_repositories, lay_out
@@ -51,7 +52,7 @@ class EncodeJob:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a partition came to: files that went in, both sides, documents by licence and by language."""
+    """What a partition came to: files that went in, both sides, files by licence and by language."""
 
     num_files: int
     train: SplitCounts
@@ -82,9 +83,10 @@ def _encode(job: EncodeJob, folder: Path) -> Encoded:
         with SourceWriter(folder / side, tokenizer) as writer:
             for batch in _batches(_documents(job, fates == fate)):
                 _encode_batch(tokenizer, batch, writer)
-                languages.update(laid.document.language for laid in batch)
+                files = [file for laid in batch for file in laid.each_file]
+                licences.update(file.licence for file in files)
+                languages.update(file.language for file in files)
         counts[side] = writer.counts
-        licences.update(writer.licences)
     num_files = int(np.isin(fates, list(SIDES.values())).sum())
     return Encoded(num_files, counts["train"], counts["held_out"], dict(licences), dict(languages))
 
@@ -118,12 +120,13 @@ def _encode_batch(tokenizer: Tokenizer, batch: list[LaidOut], writer: SourceWrit
     rests = tokenizer.encode_arrays([document.text[document.prompt_characters :] for document in documents])
     for document, laid, prompt, rest in zip(documents, batch, prompts, rests, strict=True):
         ids = np.concatenate([prompt, rest])
-        assert not tokenizer.is_control[ids].any(), f"{document.path} was encoded with control ids (law 9)"
+        name = document_name(document.repository, document.path)
+        assert not tokenizer.is_control[ids].any(), f"{name} was encoded with control ids (law 9)"
         num_bytes = int(tokenizer.num_bytes[ids].sum(dtype=np.int64))
         expected = len(document.text.encode())
         if num_bytes != expected:
             raise InputError(
-                f"the tokenizer makes {num_bytes} bytes of the {expected} bytes of {document.path}; "
+                f"the tokenizer makes {num_bytes} bytes of the {expected} bytes of {name}; "
                 f"use one that keeps text as it is"
             )
         writer.add(document, ids, num_bytes, len(prompt), laid.files)

@@ -27,6 +27,13 @@ class LaidOut:
     document: Document
     files: tuple[DocumentFile, ...] = ()
 
+    @property
+    def each_file(self) -> tuple[DocumentFile, ...]:
+        """The files in it, also if it is one as it was read."""
+        one = self.document
+        alone = DocumentFile(one.path, one.language, one.licence, 0, len(one.text.encode()), one.repository)
+        return self.files or (alone,)
+
 
 def lay_out(document: Document, key: int, config: LayoutConfig, seed: int) -> LaidOut:
     """Return a file as it goes into the corpus, with the headers that its layout gives it.
@@ -56,7 +63,9 @@ def lay_out(document: Document, key: int, config: LayoutConfig, seed: int) -> La
 def join_repositories(files: Iterable[LaidOut], config: LayoutConfig) -> Iterator[LaidOut]:
     """Join the files of each repository, given one after the other; a file without a repository stays alone.
 
-    The files stand in the order of their paths' folders, each behind a line ``<|file|>path``.
+    The files stand in the order of their paths' folders, each behind a line ``<|file|>path``. They are one
+    document, which is called by the repository. It has the language that all of them have, and a licence if
+    all of them have one: what holds for some is not said of the whole. Of each file, its own are told.
     """
     for repository, group in groupby(files, lambda file: file.document.repository):
         if not repository:
@@ -78,12 +87,10 @@ def join_repositories(files: Iterable[LaidOut], config: LayoutConfig) -> Iterato
 
 def _behind(head: str, laid: LaidOut) -> LaidOut:
     document = laid.document
-    size = len(document.text.encode())
-    files = laid.files or (DocumentFile(document.path, document.language, document.licence, 0, size),)
     # A header is shown before the prompt, and is no part of what is answered.
     cut = document.prompt_characters + len(head) if document.prompt_characters else 0
     whole = dataclasses.replace(document, text=head + document.text, prompt_characters=cut)
-    return LaidOut(whole, _moved(files, len(head.encode())))
+    return LaidOut(whole, _moved(laid.each_file, len(head.encode())))
 
 
 def _moved(files: Iterable[DocumentFile], num_bytes: int) -> tuple[DocumentFile, ...]:
@@ -99,15 +106,20 @@ def _joined(together: list[LaidOut]) -> LaidOut:
         parts += _moved(laid.files, done)
         done += len(text.encode())
     languages = {file.language for file in files}
-    licences = sorted({part for file in files for part in _licences(file.licence)})
+    licences = [] if any(not file.licence for file in files) else _all_licences(files)
     whole = dataclasses.replace(
         files[0],
         text="".join(texts),
+        path=files[0].repository,
         language=languages.pop() if len(languages) == 1 else "",
         licence=" AND ".join(f"({one})" if " OR " in one and len(licences) > 1 else one for one in licences),
         prompt_characters=0,
     )
     return LaidOut(whole, tuple(parts))
+
+
+def _all_licences(files: Iterable[Document]) -> list[str]:
+    return sorted({part for file in files for part in _licences(file.licence)})
 
 
 def _licences(expression: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Say what a corpus is made of: as a hash of all that decides what is in it, and as a record for people."""
+"""Say what a corpus is to be made of: all that decides what is in it, and a record of that for people."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from importlib import metadata
 from typing import Any
 
 from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig, TokenizerConfig
-from spanmix.text.preparation.differences import INPUTS
-from spanmix.text.preparation.partitions import Partition, inputs_hash
+from spanmix.text.preparation.differences import FILES
+from spanmix.text.preparation.inputs import Input, ReadInput, list_inputs
+from spanmix.text.preparation.partitions import Partition
 from spanmix.text.source_tokenizer import hash_source_tokenizer
 from spanmix.text.tokenizer import Tokenizer
 
@@ -20,16 +21,17 @@ _PACKAGES = ("spanmix", "daft", "detect-secrets", "tokenizers")
 
 @dataclass(frozen=True)
 class MadeOf:
-    """What a corpus is made of.
+    """What a corpus is to be made of.
 
     Args:
-        hash: of the recipe, of the files that are read (by path, size and time of change), and of those that
-            the recipe names.
-        record: the recipe, how many files each source has, and versions; as JSON holds it.
+        settings: the recipe, and hashes of the files that it names, as text.
+        record: the same, how many files each source has, and versions; as JSON holds it, and without salt.
+        inputs: what is read, as it was listed.
     """
 
-    hash: str
+    settings: str
     record: dict[str, Any]
+    inputs: Sequence[Input]
 
     @classmethod
     def of(
@@ -49,8 +51,23 @@ class MadeOf:
             files: hashes of the files that steps read.
             partitions: what is read.
         """
+        named = dict(files)
+        if given is not None:
+            named[f"the tokenizer {tokenizer.path}"] = given.fingerprint
+        for source in config.sources:
+            if source.tokenizer is not None:
+                named[f"the tokenizer {source.tokenizer}"] = hash_source_tokenizer(source.tokenizer)
         settings = settings_text(config, tokenizer, given, files)
-        return cls(inputs_hash(list(partitions), settings), _record(config, tokenizer, partitions))
+        return cls(
+            settings, _record(config, tokenizer, named, partitions), tuple(list_inputs(config, partitions))
+        )
+
+    def read(self, hashes: Sequence[str]) -> list[ReadInput]:
+        """Return what was read, with the SHA-256 of each input."""
+        return [
+            dataclasses.replace(item.known, sha256=sha256)
+            for item, sha256 in zip(self.inputs, hashes, strict=True)
+        ]
 
 
 def settings_text(
@@ -67,12 +84,16 @@ def settings_text(
 
 
 def _record(
-    config: CorpusConfig, tokenizer: TokenizerConfig, partitions: Sequence[Partition]
+    config: CorpusConfig,
+    tokenizer: TokenizerConfig,
+    files: Mapping[str, str],
+    partitions: Sequence[Partition],
 ) -> dict[str, Any]:
     record = {
         "corpus": {name: value for name, value in dataclasses.asdict(config).items() if name != "path"},
         "tokenizer": dataclasses.asdict(tokenizer),
-        INPUTS: {source.name: _inputs(number, partitions) for number, source in enumerate(config.sources)},
+        FILES: files,
+        "inputs": {source.name: _inputs(number, partitions) for number, source in enumerate(config.sources)},
         "versions": {name: metadata.version(name) for name in _PACKAGES},
     }
     plain: dict[str, Any] = json.loads(json.dumps(record))  # as it is read again

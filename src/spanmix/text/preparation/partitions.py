@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -55,14 +52,6 @@ def list_partitions(config: CorpusConfig) -> list[Partition]:
     return found
 
 
-def inputs_hash(partitions: list[Partition], settings: str) -> str:
-    """Hash settings and input files by path, size and time of change, in hex."""
-    digest = hashlib.sha256(settings.encode())
-    for partition in partitions:
-        digest.update(json.dumps(dataclasses.asdict(partition), sort_keys=True).encode())
-    return digest.hexdigest()
-
-
 def _cut(number: int, source: SourceFilesConfig, config: CorpusConfig, out: Path) -> Iterator[Partition]:
     units: list[Unit] = []
     dropped: list[Dropped] = []
@@ -98,8 +87,12 @@ def refuse_empty(config: CorpusConfig, partitions: list[Partition]) -> None:
 
 def no_text(source: SourceFilesConfig, why: str) -> InputError:
     """Return the error for a source of which nothing is left."""
-    where = ", ".join(source.paths) or "no paths"
-    return InputError(f"source {source.name} ({where}) has no text: {why}")
+    if not source.paths:
+        return InputError(
+            f"source {source.name} has no paths; name its folders or files in corpus.sources.paths, or "
+            f"behind the recipe, as {source.name}=FOLDER"
+        )
+    return InputError(f"source {source.name} ({', '.join(source.paths)}) has no text: {why}")
 
 
 def count_reasons(counts: Mapping[str, int], first: Mapping[str, str]) -> str:

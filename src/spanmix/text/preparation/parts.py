@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spanmix.config import SourceFilesConfig
+from spanmix.text.document_names import document_name
 from spanmix.text.duplicates.decide import REASONS
 from spanmix.text.preparation.clean_all import Cleaned
 from spanmix.text.preparation.clean_partition import Summary
@@ -27,14 +28,14 @@ class Part:
         folder: what the task that read it wrote.
         summary: what that task said.
         fates: uint8 [documents], see `spanmix.text.duplicates.decide`.
-        copied_paths: by number in the partition, the path of what a dropped copy is a copy of.
+        copied_names: by number in the partition, the name of what a dropped copy is a copy of.
         num_bytes: int64 [documents], after all steps.
     """
 
     folder: Path
     summary: Summary
     fates: NDArray[np.uint8]
-    copied_paths: dict[int, str]
+    copied_names: dict[int, str]
     num_bytes: NDArray[np.int64]
 
     @property
@@ -73,7 +74,7 @@ def parts_of_sources(
     Raises:
         InputError: nothing is left of a source.
     """
-    paths = _paths_of_kept(cleaned, copies)
+    names = _names_of_kept(cleaned, copies)
     parts: list[list[Part]] = [[] for _ in sources]
     for number, part in enumerate(cleaned):
         if part.partition.source < 0:
@@ -82,9 +83,9 @@ def parts_of_sources(
         fates = copies.decisions.fates[start:end]
         copy_of = copies.decisions.copy_of[start:end]
         copied = np.flatnonzero(np.isin(fates, list(REASONS)))
-        copied_paths = {i: paths[int(copy_of[i])] for i in copied.tolist()}
+        copied_names = {i: names[int(copy_of[i])] for i in copied.tolist()}
         num_bytes = np.array(copies.facts.partition(number, "num_bytes"))
-        parts[part.partition.source].append(Part(part.folder, part.summary, fates, copied_paths, num_bytes))
+        parts[part.partition.source].append(Part(part.folder, part.summary, fates, copied_names, num_bytes))
     for source, mine in zip(sources, parts, strict=True):
         if all(part.is_dropped.all() for part in mine):
             _refuse(source, mine)
@@ -101,8 +102,8 @@ def _refuse(source: SourceFilesConfig, parts: Sequence[Part]) -> None:
     raise no_text(source, f"dropped {count_reasons(counts, first) or 'nothing'}")
 
 
-def _paths_of_kept(cleaned: Sequence[Cleaned], copies: Copies) -> dict[int, str]:
-    """Return the paths of the documents that copies are copies of."""
+def _names_of_kept(cleaned: Sequence[Cleaned], copies: Copies) -> dict[int, str]:
+    """Return the names of the documents that copies are copies of."""
     import pyarrow.parquet
 
     is_copy = np.isin(copies.decisions.fates, list(REASONS))
@@ -111,9 +112,11 @@ def _paths_of_kept(cleaned: Sequence[Cleaned], copies: Copies) -> dict[int, str]
     by_owner: dict[int, list[int]] = defaultdict(list)
     for owner, document in zip(owners.tolist(), wanted.tolist(), strict=True):
         by_owner[owner].append(document)
-    paths = {}
+    names: dict[int, str] = {}
     for owner, documents in by_owner.items():
-        table = pyarrow.parquet.read_table(cleaned[owner].folder / "documents.parquet", columns=["path"])
-        for document in documents:
-            paths[document] = table["path"][document - copies.facts.starts[owner]].as_py()
-    return paths
+        path = cleaned[owner].folder / "documents.parquet"
+        places = np.array(documents) - copies.facts.starts[owner]
+        table = pyarrow.parquet.read_table(path, columns=["repository", "path"]).take(places)
+        rows = zip(table["repository"].to_pylist(), table["path"].to_pylist(), strict=True)
+        names.update(zip(documents, (document_name(*row) for row in rows), strict=True))
+    return names

@@ -71,7 +71,8 @@ def check_steps(config: CorpusConfig) -> dict[str, str]:
     """Build all steps once, so that a fault of one is met before anything is read.
 
     Returns:
-        A hash of the contents of each file that a step reads: a changed one makes another corpus.
+        A hash of the contents of each file that a step reads, by what it is: a changed one makes another
+        corpus.
 
     Raises:
         InputError: see `build_steps`.
@@ -85,10 +86,16 @@ def check_steps(config: CorpusConfig) -> dict[str, str]:
         _steps_of_source(source, None)
         if source.licences is not None and source.licences.opt_out is not None:
             path = source.licences.opt_out
-            found[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            found[f"the opt-out list {path}"] = _hash(path)
     if config.decontamination is not None:
-        found["benchmarks"] = _decontamination(config.decontamination).fingerprint
+        names = config.decontamination.benchmarks
+        found["the table of benchmarks"] = _decontamination(config.decontamination).fingerprint
+        found |= {f"the benchmark {name}": _hash(name) for name in names if Path(name).is_file()}
     return found
+
+
+def _hash(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _decontamination(config: DecontaminationConfig) -> DecontaminationStep:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from spanmix.errors import SpanmixError
 from spanmix.files import follow, full_disk_named, is_full_disk
 from spanmix.text.engine import Task, run_tasks
+from spanmix.text.preparation.once import finished_folders
 
 Advance = Callable[[int], None]
 """Called with the bytes of each piece of work that is done."""
@@ -23,7 +24,7 @@ Advance = Callable[[int], None]
 KEPT_FROM_BYTES = 100_000_000
 """Work on less than this is not kept after an error: doing it again takes seconds."""
 
-_VERSION = 2
+_VERSION = 3
 """Goes up when a task writes something else from the same job."""
 
 
@@ -69,7 +70,8 @@ def hash_fates(fates: NDArray[np.uint8]) -> str:
 def work_folder(out: Path, num_bytes: int) -> Iterator[Path]:
     """Give the folder in which `out` is made, with what is left from before; afterwards it goes.
 
-    After an error it stays if there is much to do again, and the error says so.
+    After an error it stays if there is much to do again and some of it is done. The error says so if it was
+    done now.
 
     Args:
         out: the corpus.
@@ -77,15 +79,16 @@ def work_folder(out: Path, num_bytes: int) -> Iterator[Path]:
     """
     out = follow(out)
     folder = out.with_name(f".{out.name}.spanmix-work")
-    fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    before = finished_folders(folder)
     try:
         with _disk_of(out), full_disk_named(out):
             yield folder
     except BaseException as error:
-        if num_bytes < KEPT_FROM_BYTES:
+        finished = finished_folders(folder)
+        if num_bytes < KEPT_FROM_BYTES or not finished:
             shutil.rmtree(folder, ignore_errors=True)
-        elif isinstance(error, SpanmixError) and fresh:
+        elif isinstance(error, SpanmixError) and finished - before:
             error.add_note(
                 f"what was done so far is kept in {folder}, and the same command goes on from there"
             )

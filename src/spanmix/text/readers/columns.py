@@ -134,7 +134,8 @@ def missing_columns(names: Collection[str], config: ColumnsConfig) -> list[str]:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a record says of its text; `collection` goes in front of its path."""
+    """What is known of a text, as its record says it; `collection` goes in front of its path, and `host` is
+    that of the repository."""
 
     collection: str = ""
     path: str = ""
@@ -142,6 +143,7 @@ class Facts:
     licence: str = ""
     repository: str = ""
     stars: int | None = None
+    host: str = ""
 
     def known_as(self, origin: Origin) -> Origin:
         """Return the place of a record with the path that the record has for itself, if there is one."""

@@ -14,8 +14,10 @@ DAMAGED = "damaged file"
 BOMB = "decompresses to far too much"
 LONG_LINE = "JSON line too long for any document"
 NOTEBOOK = "malformed notebook"
+PAGE = "malformed web page"
 HIDDEN, CORPUS = "hidden", "corpus of Spanmix"
 IGNORED, SUBMODULE = "ignored by git", "git submodule"
+SYMBOLIC_LINK = "symbolic link"
 GENERATED, VENDORED = "linguist-generated", "linguist-vendored"
 
 

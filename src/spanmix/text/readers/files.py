@@ -149,17 +149,19 @@ def _folder(
 def _kind_of_folder(items: Iterable[WalkedFile | Dropped]) -> str:
     """Return the kind of a folder's files if all, but for remarks, are tables or archives of one kind.
 
-    ``.jsonl`` files that are not compressed are text like any other.
+    ``.jsonl`` files of which none is compressed are text like any other.
     """
     kinds = set()
+    is_packed = False
     for item in items:
         if isinstance(item, Dropped) or is_remark(item.path.name) or item.path.name.startswith("cache-"):
             continue
         kind = kind_of(item.path.name)
-        kinds.add(FILE if kind == JSONL and not compression_of(item.path.name) else kind)
+        kinds.add(kind)
+        is_packed |= kind != JSONL or bool(compression_of(item.path.name))
         if FILE in kinds or len(kinds) > 1:
             return FILE
-    return kinds.pop() if kinds else FILE
+    return kinds.pop() if is_packed else FILE
 
 
 def _hub_files(name: str, source: SourceFilesConfig) -> Iterator[SourceFile | Dropped]:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 from pathspec.patterns.gitignore.base import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
+from spanmix.text.regular_files import read_regular
+
 ATTRIBUTES = ("linguist-generated", "linguist-vendored")
 RULE_FILES = (".gitignore", ".gitattributes")
 MAX_RULE_BYTES = 1_000_000
@@ -168,8 +170,7 @@ def _without_trailing_blanks(line: str) -> str:
 
 def _lines(path: str) -> list[str]:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - the path may hold any bytes
-            data = file.read(MAX_RULE_BYTES)
+        data = read_regular(path, MAX_RULE_BYTES)
     except OSError:
         return []
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")

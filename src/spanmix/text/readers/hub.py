@@ -12,6 +12,7 @@ from spanmix.text.readers.formats import FILE, is_of_kind, kind_of
 
 HUB_PREFIX = "hf:"
 
+_CACHED = re.compile(r"(?:datasets|models|spaces)--.+")
 _NAME = re.compile(r"hf:([\w.-]+(?:/[\w.-]+)?)(?::([\w.+-]*))?(?::([\w.-]+))?")
 
 
@@ -41,6 +42,20 @@ def find_dataset(name: str, source: str) -> list[Path]:
             repository, config, split, source
         )
     return sorted(found)
+
+
+def is_link_into_cache(path: str) -> bool:
+    """Return whether a link is a file of the cache of ``huggingface_hub``.
+
+    That keeps contents by their hashes, and names each revision's files by links to them:
+    ``datasets--owner--name/snapshots/REVISION/data/a.parquet -> ../../../blobs/HASH`` (its guide "Understand
+    caching"). A link to anywhere else is none of its files.
+    """
+    blobs = Path(os.path.realpath(path)).parent
+    named_by = Path(os.path.realpath(Path(path).parent))
+    cache = blobs.parent
+    is_inside = named_by.is_relative_to(cache / "snapshots")
+    return blobs.name == "blobs" and is_inside and _CACHED.fullmatch(cache.name) is not None
 
 
 def _cache(variable: str, below: str) -> Path:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from operator import itemgetter
 
+from spanmix.text.readers.paired_marks import without_pairs
+
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]+|$)")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
 _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
-_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+# Two runs of blanks beside each other would share one out in all ways: none gives back what it took (`*+`).
+_TABLE_RULE = re.compile(r"[ \t]*+\|?[ \t]*+:?-{2,}+:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*\|?[ \t]*+$")
 _QUOTE = re.compile(r"^ {0,3}(?:>[ \t]?)+")
 _DEFINITION = re.compile(r" {0,3}\[[^\]\n]{1,200}\]:[ \t]*\S")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?:.{0,500}\n){0,200}?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
 
-_CODE = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,2000}?)(?<!`)\1(?!`)")
+_TICKS = re.compile(r"(`+)")
+_MAX_CODE, _MAX_EMPHASIZED = 2000, 1000  # characters between two marks
 _IMAGE = re.compile(r"!\[([^\]\n]{0,500})\](?:\([^()\n]{0,2000}\)|\[[^\]\n]{0,200}\])")
 _LINK = re.compile(
     r"\[([^\[\]\n]{1,1000})\](?:\((?:[^()\n]|\([^()\n]{0,200}\)){0,2000}+\)|\[[^\]\n]{0,200}\])"
@@ -22,7 +26,8 @@ _LINK = re.compile(
 _ADDRESS = re.compile(r"<((?:https?|ftp|mailto):[^<>\s]{1,2000}|[^<>\s@]{1,64}@[^<>\s@]{1,255})>")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]{0,30}(?:\s[^<>\n]{0,1000})?/?>")
 _STARS = re.compile(r"(?<![\\*\w])(\*{1,3})(?=[^\s*])([^*\n]{1,1000}?)(?<=[^\s\\])\1(?!\*)")
-_UNDERSCORES = re.compile(r"(?<![\w\\])(_{1,3})(?=[^\s_])([^\n]{1,1000}?)(?<=[^\s\\_])\1(?!\w)")
+_OPENING_UNDERSCORES = re.compile(r"(?<![\w\\])(_{1,3})(?=[^\s_])")
+_CLOSING_UNDERSCORES = re.compile(r"(?<=[^\s\\_])(_{1,3})(?!\w)")
 _STRUCK = re.compile(r"~~(?=\S)([^~\n]{1,1000}?)~~")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _MARK = re.compile(r"[*_`\[<\\~\ue000\ue001]")
@@ -99,10 +104,17 @@ def _plain_line(line: str, written: list[str]) -> str | None:
     if ">" in line:
         line = _QUOTE.sub("", line, count=1)
     if "#" in line and (heading := _HEADING.match(line)):
-        line = re.sub(r"[ \t]+#+[ \t]*$", "", line[heading.end() :])
+        line = _without_closing(line[heading.end() :])
     if line.lstrip().startswith("|"):
         line = "  ".join(cell.strip() for cell in line.strip().strip("|").split("|"))
     return plain_inline(line)
+
+
+def _without_closing(heading: str) -> str:
+    """Return the words of a heading without the ``#`` behind them, which stand alone."""
+    words = heading.rstrip(" \t").rstrip("#")
+    is_closed = words.endswith((" ", "\t")) and heading[len(words) : len(words) + 1] == "#"
+    return words.rstrip(" \t") if is_closed else heading
 
 
 def plain_inline(line: str) -> str:
@@ -111,28 +123,34 @@ def plain_inline(line: str) -> str:
         return line.rstrip()
     kept: list[str] = []
 
-    def keep(match: re.Match[str]) -> str:
-        kept.append(match[2].strip() if match[2].strip() else match[2])
+    def keep(code: str) -> str:
+        kept.append(code.strip() if code.strip() else code)
         return f"\ue000{len(kept) - 1}\ue001"
 
     line = line.replace("\ue000", "").replace("\ue001", "")
     # To look for a character takes far less time than to try a pattern that needs it.
     if "`" in line:
-        line = _CODE.sub(keep, line)
+        line = without_pairs(line, _TICKS, _TICKS, _MAX_CODE, keep)
     if "][" in line or "](" in line:
         line = _LINK.sub(_WORDS, _IMAGE.sub(_WORDS, line))
     if "<" in line:
         line = _TAG.sub("", _ADDRESS.sub(_WORDS, line))
-    for mark, marks in (("*", _STARS), ("_", _UNDERSCORES)):
-        if mark in line:
-            line, number = marks.subn(_EMPHASIZED, line)
-            if number:
-                line = marks.sub(_EMPHASIZED, line)
+    for mark, without in (("*", _without_stars), ("_", _without_underscores)):
+        if mark in line and (once := without(line)) != line:
+            line = without(once)  # emphasis inside of emphasis
     if "~~" in line:
         line = _STRUCK.sub(_WORDS, line)
     if "\\" in line:
         line = _ESCAPED.sub(_WORDS, line)
     return (_KEPT.sub(lambda match: kept[int(match[1])], line) if kept else line).rstrip()
+
+
+def _without_stars(line: str) -> str:
+    return _STARS.sub(_EMPHASIZED, line)
+
+
+def _without_underscores(line: str) -> str:
+    return without_pairs(line, _OPENING_UNDERSCORES, _CLOSING_UNDERSCORES, _MAX_EMPHASIZED, str)
 
 
 def _tidied(lines: list[str]) -> str:

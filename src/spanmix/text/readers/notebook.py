@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from spanmix.text.languages.names import language_name
-from spanmix.text.readers.json_values import parse_value
+from spanmix.text.readers.json_values import NotUtf8Error, parse_value
 
 _COMMENTS = {
     "python": "#", "r": "#", "julia": "#", "ruby": "#", "bash": "#", "perl": "#", "powershell": "#",
@@ -19,7 +19,7 @@ _COMMENTS = {
     "common-lisp": ";", "racket": ";",
 }  # fmt: skip
 _MAGIC = re.compile(
-    r"([ \t]*)(?:[%!]|\?{1,2}\w)|([ \t]*)\w[\w.]*\?{1,2}[ \t]*$|([ \t]*)[\w., \t]+=[ \t]*[!%]\w"
+    r"[ \t]*+(?:[%!]|\?{1,2}\w|\w[\w.]*+\?{1,2}[ \t]*+$)|[\w., \t]++=[ \t]*+[!%]\w"  # each linear: `*+`
 )
 _MAX_PARSED = 200_000  # characters of a cell: a syntax tree takes some 100 times as much
 _MAX_PARSES = 64
@@ -39,13 +39,14 @@ def to_script(data: bytes) -> tuple[str, str]:
 
     Raises:
         MalformedNotebookError: it is not JSON, or has no cells.
+        NotUtf8Error: it is in another encoding.
 
     >>> to_script(b'{"cells": [{"cell_type": "code", "source": ["%time\\n", "x = 1"], "outputs": []}]}')
     ('# %time\nx = 1\n', 'python')
     """
     try:
         notebook = parse_value(data)
-    except UnicodeDecodeError:
+    except NotUtf8Error:
         raise
     except ValueError as error:
         raise MalformedNotebookError(f"not valid JSON: {error}") from None

@@ -22,12 +22,14 @@ class Origin:
             that was named by itself, its name.
         root: what of `path` names the source's folder, with the slash behind it; ``""`` in a repository.
         repository: the one that it lies in, ``owner/name`` if that is known, or ``""``.
+        host: the one that the repository's remote lies on, or ``""`` if that is not known.
     """
 
     file: str
     path: str
     root: str = ""
     repository: str = ""
+    host: str = ""
 
     def at(self, place: str) -> Origin:
         """Return a place inside it, such as ``:3`` for its third line."""
@@ -35,7 +37,9 @@ class Origin:
 
     def dropped(self, reason: str, value: float | str | None = None, num_bytes: int = 0) -> Dropped:
         """Return that it was not taken; see `Dropped`."""
-        return Dropped(self.path, reason, value, file=self.file, num_bytes=num_bytes)
+        return Dropped(
+            self.path, reason, value, repository=self.repository, file=self.file, num_bytes=num_bytes
+        )
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:

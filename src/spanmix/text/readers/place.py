@@ -65,7 +65,8 @@ class Place:
     def origin(self, file: str, name: str) -> Origin:
         """Return what an entry at `file` is called."""
         repository = "" if self.checkout is None else self.checkout.repository
-        return Origin(printable(file), printable(self.inside + name), printable(self.root), repository)
+        host = "" if self.checkout is None else self.checkout.host
+        return Origin(printable(file), printable(self.inside + name), printable(self.root), repository, host)
 
 
 def enclosing_checkout(folder: Path) -> Place | None:

@@ -19,6 +19,9 @@ PLAIN_TEXT = "text"
 def to_prose(text: str, language: str) -> tuple[str, str]:
     """Return a text without its markup, and its language after that; others than markup stay what they are.
 
+    Raises:
+        spanmix.text.readers.web_page.MalformedPageError: the parser of HTML gives up.
+
     >>> to_prose("# A *title*", "markdown"), to_prose("# a", "python")
     (('A title\\n', 'text'), ('# a', 'python'))
     """

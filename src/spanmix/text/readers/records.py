@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from spanmix.corpus_configs.sources import SourceFilesConfig
-from spanmix.text.dropped import EMPTY, NOT_UTF8, Dropped, count_bytes, why_not
+from spanmix.text.dropped import EMPTY, NOT_UTF8, Dropped, count_bytes, printable, why_not
 from spanmix.text.languages.endings import language_of
 from spanmix.text.readers.columns import Columns, explain_missing, facts_of, listed, look_up
-from spanmix.text.readers.faults import NO_TEXT, fault
+from spanmix.text.readers.faults import NO_TEXT, PAGE, fault
 from spanmix.text.readers.origin import Origin
 from spanmix.text.readers.prose import to_prose
+from spanmix.text.readers.web_page import MalformedPageError
 from spanmix.types import Document
 
 
@@ -56,7 +57,10 @@ def _read(
         return origin.dropped(NOT_UTF8, num_bytes=len(error.object))
     read_bytes = count_bytes(prompt) + count_bytes(response)
     if source.prose and not prompt:
-        response, language = to_prose(response, language)
+        try:
+            response, language = to_prose(response, language)
+        except MalformedPageError as error:
+            return origin.dropped(PAGE, printable(str(error)), read_bytes)
     text = prompt + response
     if (reason := why_not(text, max_document_bytes)) is not None:
         return origin.dropped(reason, num_bytes=read_bytes)

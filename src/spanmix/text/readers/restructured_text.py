@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from operator import itemgetter
 
+from spanmix.text.readers.paired_marks import without_pairs
+
 _RULE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
 _SHORT_RULE = re.compile(r"([!-/:-@\[-`{-~])\1{0,1}[ \t]*$")
 _TABLE_RULE = re.compile(r"[ \t]*(?:\+[-=+]{2,}\+|={2,}(?:[ \t]+={2,})+|-{2,}(?:[ \t]+-{2,})+)[ \t]*$")
@@ -16,11 +18,15 @@ _OPTION = re.compile(r"[ \t]+:[\w-]{1,60}:(?:[ \t]|$)")
 _FIELD = re.compile(r"^([ \t]*):([A-Za-z][^:\n]{0,100}):(?:[ \t]+|$)")
 
 _CODE = re.compile(r"``([^\n]{1,1000}?)``")
-_ROLE_TITLE = re.compile(r":[\w:+.-]{1,60}:`([^`<>\n]{1,500}?)\s*<[^`<>\n]{1,500}>`")
+# What is in front of an address ends with a word, or each of its blanks would be tried as its last.
+_TITLE = r"`([^`<>\n]{1,500}?(?<!\s)|\s)\s*+"
+_ROLE_TITLE = re.compile(rf":[\w:+.-]{{1,60}}:{_TITLE}<[^`<>\n]{{1,500}}>`")
 _ROLE = re.compile(r":[\w:+.-]{1,60}:`[~!]?([^`\n]{1,500})`")
-_LINK = re.compile(r"`([^`<>\n]{1,500}?)\s*<[^`<>\n]{1,1000}>`_{0,2}")
+_LINK = re.compile(rf"{_TITLE}<[^`<>\n]{{1,1000}}>`_{{0,2}}")
 _QUOTED = re.compile(r"`([^`\n]{1,500})`_{0,2}")
-_STRONG = re.compile(r"\*\*(?=\S)([^\n]{1,1000}?)(?<=\S)\*\*")
+# Zero characters wide, so that all are found that begin inside of another.
+_OPENING_STARS, _CLOSING_STARS = re.compile(r"(?=(\*\*)\S)"), re.compile(r"(?<=\S)(?=(\*\*))")
+_MAX_STRONG = 1000  # characters between two marks
 _EMPHASIS = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*\n]{1,1000}?)(?<=[^\s\\])\*(?!\w)")
 _NAMED = re.compile(r"(?<![\w`])(\w[\w.-]{0,100}?)_{1,2}(?=[\s.,;:!?)\]'\"]|$)")
 _NOTE_MARK = re.compile(r"(\[[\w#*-]{1,60}\])_(?!\w)")
@@ -132,7 +138,8 @@ def plain_inline(line: str) -> str:
         for pattern in (_ROLE_TITLE, _ROLE, _LINK, _QUOTED):
             line = pattern.sub(_WORDS, line)
     if "*" in line:
-        line = _EMPHASIS.sub(_WORDS, _STRONG.sub(_WORDS, line))
+        line = without_pairs(line, _OPENING_STARS, _CLOSING_STARS, _MAX_STRONG, str)
+        line = _EMPHASIS.sub(_WORDS, line)
     if "|" in line:
         line = _SUBSTITUTION.sub(_WORDS, line)
     if "_" in line:

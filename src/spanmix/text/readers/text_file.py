@@ -8,10 +8,12 @@ from spanmix.corpus_configs.sources import SourceFilesConfig
 from spanmix.text.dropped import BINARY, NOT_UTF8, UNREADABLE, Dropped, longer_than, printable, why_not
 from spanmix.text.languages.endings import language_of
 from spanmix.text.readers.columns import Facts
-from spanmix.text.readers.faults import NOTEBOOK
+from spanmix.text.readers.faults import NOTEBOOK, PAGE
+from spanmix.text.readers.json_values import NotUtf8Error
 from spanmix.text.readers.notebook import MalformedNotebookError, to_script
 from spanmix.text.readers.origin import Origin
 from spanmix.text.readers.prose import to_prose
+from spanmix.text.readers.web_page import MalformedPageError
 from spanmix.types import Document
 
 _NOTEBOOK_FACTOR = 4
@@ -38,7 +40,7 @@ def read_file(
             data = file.read(most + 1)
     except OSError:
         return origin.dropped(UNREADABLE)
-    facts = Facts(repository=origin.repository)
+    facts = Facts(repository=origin.repository, host=origin.host)
     return to_document(data, path.name, origin, source, max_document_bytes, facts)
 
 
@@ -76,12 +78,14 @@ def to_document(
             text, language = to_script(data)
         else:
             text = data.decode("utf-8")
-    except UnicodeDecodeError:
+        if source.prose:
+            text, language = to_prose(text, language)
+    except (UnicodeDecodeError, NotUtf8Error):
         return origin.dropped(NOT_UTF8, num_bytes=num_bytes)
     except MalformedNotebookError as error:
         return origin.dropped(NOTEBOOK, printable(str(error)), num_bytes)
-    if source.prose:
-        text, language = to_prose(text, language)
+    except MalformedPageError as error:
+        return origin.dropped(PAGE, printable(str(error)), num_bytes)
     if (reason := why_not(text, max_document_bytes)) is not None:
         return origin.dropped(reason, num_bytes=num_bytes)
     return Document(
@@ -96,6 +100,7 @@ def to_document(
         origin.root,
         origin.file,
         num_bytes,
+        facts.host,
     )
 
 

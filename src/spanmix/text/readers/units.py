@@ -29,12 +29,19 @@ _EXPANSION = {JSONL: 4, TAR: 4}
 
 @dataclass(frozen=True)
 class FileStamp:
-    """A file that another is read with, as it was listed: path, size in bytes, time of change."""
+    """A file of a unit as it was listed: path, size in bytes, time of change, and whether it lies beside the
+    one that is read."""
 
     path: str
     num_bytes: int
     changed_ns: int
     raw_path: str = ""
+    is_beside: bool = True
+
+    @property
+    def file(self) -> Path:
+        """Where it is on disk."""
+        return _path_of(self.path, self.raw_path)
 
 
 @dataclass(frozen=True)
@@ -135,13 +142,15 @@ def read_unit(unit: Unit, source: SourceFilesConfig, max_document_bytes: int) ->
         yield read_file(path, origin, source, max_document_bytes)
 
 
+def files_of(unit: Unit) -> tuple[FileStamp, ...]:
+    """Return the file of a unit, and those beside it."""
+    own = FileStamp(unit.origin.file, unit.size, unit.changed_ns, unit.raw_path, is_beside=False)
+    return (own, *unit.beside)
+
+
 def changed(unit: Unit) -> bool:
     """Return whether the file of a unit, or one beside it, is not what it was when it was listed."""
-    files = [(unit.file, unit.size, unit.changed_ns)]
-    files += [
-        (_path_of(stamp.path, stamp.raw_path), stamp.num_bytes, stamp.changed_ns) for stamp in unit.beside
-    ]
-    return any(size_and_change(path) != (size, change) for path, size, change in files)
+    return any(size_and_change(one.file) != (one.num_bytes, one.changed_ns) for one in files_of(unit))
 
 
 def _read_tokens(

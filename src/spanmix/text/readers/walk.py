@@ -11,12 +11,22 @@ from pathlib import Path
 
 from spanmix.corpus_configs.sources import EVERY_FILE, SourceFilesConfig
 from spanmix.text.dropped import UNREADABLE, Dropped
-from spanmix.text.readers.faults import CORPUS, GENERATED, HIDDEN, IGNORED, SUBMODULE, VENDORED
+from spanmix.text.readers.faults import (
+    CORPUS,
+    GENERATED,
+    HIDDEN,
+    IGNORED,
+    SUBMODULE,
+    SYMBOLIC_LINK,
+    VENDORED,
+)
 from spanmix.text.readers.git_checkout import open_checkout
+from spanmix.text.readers.hub import is_link_into_cache
 from spanmix.text.readers.origin import Origin
 from spanmix.text.readers.place import Place, enclosing_checkout
 from spanmix.text.report import CORPUS_FILE
 
+_Listing = dict[str, os.DirEntry[str]]
 _IN_WORK = re.compile(r"\..+\.spanmix-(?:work|partial|replaced)")
 
 
@@ -32,14 +42,15 @@ class WalkedFile:
 class _Entry:
     """What is met: its path on disk, its path below the root, and the folder that it lies in.
 
-    `dropped` is the reason for which it is not even looked into. The root is an entry with the name ``""`` of
-    itself.
+    `is_link` is not said of what is always followed. `dropped` is the reason for which it is not even looked
+    into. The root is an entry with the name ``""`` of itself.
     """
 
     path: str
     relative: str
     is_folder: bool
     place: Place
+    is_link: bool = False
     dropped: str = ""
 
     @property
@@ -58,10 +69,15 @@ def walk(
 ) -> Iterator[WalkedFile | Dropped]:
     """Yield the files of a folder and all below it, without opening them.
 
-    Entries are sorted by name. Links are followed, and no folder is walked twice. Files are taken if
-    `source.include` matches their name or their path below `root`. Entries whose names begin with a dot are
-    dropped, but for ``.git``, which is none; a folder that is dropped is one entry, its path with a slash
-    behind it. So is a folder that holds a corpus of Spanmix, unless the source has a tokenizer.
+    Entries are sorted by name. Files are taken if `source.include` matches their name or their path below
+    `root`. Entries whose names begin with a dot are dropped, but for ``.git``, which is none; a folder that
+    is dropped is one entry, its path with a slash behind it. So is a folder that holds a corpus of Spanmix,
+    unless the source has a tokenizer.
+
+    A symbolic link is dropped, too, with a slash behind its path if it leads to a folder: what lies in the
+    source is met at its own place, and what lies outside was not asked for. `root` itself may be one. The
+    files of the Hub's cache are links into another folder of it, and are taken. With `source.follow_links`
+    all links are followed, and no folder is walked twice.
 
     With `source.git_rules`, where `root` lies in a checkout or holds some, what ``.gitignore`` files or
     ``.git/info/exclude`` leave out, files that ``.gitattributes`` calls ``linguist-generated`` or
@@ -113,15 +129,15 @@ def _walk(
         if entry.dropped:
             yield entry.origin.dropped(entry.dropped)
             continue
-        if not entry.is_folder:
-            yield _judged(entry)
+        if not entry.is_folder or (entry.is_link and not source.follow_links):
+            yield _judged(entry, source)
             continue
         try:
             if (identity := _identity(entry.path)) in seen:
                 continue
             seen.add(identity)
             with os.scandir(entry.path) as listing:
-                found = {item.name: _is_folder(item) for item in listing}
+                found = {item.name: item for item in listing}
         except OSError:
             yield entry.origin.dropped(UNREADABLE)
             continue
@@ -138,17 +154,19 @@ def identities(paths: Collection[Path]) -> set[tuple[int, int]]:
 
 
 def _entries(
-    folder: _Entry, found: dict[str, bool], place: Place, own: Collection[tuple[int, int]]
+    folder: _Entry, found: _Listing, place: Place, own: Collection[tuple[int, int]]
 ) -> Iterator[_Entry]:
     """Yield the entries of a folder, the last one first."""
     for name in sorted(found.keys() - {".git"}, reverse=True):
-        path, is_folder = os.path.join(folder.path, name), found[name]  # noqa: PTH118
+        path, is_folder = os.path.join(folder.path, name), _is_folder(found[name])  # noqa: PTH118
         reason = ""
         if name.startswith("."):
             reason = CORPUS if is_folder and _IN_WORK.fullmatch(name) else HIDDEN
             if ".spanmix-" in name and os.path.exists(path) and _identity(path) in own:  # noqa: PTH110
                 continue
-        yield _Entry(path, folder.relative + name + "/" * is_folder, is_folder, place, reason)
+        relative = folder.relative + name + "/" * is_folder
+        is_link = found[name].is_symlink() and not is_link_into_cache(path)
+        yield _Entry(path, relative, is_folder, place, is_link, reason)
 
 
 def _is_folder(item: os.DirEntry[str]) -> bool:
@@ -158,7 +176,7 @@ def _is_folder(item: os.DirEntry[str]) -> bool:
         return False
 
 
-def _enter(entry: _Entry, found: dict[str, bool], source: SourceFilesConfig) -> Place | Dropped:
+def _enter(entry: _Entry, found: _Listing, source: SourceFilesConfig) -> Place | Dropped:
     """Return where the entries of a folder lie, or why it is not entered."""
     if source.tokenizer is None and _is_corpus(found):
         return entry.origin.dropped(CORPUS)
@@ -166,21 +184,22 @@ def _enter(entry: _Entry, found: dict[str, bool], source: SourceFilesConfig) -> 
     if entry.relative:
         opened = open_checkout(Path(entry.path)) if source.git_rules and ".git" in found else None
         is_submodule = place.names_submodule(entry.name) or (
-            place.checkout is not None and opened is not None and not found[".git"]
+            place.checkout is not None and opened is not None and not _is_folder(found[".git"])
         )
         if is_submodule and not source.submodules:
             return entry.origin.dropped(SUBMODULE)
-        # Git takes a link for a file, so a pattern for folders does not name it.
-        if not is_submodule and place.ignores(entry.name, not os.path.islink(entry.path)):  # noqa: PTH114
+        if not is_submodule and place.ignores(entry.name, is_folder=not entry.is_link):
             return entry.origin.dropped(IGNORED)
         place = place.below(entry.name) if opened is None else Place.top_of(opened)
     return place.with_rules_of(entry.path, found)
 
 
-def _judged(entry: _Entry) -> WalkedFile | Dropped:
+def _judged(entry: _Entry, source: SourceFilesConfig) -> WalkedFile | Dropped:
     place, origin = entry.place, entry.origin
-    if place.ignores(entry.name, is_folder=False):
+    if place.ignores(entry.name, is_folder=False):  # a link is a file to git, wherever it leads
         return origin.dropped(IGNORED)
+    if entry.is_link and not source.follow_links:
+        return origin.dropped(SYMBOLIC_LINK)
     attributes = place.rules.attributes_of(place.inside + entry.name)
     for name, reason in (("linguist-generated", GENERATED), ("linguist-vendored", VENDORED)):
         if name in attributes:
@@ -188,7 +207,7 @@ def _judged(entry: _Entry) -> WalkedFile | Dropped:
     return WalkedFile(Path(entry.path), origin)
 
 
-def _is_corpus(found: dict[str, bool]) -> bool:
+def _is_corpus(found: Collection[str]) -> bool:
     """Return whether a folder with these entries holds what `spanmix prepare` makes."""
     names = {name.removesuffix(".documents.parquet") for name in found if name.endswith(".documents.parquet")}
     return CORPUS_FILE in found and any(f"{name}.bin" in found and f"{name}.idx" in found for name in names)

@@ -23,14 +23,25 @@ _PARAGRAPHS = frozenset(
 _LINE, _PARAGRAPH, _CELL, _PRE, _END_PRE = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
 _MARKS = re.compile("[\ue000-\ue004]")
 _PREFORMATTED = re.compile(f"{_PRE}([^{_PRE}{_END_PRE}]*){_END_PRE}")
-_BREAK = re.compile(f"[ \n]*[{_LINE}{_PARAGRAPH}][{_LINE}{_PARAGRAPH} \n]*")
+# A run is tried from its first character alone (`(?<!...)`), for from each it would be read to its end again.
+_BREAK = re.compile(f"(?<![ \n])[ \n]*+[{_LINE}{_PARAGRAPH}][{_LINE}{_PARAGRAPH} \n]*+")
+_BLANKS_BEFORE_A_BREAK = re.compile(r"(?<![ \t])[ \t]++\n")
 
 # A parser's time grows with the square of these; no page that people wrote comes near them.
 _MAX_DEPTH = 1000
 _MAX_ATTRIBUTES = 500
-_TAG = re.compile(r"<(/?)([A-Za-z][^\s/<>]*)([^<>]*)>")
+_TAG = re.compile(r"<(/?)([A-Za-z][^\s/<>]*+)([^<>]*+)>")
+# Left open, these are opened again, with all their attributes, in each block that follows.
+_FORMATTING = re.compile(
+    r"<(/?)(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>])", re.IGNORECASE
+)
+_ENDLESS_NUMBER = re.compile(r"&#[0-9]{1000,}+;?")
 _CLOSED_BY_THE_NEXT = frozenset({"p", "li", "td", "th", "tr", "dd", "dt", "tbody", "thead", "tfoot"})
 _EMPTY = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"})
+
+
+class MalformedPageError(ValueError):
+    """No text can be taken out of it; the text says why."""
 
 
 def web_page_to_text(page: str) -> str:
@@ -40,14 +51,20 @@ def web_page_to_text(page: str) -> str:
     Of a page with more than 1,000 elements inside of each other, which a parser would spend hours on, only
     the tags are taken out.
 
+    Raises:
+        MalformedPageError: the parser gives up.
+
     >>> web_page_to_text("<title>T</title><h1>A</h1><p>b <b>c</b>\n d<br>e</p><pre>f\n  g</pre>")
     'A\n\nb c d\ne\n\nf\n  g\n'
     """
-    from selectolax.lexbor import LexborHTMLParser
+    from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
     if _is_tangled(page):
-        return html.unescape(" ".join(re.sub(r"<[^<>]{0,10000}>", " ", page).split())) + "\n"
-    tree = LexborHTMLParser(_MARKS.sub("", page))
+        return _without_tags(page)
+    try:
+        tree = LexborHTMLParser(_FORMATTING.sub(r"<\1span", _MARKS.sub("", page)))
+    except SelectolaxError as error:
+        raise MalformedPageError(f"the parser of HTML gives up: {error}") from None
     body = tree.body
     if body is None:
         return ""
@@ -60,6 +77,11 @@ def web_page_to_text(page: str) -> str:
     for node in body.css(", ".join(_BLOCKS)):
         _mark(node)
     return _laid_out(body.text(deep=True))
+
+
+def _without_tags(page: str) -> str:
+    words = " ".join(re.sub(r"<[^<>]{0,10000}>", " ", page).split())
+    return html.unescape(_ENDLESS_NUMBER.sub("\ufffd", words)) + "\n"
 
 
 def _is_tangled(page: str) -> bool:
@@ -104,5 +126,5 @@ def _laid_out(text: str) -> str:
     written = blocks[0]
     for inner, rest in zip(kept, blocks[1:], strict=False):
         written += inner + rest
-    written = re.sub(r"[ \t]+\n", "\n", re.sub(r"\n{3,}", "\n\n", written)).strip("\n")
+    written = _BLANKS_BEFORE_A_BREAK.sub("\n", re.sub(r"\n{3,}", "\n\n", written)).strip("\n")
     return written + "\n" * bool(written)

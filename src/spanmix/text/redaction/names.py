@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from spanmix.text.redaction.found import KEY
 from spanmix.text.redaction.plausible import is_plausible_key
 
-UNQUOTED_SUFFIXES = frozenset(
-    {".yaml", ".yml", ".eyaml", ".ini", ".cfg", ".conf", ".cnf", ".properties", ".sh", ".bash"}
-)
+UNQUOTED_SUFFIXES = frozenset({".yaml", ".yml", ".eyaml", ".ini", ".cfg", ".conf", ".cnf", ".properties"})
 _ASSIGNED = re.compile(
     r"(?P<name>(?:token|auth|credential|access_?key|signing_?key|encryption_?key)\w*)[\"']?\]?\s*[:=]>?\s*"
     r"(?P<quote>[\"'])(?P<value>[A-Za-z0-9+/=_-]{20,512})(?P=quote)",
@@ -42,8 +40,17 @@ def assigned_tokens(line: str, suffix: str) -> Iterator[tuple[str, str, str]]:
     for match in matches:
         before = line[max(0, match.start() - _MOST_NAME) : match.start()]
         name = before[len(before.rstrip(_NAME_CHARACTERS)) :] + match["name"]
-        if not _HARMLESS.search(name) and is_plausible_key(match["value"]):
+        if not is_harmless(name) and is_plausible_key(match["value"]):
             yield KEY, "Assigned Token", match["value"]
+
+
+def is_harmless(name: str) -> bool:
+    """Say whether a name that has a token's word in it is of something that all may know.
+
+    >>> is_harmless("public_access_key"), is_harmless("auth_token")
+    (True, False)
+    """
+    return _HARMLESS.search(name) is not None
 
 
 def suffix_of(file_name: str) -> str:

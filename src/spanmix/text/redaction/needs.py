@@ -17,6 +17,7 @@ from spanmix.text.redaction.presearch import Line, lines_with, options, without_
 from spanmix.text.redaction.service_tokens import RULES
 
 KEYWORD, ASSIGNED, PRIVATE_KEY = "KeywordDetector", "Assigned Token", "PrivateKeyDetector"
+VARIABLE, NAMED_VALUE, HEADER, COMMAND = "Variable", "Named Value", "Request Header", "Command Option"
 
 _DIGIT = r"\p{Nd}"  # as the library writes \d, which in Python are the digits of all scripts
 _SPACE = r"[ \t\r\f\v\x1c-\x1f\x85\p{Z}]"  # what \s is in Python, without the end of a line
@@ -27,6 +28,9 @@ _KEYWORDS = (
 )
 _ASSIGNMENT = r"(?i:key|pwd|pw|pass|password|token)[\"']?\]?[ =:>]+[\"']?[a-zA-Z0-9_-]{24}"
 _WORD = r"(?:\w|[^\x00-\x7f])*"
+_PARTS = "PASSW|_PASS|PWD|SECRET|TOKEN|CREDENTIAL|_KEY|APIKEY"
+_ENDS = r"\s\"'`;|<>&,()\[\]{}$\\"
+_UNQUOTED = rf"[^{_ENDS}=]*(?:[^{_ENDS}=A-Za-z_.:/-]|[^{_ENDS}=]=)"  # no secret is of letters alone
 _TOKEN = rf"[a-zA-Z{_DIGIT}_-]"
 
 NEEDS = {
@@ -61,6 +65,22 @@ NEEDS = {
         rf"(?i:token|auth|credential|(?:access|signing|encryption)_?key){_WORD}[\"']?\]?{_SPACE}*[:=]>?{_SPACE}*"
         r"[\"']?[A-Za-z0-9+/=_-]{20}"
     ),
+    VARIABLE: (
+        rf"(?:PASS|(?i:{_PARTS}))[A-Za-z0-9_]*={_UNQUOTED}"
+        rf"|ENV[ \t]+(?i:\w*(?:PASS|{_PARTS})\w*)[ \t]+{_UNQUOTED}"
+    ),
+    NAMED_VALUE: rf"name[\"']?[ \t]*:[ \t]*[\"']?(?i:\w*(?:PASS|{_PARTS}))",
+    HEADER: (
+        r"(?i:bearer|basic|authorization[\"']?[ \t]*[:=,][ \t]*[\"'`]?token)[ \t]+[A-Za-z0-9._~+/-]{8}"
+        r"|(?i:api-?key|-token)[\"']?[ \t]*:[ \t]*[\"'`]?[A-Za-z0-9._~+/-]{10}"
+    ),
+    COMMAND: (
+        rf"[ \t](?:-u|--user|-a|--auth)[ =]?[\"']?[^\s:\"'$<>]+:[\"']?{_UNQUOTED}"
+        rf"|(?:mysql|mariadb|sshpass|login)[^\n;|]*[ \t]-p[ =\t]?[\"']?{_UNQUOTED}"
+        rf"|redis-cli[^\n;|]*[ \t]-a|ldap(?:search|modify|add|passwd|delete|whoami)[^\n;|]*[ \t]-w"
+        r"|-(?i:pass(?:word|wd)?|pwd|token|secret|api-?key|(?:access|secret|private)-key)"
+        rf"(?:[= \t]|[\"'],[ \t]*)[\"']?{_UNQUOTED}"
+    ),
     PRIVATE_KEY: r"PRIVATE KEY|PuTTY-User-Key-File",
     **RULES,
     # Three letters and a long run are in all encoded data, so what is in front of a token counts.
@@ -72,6 +92,7 @@ NEEDS = {
 counts behind something rare: states of the automaton are made as texts need them, and that is what takes
 time."""
 
+_NAMES_OF_RULES = tuple(NEEDS)
 _ANY = "|".join(NEEDS.values())
 
 
@@ -86,8 +107,7 @@ def rules_for(line: str) -> frozenset[str]:
     >>> sorted(rules_for("login(password)")), sorted(rules_for("x = 'AKIAABCDEFGHIJKLMNOP'"))
     (['KeywordDetector'], ['AWSKeyDetector'])
     """
-    names = tuple(NEEDS)
-    return frozenset(names[number] for number in _all_needs().Match(without_surrogates(line)) or ())
+    return frozenset(_NAMES_OF_RULES[number] for number in _all_needs().Match(without_surrogates(line)) or ())
 
 
 @cache

@@ -23,7 +23,7 @@ _MASKED = re.compile(r"[xö字𝔸]+|[Xö字𝔸]+|1+|(?:a1)+a?|(?:A1)+A?")
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _KEY_CHARACTERS = re.compile(r"[A-Za-z0-9+/=_.~-]+")
-_LEAST_PASSWORD, _LEAST_KEY = 6, 16
+_LEAST_PASSWORD, _LEAST_SHORT_KEY, _LEAST_KEY = 6, 10, 16
 _MOST = 512
 
 
@@ -71,6 +71,16 @@ def is_plausible_key(value: str) -> bool:
         return 0 < digits < len(value) and bits_per_character(value) >= 2.9
     bits = bits_per_character(value)
     return (digits >= 2 and bits >= 3.3) or (digits == 1 and len(value) >= 32 and bits >= 4.2)
+
+
+def is_plausible_short_key(value: str) -> bool:
+    """Say whether a value too short for `is_plausible_key` may be one: letters of both cases mixed with
+    digits."""
+    if not _LEAST_SHORT_KEY <= len(value) < _LEAST_KEY or not is_plausible_password(value):
+        return False
+    digits = sum(c.isdigit() for c in value)
+    has_cases = value != value.lower() and value != value.upper()
+    return value.isalnum() and digits >= 2 and has_cases and bits_per_character(value) >= 3.0
 
 
 def is_plausible_token(value: str) -> bool:

@@ -17,7 +17,7 @@ LONG_LINE = 4_000
 _AROUND = 600
 """Characters looked at in front of a find in a long line, and half of those behind it."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_MEMORY_BYTES = 64 << 20
+_MEMORY_BYTES = 128 << 20
 """For the automaton, which RE2 builds as far as texts need it; the default of 8 MB would be built again and
 again."""
 

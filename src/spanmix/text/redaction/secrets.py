@@ -5,14 +5,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from spanmix.text.redaction.commands import command_options
 from spanmix.text.redaction.found import Found, without_overlaps
 from spanmix.text.redaction.library import hits
 from spanmix.text.redaction.names import assigned_tokens, suffix_of
-from spanmix.text.redaction.needs import ASSIGNED, PRIVATE_KEY, candidate_lines, rules_for
+from spanmix.text.redaction.needs import (
+    ASSIGNED,
+    COMMAND,
+    HEADER,
+    NAMED_VALUE,
+    PRIVATE_KEY,
+    VARIABLE,
+    candidate_lines,
+    rules_for,
+)
 from spanmix.text.redaction.presearch import Line
 from spanmix.text.redaction.private_keys import private_keys
+from spanmix.text.redaction.requests import request_headers
 from spanmix.text.redaction.service_tokens import service_tokens
+from spanmix.text.redaction.variables import named_values, variables
 
+_UNQUOTED = {VARIABLE: variables, HEADER: request_headers, COMMAND: command_options}
 _EVERYWHERE = 12
 """A value of this many characters is replaced wherever it stands in the file, a shorter one in its line."""
 
@@ -31,7 +44,10 @@ def find_secrets(text: str, file_name: str) -> list[Found]:
     for line in candidate_lines(text):
         rules = rules_for(line.text)
         has_private_key = has_private_key or PRIVATE_KEY in rules
-        for kind, detector, value in _values(line.text, suffix, rules):
+        given = list(_given(text, line, rules))
+        found += given
+        values = [(one.kind, one.detector, text[one.start : one.end]) for one in given]
+        for kind, detector, value in (*_values(line.text, suffix, rules), *values):
             found += (Found(place, place + len(value), kind, detector) for place in places(text, value, line))
             if len(value) >= _EVERYWHERE:
                 everywhere.setdefault(value, (kind, detector))
@@ -59,3 +75,13 @@ def _values(line: str, suffix: str, rules: Collection[str]) -> Iterator[tuple[st
     yield from hits(line, suffix, rules)
     if ASSIGNED in rules:
         yield from assigned_tokens(line, suffix)
+
+
+def _given(text: str, line: Line, rules: Collection[str]) -> Iterator[Found]:
+    """Yield what needs no quotes, with its place: a value may touch what is in front, as in ``-pVALUE``."""
+    for rule, find in _UNQUOTED.items():
+        if rule in rules:
+            for one in find(line.text):
+                yield one._replace(start=line.start + one.start, end=line.start + one.end)
+    if NAMED_VALUE in rules:
+        yield from named_values(text, line)

@@ -156,6 +156,35 @@ def finished_shard(folder: Path, number: int, made_for: str) -> ShardRecord | No
     return record if whole and record.checksums == tuple(map(checksum, files)) else None
 
 
+def index_damages(folder: Path) -> list[str]:
+    """Say what is lost or changed of an index, with each file's path in its corpus; nothing if it is whole.
+
+    Args:
+        folder: of the index; one that is not there has no damage.
+    """
+    where = folder.name
+    try:
+        index = read_index(folder)
+    except InputError:
+        return [f"{where}/{INDEX_FILE} cannot be read"]
+    if index is None:
+        return [f"{where}/{INDEX_FILE} is missing"] if folder.is_dir() else []
+    damages = []
+    for number, shard in enumerate(index.shards):
+        record = shard_file(folder, number, "json")
+        if not record.is_file():
+            damages.append(f"{where}/{record.name} is missing")
+        elif finished_shard(folder, number, shard.made_for) != shard:
+            files = [shard_file(folder, number, ending) for ending in ENDINGS]
+            written = dict(zip(files, shard.checksums, strict=True))
+            wrong = [
+                path for path, sha256 in written.items() if not path.is_file() or checksum(path) != sha256
+            ]
+            ways = {True: "has other contents than were written", False: "is missing"}
+            damages += [f"{where}/{path.name} {ways[path.is_file()]}" for path in wrong or [record]]
+    return damages
+
+
 def checksum(path: Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     digest = hashlib.sha256()

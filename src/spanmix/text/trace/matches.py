@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spanmix.text.document_names import document_name
 from spanmix.text.trace.sampling import ByteArray
 
 
@@ -16,6 +17,7 @@ class FilePlace:
 
     Args:
         path: where the file came from.
+        repository: the one that it lies in, ``owner/name`` if that is known, or ``""``.
         licence: SPDX expression, or ``""`` if unknown.
         language: language name, or ``""``.
         line: of the file, from 1, in which the part begins; 0 if all of the match is what the layout wrote in
@@ -25,6 +27,7 @@ class FilePlace:
     """
 
     path: str
+    repository: str
     licence: str
     language: str
     line: int
@@ -32,13 +35,14 @@ class FilePlace:
     num_bytes: int
 
 
-def where(path: str, line: int) -> str:
+def where(repository: str, path: str, line: int) -> str:
     """Name a `FilePlace` for people.
 
-    >>> where("src/a.py", 12), where("src/a.py", 0)
-    ('src/a.py:12', 'src/a.py, header')
+    >>> where("me/mine", "src/a.py", 12), where("", "src/a.py", 0)
+    ('me/mine: src/a.py:12', 'src/a.py, header')
     """
-    return f"{path}:{line}" if line else f"{path}, header"
+    name = document_name(repository, path)
+    return f"{name}:{line}" if line else f"{name}, header"
 
 
 @dataclass(frozen=True)

@@ -67,11 +67,12 @@ def file_place(shard: Shard, document: int, file: DocumentFile, start: int, end:
     """
     first, last = max(start, file.start), min(end, file.end)
     if first >= last:
-        return FilePlace(file.path, file.licence, file.language, 0, 0, 0)
+        return FilePlace(file.path, file.repository, file.licence, file.language, 0, 0, 0)
     before = int(shard.starts[document - shard.record.first_document])
     lines = shard.text[before + file.start : before + first] == ord("\n")
     return FilePlace(
         path=file.path,
+        repository=file.repository,
         licence=file.licence,
         language=file.language,
         line=1 + int(np.count_nonzero(lines)),

@@ -167,6 +167,26 @@ def test_an_engine_that_fails_ends_its_requests_and_goes_on(serve, decoder):
         assert gauge(url, "spanmix_engine_faults") == 1
 
 
+def test_an_engine_that_fails_in_a_stream_says_so_to_the_client(serve, decoder):
+    engine = SlowEngine(decoder)
+    step, steps = engine.step, []
+
+    def failing():
+        steps.append(1)
+        if len(steps) == 4:
+            raise RuntimeError("out of memory")
+        return step()
+
+    engine.step = failing
+    with serve(engine) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        stream = client.completions.create(
+            model="tiny", prompt="x", max_tokens=20, stream=True, temperature=1
+        )
+        with pytest.raises(openai.APIError, match="out of memory"):
+            for _ in stream:
+                pass
+
+
 def test_numbers_and_log_tell_of_requests_and_not_of_texts(decoder, tokenizer, running):
     from spanmix.generate.asked import Asked
     from spanmix.generate.formats import codegen2_format

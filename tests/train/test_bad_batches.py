@@ -184,7 +184,7 @@ def test_no_gradient_of_a_bad_batch_is_left(recipe, poison):
 class Table:
     """A source with paths, but for those that are damaged or empty."""
 
-    def path(self, i):
+    def name_of(self, i):
         if i == 7:
             raise InputError("the table is damaged")
         return "" if i == 8 else f"{i}.py"

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from spanmix.errors import SpanmixError
 from spanmix.serve.errors import ApiError
 from spanmix.serve.gate import CLIENT_GONE
 
@@ -44,8 +45,12 @@ def event_stream(events: AsyncIterator[str], more: Mapping[str, str] | None = No
     """Answer with server-sent events: each text becomes one ``data:`` line; `more` are headers."""
 
     async def lines() -> AsyncIterator[str]:
-        async for event in events:
-            yield f"data: {event}\n\n"
+        try:
+            async for event in events:
+                yield f"data: {event}\n\n"
+        except SpanmixError as error:  # the status has been sent; clients look for this
+            told = {"message": str(error), "type": "server_error", "param": None, "code": None}
+            yield f"data: {compact({'error': told})}\n\n"
 
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(more or {})}
     return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)

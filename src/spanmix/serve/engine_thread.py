@@ -90,12 +90,12 @@ class EngineThread:
 
         To leave early, close the generator; the request is then cancelled.
 
+        Whether there is room for it (`check_room`) is asked before an answer begins, not here.
+
         Raises:
-            BusyError: too many requests run and wait.
             InputError: the engine cannot run it.
             SpanmixError: the engine failed.
         """
-        self.check_room(1)
         stream = _Stream(request, asyncio.get_running_loop())
         self._num_requests += 1
         try:
@@ -112,10 +112,8 @@ class EngineThread:
         """Score a sequence, between two steps.
 
         Raises:
-            BusyError: too many requests run and wait.
             InputError: the engine cannot score it.
         """
-        self.check_room(1)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Score] = loop.create_future()
         self._num_requests += 1

@@ -88,13 +88,14 @@ class Completions:
     async def complete(self, body: CompletionRequest, request: Request) -> Response:
         """Continue a prompt, or write what stands between ``prompt`` and ``suffix``."""
         if body.segments is not None:
+            self._server.thread.check_room(1)
             return json_response(await unless_gone(request, tabby_answer(self._server, body, request)))
         plan = self._plan(body)
+        self._server.thread.check_room(len(plan.samplings))
         dialect = plan.prompts[0].dialect
         headers = {DIALECT_HEADER: dialect} if dialect else {}
         if not body.stream:
             return json_response(await unless_gone(request, self._answer(plan, request)), headers)
-        self._server.thread.check_room(len(plan.samplings))
         return event_stream(self._stream(plan, request), headers)
 
     def _plan(self, body: CompletionRequest) -> _Plan:

@@ -195,7 +195,6 @@ class ServedModel:
             request: where the times and numbers of tokens are noted.
             limits: of all of them.
         """
-        self.thread.check_room(len(prompts))
         record, started = request.scope[RECORD], request.scope[STARTED]
         record["prompt_tokens"] = sum(
             len(ids) for ids in {id(prompt): prompt.ids for prompt in prompts}.values()

@@ -79,7 +79,6 @@ class TextGenerationInference:
     async def generate_stream(self, body: GenerateBody, request: Request) -> Response:
         """Answer token by token."""
         prompt, sampling = self._asked(body)
-        self._server.thread.check_room(1)
         pieces = self._server.all_pieces([prompt], [sampling], request)
         return event_stream(self._events(body, pieces, sampling), _headers(prompt))
 
@@ -100,6 +99,7 @@ class TextGenerationInference:
 
     def _asked(self, body: GenerateBody) -> tuple[Prompt, Sampling]:
         server, parameters = self._server, body.parameters
+        server.thread.check_room(1)
         wanted = min(parameters.max_new_tokens or 100, server.context_tokens // 2)
         prompt = server.prompts.write(body.inputs, None, wanted)
         temperature = parameters.temperature

@@ -15,49 +15,36 @@ def text_of_message(answer):
     return answer["choices"][0]["message"]["content"]
 
 
+_TIMES = [
+    f"{part}_{unit}" for part in ("prompt", "predicted") for unit in ("n", "ms", "per_token_ms", "per_second")
+]
+LLAMA_VIM = {
+    "id_slot": 0,
+    "input_prefix": f"{LINES}\n",
+    "input_suffix": SUFFIX,
+    "input_extra": [],
+    "prompt": LINE,
+    "n_predict": 20,
+    "stop": [],
+    "n_indent": 0,
+    "top_k": 40,
+    "top_p": 0.90,
+    "samplers": ["top_k", "top_p", "infill"],
+    "stream": False,
+    "cache_prompt": True,
+    "t_max_prompt_ms": 500,
+    "t_max_predict_ms": 100_000,
+    "response_fields": ["content", *(f"timings/{name}" for name in _TIMES), "truncated", "tokens_cached"],
+    "model": "",
+}
+"""What autoload/llama.vim sends, field by field, but with time enough on any machine."""
+
 CLIENTS = {
-    "llama.vim": (
-        "/infill",
-        {
-            "id_slot": 0,
-            "input_prefix": f"{LINES}\n",
-            "input_suffix": SUFFIX,
-            "input_extra": [],
-            "prompt": LINE,
-            "n_predict": 20,
-            "stop": [],
-            "n_indent": 0,
-            "top_k": 40,
-            "top_p": 0.90,
-            "samplers": ["top_k", "top_p", "infill"],
-            "stream": False,
-            "cache_prompt": True,
-            "t_max_prompt_ms": 500,
-            "t_max_predict_ms": 100_000,
-            "response_fields": ["content", "timings/prompt_n", "truncated", "tokens_cached"],
-            "model": "",
-        },
-        lambda answer: answer["content"],
-    ),
+    "llama.vim": ("/infill", LLAMA_VIM, lambda answer: answer["content"]),
     "llama.vscode": (
         "/infill",
-        {
-            "id_slot": 0,
-            "input_prefix": f"{LINES}\n",
-            "input_suffix": SUFFIX,
-            "input_extra": [],
-            "prompt": LINE,
-            "n_predict": 20,
-            "top_k": 40,
-            "top_p": 0.99,
-            "stream": False,
-            "n_indent": 0,
-            "samplers": ["top_k", "top_p", "infill"],
-            "cache_prompt": True,
-            "t_max_prompt_ms": 500,
-            "t_max_predict_ms": 100_000,
-            "n_cmpl": 1,
-        },
+        {name: value for name, value in LLAMA_VIM.items() if name not in ("stop", "response_fields", "model")}
+        | {"top_p": 0.99, "n_cmpl": 1},
         lambda answer: answer["content"],
     ),
     "Zed": (

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from spanmix.cli import main
+from spanmix.interchange.convert import convert
 from spanmix.model.folder import save_model_folder
 
 
@@ -90,3 +91,10 @@ def test_a_file_without_keys_would_let_everybody_in(folder, tmp_path, capsys):
     (tmp_path / "keys.txt").write_text("# none yet\n\n")
     assert main(["serve", str(folder), "--api-keys", str(tmp_path / "keys.txt")]) == 2
     assert "holds no key" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_precision_that_an_engine_does_not_have_is_refused(folder, tmp_path, capsys):
+    exported = tmp_path / "exported"
+    convert(str(folder), exported, "ctranslate2", "float32")
+    assert main(["serve", str(exported), "--port", "0", "--precision", "bf16"]) == 2
+    assert "--precision bf16 is for the torch engine" in " ".join(capsys.readouterr().err.split())

@@ -1,45 +1,19 @@
 """llama.cpp's routes answer as llama.vim and llama.vscode read them, with the tokens of ``suffix``."""
 
+import importlib.util
 import json
 import re
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from spanmix.serve.block_end import BlockEnd
 
-LLAMA_VIM = {
-    "id_slot": 0,
-    "input_prefix": "import os\n\n\ndef f(x):\n",
-    "input_suffix": "\n    return y\n",
-    "input_extra": [],
-    "prompt": "    y = ",
-    "n_predict": 20,
-    "stop": [],
-    "n_indent": 0,
-    "top_k": 40,
-    "top_p": 0.90,
-    "samplers": ["top_k", "top_p", "infill"],
-    "stream": False,
-    "cache_prompt": True,
-    "t_max_prompt_ms": 500,
-    "t_max_predict_ms": 1000,
-    "response_fields": [
-        "content",
-        "timings/prompt_n",
-        "timings/prompt_ms",
-        "timings/prompt_per_token_ms",
-        "timings/prompt_per_second",
-        "timings/predicted_n",
-        "timings/predicted_ms",
-        "timings/predicted_per_token_ms",
-        "timings/predicted_per_second",
-        "truncated",
-        "tokens_cached",
-    ],
-    "model": "",
-}
-"""What autoload/llama.vim sends, field by field; with a temperature of 0 so that answers can be compared."""
+_spec = importlib.util.spec_from_file_location("clients", Path(__file__).with_name("clients.py"))
+clients = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(clients)
+LLAMA_VIM = clients.LLAMA_VIM
 
 
 @pytest.fixture

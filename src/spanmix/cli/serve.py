@@ -163,9 +163,14 @@ def run(args: argparse.Namespace) -> None:
         tuning = TorchTuning(args.precision, read_tokens=_READ_TOKENS, resting_rows=_RESTING_ROWS)
         model = open_model(args.model, args.engine, args.lead_tokens, args.device, tuning)
         tell_news(model)
+        info = model.engine.info
+        if args.precision not in ("auto", info.dtype):
+            raise InputError(
+                f"--precision {args.precision} is for the torch engine, and {args.model} computes in "
+                f"{info.dtype}; leave it out"
+            )
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        info = model.engine.info
         tell(
             f"serving {settings.name} ({info.dtype}, {info.context_tokens:,} tokens) at http://{shown}:{port}"
         )

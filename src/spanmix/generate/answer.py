@@ -115,10 +115,3 @@ class Answer:
             piece += self._assembler.flush()
         self._pieces.append(piece)
         return piece
-
-    def end(self, reason: FinishReason) -> str:
-        """End the text here, for a reason of one's own; return what was held back."""
-        assert self.finish_reason is None, "it has ended already"
-        self.finish_reason = reason
-        self._pieces.append(self._assembler.flush())
-        return self._pieces[-1]

@@ -31,7 +31,7 @@ _FORWARD_TOKENS = 2048
 _LOGITS_ELEMENTS = 4_000_000
 """Most logits, positions times vocabulary, that exist at once while scoring."""
 _DRAFTED_POSITIONS = 32
-"""Most positions of a step, drafts included: so few cost little more than one (``benchmarks/decode.py``)."""
+"""Most positions of a step, drafts included. Our own choice: what a wider step costs was not measured."""
 
 
 class TorchEngine:

@@ -61,8 +61,8 @@ def make_app(
         yield
         server.close()
 
-    app = FastAPI(title="Spanmix", version=__version__, lifespan=lifespan)
-    app.state.server = server
+    # FastAPI's own pages of documentation load their scripts from elsewhere.
+    app = FastAPI(title="Spanmix", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in (
         about_router(server, metrics),
         Completions(server, _fingerprint(model)).router,

@@ -24,7 +24,6 @@ class Dialect:
         suffix: in front of the suffix.
         middle: behind both; where that is nothing, the prompt ends with the last part.
         suffix_first: the suffix comes before the prefix.
-        also: further sentinels of the family, which editors give as stop strings.
         source: where it is published.
     """
 
@@ -34,13 +33,6 @@ class Dialect:
     middle: str
     source: str
     suffix_first: bool = False
-    also: tuple[str, ...] = ()
-
-    @property
-    def sentinels(self) -> frozenset[str]:
-        """All strings of it, without blanks around them."""
-        marks = (self.prefix, self.suffix, self.middle, *self.also)
-        return frozenset(mark.strip() for mark in marks if mark.strip())
 
     def parts(self, prompt: str) -> tuple[str, str] | None:
         """Return prefix and suffix of a prompt, or None if it is not in this dialect.
@@ -62,43 +54,21 @@ class Dialect:
         return _files_named(head) + prefix, suffix
 
 
-_BIGCODE = ("<|endoftext|>", "<file_sep>", "<repo_name>", "<filename>", "<fim_pad>")
-_QWEN = ("<|endoftext|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<|im_start|>", "<|im_end|>")
-
 DIALECTS = (
-    Dialect(
-        "starcoder", "<fim_prefix>", "<fim_suffix>", "<fim_middle>", "bigcode/starcoder2-15b", also=_BIGCODE
-    ),
-    Dialect(
-        "santacoder",
-        "<fim-prefix>",
-        "<fim-suffix>",
-        "<fim-middle>",
-        "bigcode/santacoder",
-        also=("<fim-pad>",),
-    ),
-    Dialect(
-        "qwen", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "Qwen/Qwen2.5-Coder-7B", also=_QWEN
-    ),
-    Dialect("codellama", "<PRE> ", " <SUF>", " <MID>", "meta-llama/codellama README.md", also=("<EOT>",)),
+    Dialect("starcoder", "<fim_prefix>", "<fim_suffix>", "<fim_middle>", "bigcode/starcoder2-15b"),
+    Dialect("santacoder", "<fim-prefix>", "<fim-suffix>", "<fim-middle>", "bigcode/santacoder"),
+    Dialect("qwen", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "Qwen/Qwen2.5-Coder-7B"),
+    Dialect("codellama", "<PRE> ", " <SUF>", " <MID>", "meta-llama/codellama README.md"),
     Dialect(
         "deepseek",
         "<｜fim▁begin｜>",
         "<｜fim▁hole｜>",
         "<｜fim▁end｜>",
         "deepseek-ai/deepseek-coder README.md",
-        also=("<｜end▁of▁sentence｜>",),
     ),
     Dialect("codestral", "[PREFIX]", "[SUFFIX]", "", "mistralai/Codestral-22B-v0.1", suffix_first=True),
     Dialect("glm", "<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>", "THUDM/codegeex4-all-9b"),
-    Dialect(
-        "codegen2",
-        "",
-        "<mask_1>",
-        "<|endoftext|><sep><mask_1>",
-        "Salesforce/codegen2-1B_P README.md",
-        also=("<eom>", "<|endoftext|>", "<sep>"),
-    ),
+    Dialect("codegen2", "", "<mask_1>", "<|endoftext|><sep><mask_1>", "Salesforce/codegen2-1B_P README.md"),
 )
 
 

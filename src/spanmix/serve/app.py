@@ -17,21 +17,21 @@ from starlette.responses import Response
 from spanmix import __version__
 from spanmix.errors import InputError, SpanmixError
 from spanmix.generate.opening import OpenModel
-from spanmix.serve.about import about_router
 from spanmix.serve.engine_thread import BusyError
-from spanmix.serve.errors import ApiError, written
-from spanmix.serve.gate import Gate, Record, log_line
-from spanmix.serve.llama_cpp import LlamaCpp
-from spanmix.serve.metrics import Metrics
-from spanmix.serve.mistral import mistral_router
-from spanmix.serve.ollama import Ollama
-from spanmix.serve.openai_completions import Completions
-from spanmix.serve.playground_page import playground_router
+from spanmix.serve.front.errors import ApiError, written
+from spanmix.serve.front.gate import Gate, Record, log_line
+from spanmix.serve.front.metrics import Metrics
+from spanmix.serve.interfaces.about import about_router
+from spanmix.serve.interfaces.llama_cpp import LlamaCpp
+from spanmix.serve.interfaces.mistral import mistral_router
+from spanmix.serve.interfaces.ollama import Ollama
+from spanmix.serve.interfaces.openai_completions import Completions
+from spanmix.serve.interfaces.playground_page import playground_router
+from spanmix.serve.interfaces.tabby import tabby_router
+from spanmix.serve.interfaces.tgi import TextGenerationInference
 from spanmix.serve.provenance import Provenance
 from spanmix.serve.served_model import ServedModel
 from spanmix.serve.settings import ServeSettings
-from spanmix.serve.tabby import tabby_router
-from spanmix.serve.tgi import TextGenerationInference
 
 
 def make_app(

@@ -9,7 +9,7 @@ from spanmix.errors import InputError
 from spanmix.generate.infill import infill_prompt
 from spanmix.generate.opening import OpenModel
 from spanmix.serve.dialects import dialect_of
-from spanmix.serve.errors import refused
+from spanmix.serve.front.errors import refused
 
 DIALECT_HEADER = "x-fim-dialect"
 """Tells a client in whose form its prompt was understood."""

@@ -19,12 +19,12 @@ from spanmix.generate.opening import OpenModel
 from spanmix.generate.text import Sampling, controls_but
 from spanmix.serve.block_end import BlockEnd
 from spanmix.serve.engine_thread import EngineThread
-from spanmix.serve.errors import refused
-from spanmix.serve.gate import MATCH, RECORD, STARTED
+from spanmix.serve.front.errors import refused
+from spanmix.serve.front.gate import MATCH, RECORD, STARTED
+from spanmix.serve.interfaces.token_logprobs import TokenNames
 from spanmix.serve.prompts import Prompt, PromptWriter
 from spanmix.serve.provenance import Provenance, in_words
 from spanmix.serve.settings import ServeSettings
-from spanmix.serve.token_logprobs import TokenNames
 from spanmix.text.trace.matches import Match
 
 _MOST_STOP_CHARACTERS = 512

@@ -14,7 +14,7 @@ from spanmix.generate.torch_engine import TorchEngine
 _spec = importlib.util.spec_from_file_location("clients", Path(__file__).with_name("clients.py"))
 clients = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(clients)
-DOCS = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
+DOCS = (Path(__file__).parents[3] / "docs" / "clients.md").read_text()
 
 
 @pytest.fixture(scope="module")

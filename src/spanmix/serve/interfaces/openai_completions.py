@@ -16,20 +16,20 @@ from starlette.responses import Response
 
 from spanmix.generate.engine import TokenEvent
 from spanmix.generate.text import Sampling
-from spanmix.serve.connection import event_stream, json_response, unless_gone
-from spanmix.serve.errors import refused
-from spanmix.serve.openai_schema import (
+from spanmix.serve.front.connection import event_stream, json_response, unless_gone
+from spanmix.serve.front.errors import refused
+from spanmix.serve.interfaces.openai_schema import (
     Choice,
     CompletionRequest,
     CompletionResponse,
     ErrorResponse,
     Usage,
 )
+from spanmix.serve.interfaces.tabby import tabby_answer
+from spanmix.serve.interfaces.token_logprobs import TokenFacts, TokenNames, of_answer, of_prompt
 from spanmix.serve.prompts import DIALECT_HEADER, Prompt
 from spanmix.serve.provenance import as_fields
 from spanmix.serve.served_model import Piece, ServedModel, ServedReason, seeds
-from spanmix.serve.tabby import tabby_answer
-from spanmix.serve.token_logprobs import TokenFacts, TokenNames, of_answer, of_prompt
 
 ALIASES = ("/v1/engines/{engine}/completions", "/beta/completions", "/openai/v1/completions")
 """Where FauxPilot's, DeepSeek's and Groq's clients ask the same."""

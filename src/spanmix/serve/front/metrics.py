@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from spanmix.serve.gate import Record
+from spanmix.serve.front.gate import Record
 from spanmix.serve.served_model import ServedModel
 
 METRICS_TYPE = CONTENT_TYPE_LATEST

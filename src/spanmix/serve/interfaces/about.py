@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
-from spanmix.serve.errors import ApiError
-from spanmix.serve.metrics import METRICS_TYPE, Metrics
+from spanmix.serve.front.errors import ApiError
+from spanmix.serve.front.metrics import METRICS_TYPE, Metrics
 from spanmix.serve.served_model import ServedModel
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from spanmix.html import text
 from spanmix.serve.served_model import ServedModel
 
-_FOLDER = files("spanmix.serve") / "playground"
+_FOLDER = files("spanmix.serve.interfaces") / "playground"
 
 
 def playground_router(server: ServedModel) -> APIRouter:

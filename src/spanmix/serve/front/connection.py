@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from spanmix.errors import SpanmixError
-from spanmix.serve.errors import ApiError
-from spanmix.serve.gate import CLIENT_GONE
+from spanmix.serve.front.errors import ApiError
+from spanmix.serve.front.gate import CLIENT_GONE
 
 T = TypeVar("T")
 

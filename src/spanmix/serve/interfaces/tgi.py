@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from spanmix import __version__
 from spanmix.generate.text import Sampling
-from spanmix.serve.connection import compact, event_stream, json_response, unless_gone
+from spanmix.serve.front.connection import compact, event_stream, json_response, unless_gone
 from spanmix.serve.prompts import DIALECT_HEADER, Prompt
 from spanmix.serve.served_model import Piece, ServedModel, seeds
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spanmix.generate.engine import Score, TokenEvent
-from spanmix.serve.openai_schema import Logprobs
+from spanmix.serve.interfaces.openai_schema import Logprobs
 from spanmix.text.text_tokenizer import TextTokenizer
 
 LEAST_LOGPROB = -9999.0

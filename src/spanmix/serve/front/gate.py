@@ -14,7 +14,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from spanmix.serve.errors import ApiError, written
+from spanmix.serve.front.errors import ApiError, written
 from spanmix.serve.settings import ServeSettings
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/metrics"})

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanmix.serve.connection import compact, event_stream, json_response, unless_gone
+from spanmix.serve.front.connection import compact, event_stream, json_response, unless_gone
 from spanmix.serve.served_model import Piece, ServedModel, seeds
 
 _MAX_TOKENS = 128

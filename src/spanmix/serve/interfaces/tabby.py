@@ -12,9 +12,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanmix.serve.connection import compact
 from spanmix.serve.extra_files import ExtraFile, with_files
-from spanmix.serve.openai_schema import CompletionRequest, Segments
+from spanmix.serve.front.connection import compact
+from spanmix.serve.interfaces.openai_schema import CompletionRequest, Segments
 from spanmix.serve.served_model import ServedModel, seeds
 
 _MAX_TOKENS = 64

@@ -13,10 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from spanmix.generate.text import Sampling
-from spanmix.serve.connection import compact, event_stream, json_response, unless_gone
-from spanmix.serve.errors import refused
 from spanmix.serve.extra_files import with_files
-from spanmix.serve.llama_cpp_schema import CompletionBody, DetokenizeBody, InfillBody, TokenizeBody, only
+from spanmix.serve.front.connection import compact, event_stream, json_response, unless_gone
+from spanmix.serve.front.errors import refused
+from spanmix.serve.interfaces.llama_cpp_schema import (
+    CompletionBody,
+    DetokenizeBody,
+    InfillBody,
+    TokenizeBody,
+    only,
+)
 from spanmix.serve.prompts import Prompt
 from spanmix.serve.served_model import Limits, Piece, ServedModel, seeds
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from spanmix.serve.connection import compact, json_response, unless_gone
+from spanmix.serve.front.connection import compact, json_response, unless_gone
 from spanmix.serve.prompts import Prompt
 from spanmix.serve.served_model import Piece, ServedModel, seeds
 

@@ -8,6 +8,7 @@ so prompts share nothing. A level is so many clients that each ask again when th
 are processes of their own and run one at a time, on the same cores:
 
 - `spanmix serve`, as it comes (``--precision auto``);
+- `spanmix serve` of the same model as a CTranslate2 folder in int8;
 - the plain loop of `serve_sides.py`: transformers' `generate` behind a lock, in the same type;
 - vLLM's CPU build, in fp32 or bf16 as the others, if ``--vllm-python`` names an interpreter that has it.
 
@@ -36,6 +37,7 @@ import httpx
 
 from spanmix.generate.formats import codegen2_format
 from spanmix.generate.infill import infill_prompt
+from spanmix.interchange.convert import convert
 from spanmix.interchange.tokenizers import codegen2_tokenizer
 from spanmix.model.architecture import preset
 from spanmix.model.decoder import Decoder
@@ -69,7 +71,7 @@ class Level:
 
 
 def servers(folder: Path, tokenizer: Tokenizer, dtype: str, vllm_python: str | None) -> list[Server]:
-    """Return the servers, the slowest to warm up last."""
+    """Return the servers, the slowest to warm up last; the int8 folder is made beside `folder`."""
     format = codegen2_format(tokenizer.control)
 
     def ids(prefix: str, suffix: str) -> list[int]:
@@ -78,13 +80,19 @@ def servers(folder: Path, tokenizer: Tokenizer, dtype: str, vllm_python: str | N
 
     asked = {"max_tokens": NEW_TOKENS, "temperature": 0, "ignore_eos": True, "stream": True, "model": "m"}
     python = sys.executable
+    ours = [python, "-m", "spanmix", "serve", "--port", str(PORT)]
+    int8 = folder.with_name("int8")
+    convert(folder, int8, "ctranslate2", "int8")
     found = [
         Server(
-            "spanmix",
-            [python, "-m", "spanmix", "serve", str(folder), "--port", str(PORT), "--precision", dtype],
+            name,
+            [*ours, *more],
             "/v1/completions",
             lambda prefix, suffix: asked | {"prompt": prefix, "suffix": suffix},
-        ),
+        )
+        for name, more in (("spanmix", [str(folder), "--precision", dtype]), ("spanmix int8", [str(int8)]))
+    ]
+    found += [
         Server(
             "plain loop",
             [python, str(ROOT / "benchmarks" / "serve_sides.py"), str(folder), str(PORT), dtype],
@@ -172,12 +180,12 @@ def measured(server: Server, levels: list[int], each: int, rounds: int) -> dict[
             for clients in levels:
                 requests = texts(100 * number + clients, max(each, clients))
                 found.setdefault(str(clients), []).append(asyncio.run(level(server, clients, requests)))
-                print(f"  {server.name:12}{clients:4} clients  {shown(found[str(clients)][-1])}", flush=True)
+                print(f"  {server.name:13}{clients:4} clients  {shown(found[str(clients)][-1])}", flush=True)
         if server.name == "spanmix":
             prefix, suffix = texts(7, 1)[0]
             typed = [(prefix + "x = compute(a, b)"[:n], suffix) for n in range(17)]
             found["typing"] = [asyncio.run(level(server, 1, typed[::-1]))]
-            print(f"  {server.name:12}somebody types {shown(found['typing'][-1])}", flush=True)
+            print(f"  {server.name:13}somebody types {shown(found['typing'][-1])}", flush=True)
     finally:
         process.terminate()
         process.wait()

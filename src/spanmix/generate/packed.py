@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spanmix.model.decoder import Decoder
-from spanmix.model.layers import Linear
+from spanmix.model.layers import MLP, Linear
 
 _ROWS = 8
 """Rows of input that the order is chosen for; others run as well."""
@@ -37,7 +37,9 @@ def pack(decoder: Decoder, dtype: torch.dtype) -> None:
     """
     for parent in list(decoder.modules()):
         for name, child in parent.named_children():
-            if isinstance(child, Linear):
+            if isinstance(child, MLP):
+                setattr(parent, name, PackedMLP(child, dtype))
+            elif isinstance(child, Linear):
                 setattr(parent, name, PackedLinear(child, dtype))
 
 
@@ -56,15 +58,32 @@ class PackedLinear(nn.Module):
     Args:
         linear: the map.
         dtype: of weight, bias and input.
+        with_gelu: apply the tanh-approximated GELU to the sums, before they are rounded and written.
     """
 
-    def __init__(self, linear: Linear, dtype: torch.dtype) -> None:
+    def __init__(self, linear: Linear, dtype: torch.dtype, with_gelu: bool = False) -> None:
         super().__init__()
+        self._then = ("gelu", "tanh") if with_gelu else ("none", "")
         weight = linear.weight.detach().to(dtype).contiguous()
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
         self._bias = None if linear.bias is None else linear.bias.detach().to(dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """Map [..., in_features] to [..., out_features]."""
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._weight, self._bias, "none", [], "")
+        then, how = self._then
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._weight, self._bias, then, [], how)
+        return out
+
+
+class PackedMLP(nn.Module):
+    """An `MLP` of packed maps."""
+
+    def __init__(self, mlp: MLP, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.fc_in = PackedLinear(mlp.fc_in, dtype, with_gelu=True)
+        self.fc_out = PackedLinear(mlp.fc_out, dtype)
+
+    def forward(self, h_BTD: Tensor) -> Tensor:
+        """Return the MLP's addition to the residual stream, [B, T, D]."""
+        out: Tensor = self.fc_out(self.fc_in(h_BTD))
         return out

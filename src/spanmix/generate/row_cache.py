@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spanmix.model.architecture import Architecture
-from spanmix.model.blocks import KVCache
 
 LEAST_REUSED = 16
 """Fewer tokens in common with another row are read again: that costs less than to copy them."""
@@ -30,8 +29,8 @@ def num_common(one: Sequence[int] | NDArray[np.int64], other: Sequence[int] | ND
     return int(differs.argmax()) if differs.any() else length
 
 
-class RowCache(KVCache):
-    """A `KVCache` with room for more rows and slots, doubled as it fills up.
+class RowCache:
+    """A `spanmix.model.blocks.KVCache` with room for more rows and slots, doubled as it fills up.
 
     Rows 0..`num_rows` - 1 run. Those behind them rest: they hold what requests left that are done, until
     their place is needed. A new row begins with what it has in common with any other, running or resting.
@@ -46,7 +45,7 @@ class RowCache(KVCache):
 
     Args:
         architecture: the decoder's shape.
-        dtype: element type; keys and values of another one are converted as they come.
+        dtype: element type, the one that the decoder computes in.
         device: where the decoder is.
         max_slots: most slots of all rows together; one row is always there.
         resting_rows: how many rows can rest beside those that run, if there is room.
@@ -60,9 +59,9 @@ class RowCache(KVCache):
         max_slots: int,
         resting_rows: int = 0,
     ) -> None:
-        super().__init__(architecture, 0, 0, dtype)
-        self.keys_LBHSC = self.keys_LBHSC.to(device)
-        self.values_LBHSC = self.values_LBHSC.to(device)
+        shape = (architecture.num_layers, 0, architecture.num_heads, 0, architecture.head_dim)
+        self.keys_LBHSC = torch.zeros(shape, dtype=dtype, device=device)
+        self.values_LBHSC = torch.zeros_like(self.keys_LBHSC)
         self.num_rows = 0
         self._context_tokens = architecture.context_tokens
         self._max_slots = max_slots
@@ -151,16 +150,13 @@ class RowCache(KVCache):
     def extend(
         self, layer: int, k_BHTC: Tensor, v_BHTC: Tensor, positions_BT: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Store new keys and values in the window's rows; return their slots up to the last one in use."""
+        """Store new keys and values in the window's rows, and return those of all slots, [B, H, S, C]."""
         keys_BHSC = self.keys_LBHSC[layer, self._window]
         values_BHSC = self.values_LBHSC[layer, self._window]
         rows_B1 = torch.arange(positions_BT.shape[0], device=positions_BT.device)[:, None]
         for window_BHSC, new_BHTC in ((keys_BHSC, k_BHTC), (values_BHSC, v_BHTC)):
-            window_BHSC.transpose(1, 2)[rows_B1, positions_BT] = new_BHTC.transpose(1, 2).to(
-                window_BHSC.dtype
-            )
-        stop = int(positions_BT.max()) + 1
-        return keys_BHSC[:, :, :stop], values_BHSC[:, :, :stop]
+            window_BHSC.transpose(1, 2)[rows_B1, positions_BT] = new_BHTC.transpose(1, 2)
+        return keys_BHSC, values_BHSC
 
     def _best(self, prompt: NDArray[np.int64]) -> tuple[int, int]:
         """Return the row that has most in common with a prompt, but for its last token, and how much."""

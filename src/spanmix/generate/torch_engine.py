@@ -82,10 +82,8 @@ class TorchEngine:
             decoder = packed.cast(decoder, dtype)
         self._runner = DecoderRunner(decoder, dtype)
         shape = decoder.architecture
-        # A CPU's kernel for one query a row is two to three times as slow in bfloat16.
-        cache_dtype = torch.float32 if self._runner.device.type == "cpu" else dtype
-        max_slots = cache_bytes // RowCache.slot_bytes(shape, cache_dtype)
-        self._cache = RowCache(shape, cache_dtype, self._runner.device, max_slots, resting_rows)
+        max_slots = cache_bytes // RowCache.slot_bytes(shape, dtype)
+        self._cache = RowCache(shape, dtype, self._runner.device, max_slots, resting_rows)
         self._info = EngineInfo(shape.context_tokens, shape.vocab_size, _DTYPE_NAMES[dtype], CAPABILITIES)
         self._max_rows = max_rows
         self._read_tokens = read_tokens

@@ -8,6 +8,7 @@ measurement.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.flex_attention import flex_attention
 
-from spanmix.model.masks import AttentionMask, Tile
+from spanmix.model.masks import TILE_QUERIES, AttentionMask, Tile
 
 Kernel = Callable[[Tensor, Tensor, Tensor, AttentionMask], Tensor]
 """Takes queries, keys and values [B, H, T, C] and a mask."""
@@ -69,10 +70,6 @@ def attend_by_blocks_of_the_mask(
     return result
 
 
-_FEW_QUERIES = 32
-"""So many do not pay for a conversion of all keys and values."""
-
-
 @cache
 def _compiled_flex() -> Any:
     return torch.compile(flex_attention, dynamic=False)
@@ -81,17 +78,59 @@ def _compiled_flex() -> Any:
 def attend_cached(q_BHTC: Tensor, keys_BHSC: Tensor, values_BHSC: Tensor, positions_BT: Tensor) -> Tensor:
     """Attend to a cache in which slot s holds position s: a query sees the slots up to its own.
 
-    A few queries a row are computed in the type of the cache, more in their own.
+    Args:
+        q_BHTC: queries.
+        keys_BHSC, values_BHSC: all slots of the rows, of the queries' type; what is in those that no query
+            sees does not matter, as long as it is finite.
+        positions_BT: of the queries; they do not fall along a row.
     """
-    num_tokens, num_slots = q_BHTC.shape[2], keys_BHSC.shape[2]
-    dtype = keys_BHSC.dtype if num_tokens <= _FEW_QUERIES else q_BHTC.dtype
-    q, keys, values = q_BHTC.to(dtype), keys_BHSC.to(dtype), values_BHSC.to(dtype)
+    num_tokens, num_slots = q_BHTC.shape[2], int(positions_BT.max()) + 1
+    if q_BHTC.device.type == "cpu" and q_BHTC.dtype == torch.bfloat16:
+        return _attend_cached_by_products(q_BHTC, keys_BHSC, values_BHSC, positions_BT, num_slots)
+    keys_BHSC, values_BHSC = keys_BHSC[:, :, :num_slots], values_BHSC[:, :, :num_slots]
     if num_tokens == num_slots:  # all rows from their beginning
-        out_BHTC = F.scaled_dot_product_attention(q, keys, values, is_causal=True)
-    else:
-        visible_BTS = torch.arange(num_slots, device=q.device) <= positions_BT[:, :, None]
-        out_BHTC = F.scaled_dot_product_attention(q, keys, values, attn_mask=visible_BTS[:, None])
-    return out_BHTC.to(q_BHTC.dtype)
+        return F.scaled_dot_product_attention(q_BHTC, keys_BHSC, values_BHSC, is_causal=True)
+    visible_BTS = torch.arange(num_slots, device=q_BHTC.device) <= positions_BT[:, :, None]
+    return F.scaled_dot_product_attention(q_BHTC, keys_BHSC, values_BHSC, attn_mask=visible_BTS[:, None])
+
+
+_FEW_QUERIES = 32
+"""So many of each row are one product of all rows; more are taken row by row."""
+
+
+def _attend_cached_by_products(
+    q_BHTC: Tensor, keys_BHSC: Tensor, values_BHSC: Tensor, positions_BT: Tensor, num_slots: int
+) -> Tensor:
+    """Attend as `attend_cached` does, with plain products."""
+    num_rows, num_heads, num_tokens, head_dim = q_BHTC.shape
+    q_BHTC = q_BHTC * head_dim**-0.5
+    if num_tokens <= _FEW_QUERIES:
+        if keys_BHSC.shape[2] > 2 * num_slots:
+            # To copy some of the slots takes less time than to attend to all of them; a product of some of
+            # them where they lie takes more than both.
+            keys_BHSC = keys_BHSC[:, :, :num_slots].contiguous()
+            values_BHSC = values_BHSC[:, :, :num_slots].contiguous()
+        return _by_products(q_BHTC, keys_BHSC, values_BHSC, positions_BT)
+    out_BTHC = q_BHTC.new_empty(num_rows, num_tokens, num_heads, head_dim)
+    for row, start in itertools.product(range(num_rows), range(0, num_tokens, TILE_QUERIES)):
+        at = slice(row, row + 1), slice(start, start + TILE_QUERIES)
+        # Rounded up, so that products come in few shapes.
+        stop = -(-(int(positions_BT[at].max()) + 1) // TILE_QUERIES) * TILE_QUERIES
+        k_BHSC, v_BHSC = keys_BHSC[at[0], :, :stop], values_BHSC[at[0], :, :stop]
+        tile_BHTC = _by_products(q_BHTC[at[0], :, at[1]], k_BHSC, v_BHSC, positions_BT[at])
+        out_BTHC[at] = tile_BHTC.transpose(1, 2)
+    return out_BTHC.transpose(1, 2)
+
+
+def _by_products(q_BHTC: Tensor, k_BHSC: Tensor, v_BHSC: Tensor, positions_BT: Tensor) -> Tensor:
+    num_rows, num_heads, num_tokens, _ = q_BHTC.shape
+    num_slots, all_see = k_BHSC.shape[2], int(positions_BT.min()) + 1
+    scores_NTS = torch.bmm(q_BHTC.flatten(0, 1), k_BHSC.flatten(0, 1).transpose(1, 2))
+    hidden_BTS = torch.arange(all_see, num_slots) > positions_BT[:, :, None]
+    scores_BHTS = scores_NTS.view(num_rows, num_heads, num_tokens, num_slots)
+    scores_BHTS[..., all_see:].masked_fill_(hidden_BTS[:, None], float("-inf"))
+    out_NTC = torch.bmm(torch.softmax(scores_NTS, dim=-1), v_BHSC.flatten(0, 1))
+    return out_NTC.view(q_BHTC.shape)
 
 
 class BlockedAttention(torch.autograd.Function):

@@ -10,7 +10,8 @@ Llama (arXiv 2302.13971): rotary positions on whole heads, and no bias at all. A
 
 from __future__ import annotations
 
-import torch
+from typing import Protocol
+
 from torch import Tensor, nn
 
 from spanmix.model.architecture import Architecture
@@ -20,32 +21,14 @@ from spanmix.model.masks import AttentionMask
 from spanmix.model.rotary import rotate
 
 
-class KVCache:
-    """Keys and values of earlier positions, for generation: slot s of a row holds its position s.
-
-    Both are [L, B, H, S, C].
-
-    Args:
-        architecture: the decoder's shape.
-        num_rows: sequences side by side.
-        num_slots: longest sequence.
-        dtype: element type.
-    """
-
-    def __init__(self, architecture: Architecture, num_rows: int, num_slots: int, dtype: torch.dtype) -> None:
-        shape = (architecture.num_layers, num_rows, architecture.num_heads, num_slots, architecture.head_dim)
-        self.values_LBHSC = torch.zeros(shape, dtype=dtype)
-        self.keys_LBHSC = torch.zeros_like(self.values_LBHSC)
+class KVCache(Protocol):
+    """Keys and values of earlier positions, for generation: slot s of a row holds its position s."""
 
     def extend(
         self, layer: int, k_BHTC: Tensor, v_BHTC: Tensor, positions_BT: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Store new keys and values at their positions; return all slots up to the last one in use."""
-        rows_B1 = torch.arange(positions_BT.shape[0])[:, None]
-        for store, new_BHTC in ((self.keys_LBHSC, k_BHTC), (self.values_LBHSC, v_BHTC)):
-            store[layer].transpose(1, 2)[rows_B1, positions_BT] = new_BHTC.transpose(1, 2).to(store.dtype)
-        stop = int(positions_BT.max()) + 1
-        return self.keys_LBHSC[layer][:, :, :stop], self.values_LBHSC[layer][:, :, :stop]
+        """Store a layer's new keys and values; return those of all slots, [B, H, S, C]."""
+        ...
 
 
 def by_head(qkv_ED: Tensor, head_dim: int) -> Tensor:

@@ -222,7 +222,8 @@ def test_files_of_joined_documents_are_told_by_themselves(tmp_path):
         told = [(file.path, file.licence, file.num_bytes) for file in copy.files]
         expected = [(file.path, file.licence, min(end, file.end) - max(start, file.start)) for file in held]
         assert told == expected
-        assert copy.prompt == next(file.path for file in joined.files if file.end >= start)
+        assert copy.prompt == next(f"a/b: {file.path}" for file in joined.files if file.end >= start)
+        assert copy.prompt in json.dumps(gather(title="run", seed=0, memorization=[figures]))
         write_report(tmp_path / "page.html", gather(title="run", seed=0, memorization=[figures]))
         page = (tmp_path / "page.html").read_text()
         assert ", ".join(f"a/b: {file.path}:{file.line}" for file in copy.files) in page

@@ -7,6 +7,7 @@ from spanmix.data.order import Permutation
 from spanmix.lessons.unique import first_documents, unique_corpus
 from spanmix.seeding import name_key
 from spanmix.text.corpus import Corpus
+from spanmix.text.written_files import changes
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,24 @@ def test_it_is_a_corpus_with_the_same_held_out_files(corpus, tmp_path):
     again = unique_corpus(corpus, tmp_path / "corpora" / "few", {"code": 1500, "prose": 800}, 5)
     assert again.fingerprint == made.fingerprint
     assert (tmp_path / "corpora" / "few" / "corpus.json").stat().st_mtime_ns == before
+
+
+def test_its_report_is_of_its_own_files(corpus, tmp_path):
+    made = unique_corpus(corpus, tmp_path / "few", {"code": 1500}, 5)
+    assert not list(changes(made.path, made.report.files))
+    assert {"code.documents.parquet", "tokenizer/tokenizer.json"} <= made.report.files.keys()
+
+
+def test_one_that_was_made_of_another_corpus_is_made_anew(corpus, tmp_path):
+    """As where the whole corpus was prepared again at the same place."""
+    first = unique_corpus(corpus, tmp_path / "first", {"code": 3000}, 5)
+    other = unique_corpus(first, tmp_path / "few", {"code": 1500}, 5)
+    made = unique_corpus(corpus, tmp_path / "few", {"code": 1500}, 5)
+    assert made.report.made_from != other.report.made_from
+    chosen = list(first_documents(corpus.train["code"], 1500, 5))
+    assert [made.train["code"].text(i) for i in range(len(made.train["code"]))] == [
+        corpus.train["code"].text(i) for i in chosen
+    ]
 
 
 def test_a_source_that_is_not_named_stays_whole(corpus, tmp_path):

@@ -9,11 +9,12 @@ import pytest
 from spanmix.config import CorpusConfig, SourceFilesConfig, TokenizerConfig
 from spanmix.errors import InputError
 from spanmix.generate.engine import CAPABILITIES, EngineInfo, TokenEvent
-from spanmix.serve.provenance import Provenance
+from spanmix.serve.provenance import Provenance, as_fields, in_words
 from spanmix.text.pipeline import prepare
 from spanmix.text.trace.build import build_index
 from spanmix.text.trace.index import TraceIndex
 from spanmix.text.trace.layout import IndexSettings
+from spanmix.text.trace.matches import FilePlace, Match, Occurrence
 
 ASKED = {"prompt": "def f(x):", "max_tokens": 200}
 ANSWER = "    return merge_settings(default_settings, read_settings(path), environment)"
@@ -74,7 +75,7 @@ def test_the_longest_match_is_told_with_path_and_line(serve, index, saying):
         [choice] = plain.json()["choices"]
         match = choice["spanmix_match"]
         assert choice["text"] == ANSWER and (match["start"], match["end"]) == (0, len(ANSWER))
-        assert match["path"].endswith("sub/gelöst.py") and match["line"] == 3
+        assert match["path"].endswith("sub/gelöst.py") and match["line"] == 3 and match["repository"] == ""
         told = plain.headers["x-spanmix-match"]
         assert told.startswith(f'bytes={len(ANSWER.encode())}; path="') and "gelöst" in unquote(told)
         with httpx.stream("POST", f"{url}/v1/completions", json=ASKED | {"stream": True}) as response:
@@ -89,6 +90,23 @@ def test_the_longest_match_is_told_with_path_and_line(serve, index, saying):
         )
         infill = {"input_prefix": ASKED["prompt"], "input_suffix": "", "n_predict": 5}
         assert httpx.post(f"{url}/infill", json=infill).headers["x-spanmix-match"] == "none"
+
+
+def test_the_repository_is_told_where_it_is_known():
+    file = FilePlace("src/a b.py", "ümlaut/x; y", "MIT", "python", 3, 0, 60)
+    match = Match(0, 60, 0, 60, 1, 60, 60, 2, True, (Occurrence("code", 0, 0, (file,)),))
+    told = in_words(match)
+    fields = dict(part.split("=", 1) for part in told.split("; "))
+    assert told.isascii() and list(fields) == [
+        "bytes",
+        "repository",
+        "path",
+        "line",
+        "licence",
+        "occurrences",
+    ]
+    assert unquote(fields["repository"]) == '"ümlaut/x; y"' and unquote(fields["path"]) == '"src/a b.py"'
+    assert (as_fields(match)["repository"], as_fields(match)["path"]) == ("ümlaut/x; y", "src/a b.py")
 
 
 @pytest.mark.parametrize("block", [30, 50])

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -13,6 +14,7 @@ import pytest
 from spanmix.errors import InputError
 from spanmix.text import corpus as corpus_module
 from spanmix.text.corpus import Corpus
+from spanmix.text.report import CorpusReport
 
 
 @pytest.fixture
@@ -62,6 +64,33 @@ def test_a_long_check_is_reported(folder, monkeypatch):
     assert {(stage, total) for stage, _, total in calls} == {("check", size)} and calls[-1][1] == size
 
 
+def test_a_report_that_was_changed_by_hand_is_refused(folder):
+    file = folder / "corpus.json"
+    report = json.loads(file.read_text())
+    own = report["content_sha256"]
+    tried = 0
+    for place in parts(report):
+        value = functools.reduce(dict.__getitem__, place, report) if place else None
+        if type(value) in (int, str):
+            file.write_text(json.dumps(replaced(report, place, value * 2 + type(value)(1))))
+            message = refusal(folder)
+            tried += "was changed by hand" in message and "prepare it again" in message
+    assert tried > 20
+    report["sources"]["code"]["dropped"] = {}
+    file.write_text(json.dumps(report | {"more": 1}, indent=1))
+    assert f"was written with {own[:12]}" in refusal(folder)
+    del report["content_sha256"]  # as those that were made before it was written
+    file.write_text(json.dumps(report, indent=1))
+    Corpus.open(folder)
+
+
+def test_a_report_that_is_laid_out_anew_is_the_same(folder):
+    file = folder / "corpus.json"
+    report = json.loads(file.read_text())
+    file.write_text(json.dumps(dict(reversed(report.items()))))
+    assert Corpus.open(folder).report == CorpusReport.load(folder)
+
+
 def parts(value, place=()):
     """Every place in a JSON value."""
     yield place
@@ -81,7 +110,7 @@ def replaced(value, place, new):
 def test_a_value_of_another_type_in_the_report_names_the_file(folder):
     file = folder / "corpus.json"
     report = json.loads(file.read_text())
-    del report["made_with"]  # written for people, of any form
+    del report["content_sha256"], report["made_with"]  # written for people, of any form
     fitting = {
         **{name: [None] for name in ("settings", "read", "copies", "mean_share", "held_out_draw")},
         **{name: [{}] for name in ("licences", "dropped", "dropped_bytes", "changed")},
@@ -108,6 +137,7 @@ def test_a_report_that_is_none_names_the_file(folder, data):
 @pytest.mark.parametrize("name", ["../code", "", "a" * 101, "\ud800", "a\0"])
 def test_a_source_in_the_report_cannot_lead_elsewhere(folder, name):
     report = json.loads((folder / "corpus.json").read_text())
+    del report["content_sha256"]
     report["sources"][name] = report["sources"]["code"]
     (folder / "corpus.json").write_text(json.dumps(report))
     assert "corpus.json" in refusal(folder)
@@ -179,7 +209,7 @@ def test_a_recipe_with_another_tokenizer_is_refused(folder, recipe, tokenizer, t
 def test_a_corpus_made_before_its_settings_were_written_down_opens(folder, recipe):
     file = folder / "corpus.json"
     report = json.loads(file.read_text())
-    del report["settings"]
+    del report["settings"], report["content_sha256"]
     file.write_text(json.dumps(report))
     corpus = Corpus.open(folder)
     corpus.check_recipe(with_fields(recipe, {"corpus.held_out_share": 0.3}))

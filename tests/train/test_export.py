@@ -9,6 +9,7 @@ import torch
 from spanmix.cli import main
 from spanmix.errors import InputError, SpanmixError
 from spanmix.model.folder import load_model_folder, resolve_model
+from spanmix.text.report import CorpusReport
 from spanmix.train import checkpoint, export
 from spanmix.train.export import export_model
 from spanmix.train.run import train
@@ -191,8 +192,8 @@ def test_the_corpus_has_to_be_that_of_the_run(run, corpus_folder, tmp_path):
     with pytest.raises(InputError, match=r"corpus .*gone does not exist"):
         export_model(run, tmp_path / "model")
     other = shutil.copytree(corpus_folder, tmp_path / "other")
-    report = (other / "corpus.json").read_text()
-    (other / "corpus.json").write_text(report.replace('"fingerprint": "', '"fingerprint": "0'))
+    report = CorpusReport.load(other)
+    replace(report, fingerprint="0" + report.fingerprint).save(other)
     recipe.write_text(text.replace(str(corpus_folder), str(other)))
     with pytest.raises(InputError, match="was trained on corpus"):
         export_model(run, tmp_path / "model")

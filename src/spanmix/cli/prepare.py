@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
         units[STAGE] = "bytes"
     with Progress(to_do, units) as progress:
         meter = _PlanFirst(to_do[0], recipe.corpus, progress)
-        report = prepare(recipe.corpus, recipe.tokenizer, args.out, meter, args.workers, args.cluster)
+        report = prepare(recipe.corpus, recipe.tokenizer, args.out, meter, args.workers, args.cluster, tell)
         if not meter.begun:
             if not args.trace:
                 _refuse_damaged_index(args.out)

@@ -2,13 +2,15 @@
 
 Code is the standard library and a share of the installed packages. Prose is the language reference
 that ``pydoc`` carries, READMEs and other documents of the packages, and docstrings. Docstrings are taken
-only from packages whose code is *not* used, so that no held-out file's text is seen through them.
+only from packages whose code is *not* used, so that no held-out file's text is seen through them. Nothing is
+of Spanmix itself, whose README would change the corpus with it.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +22,7 @@ from spanmix.files import write_text
 PACKAGE_BYTES = 3_000_000
 """Most code that one package gives, so that no package fills the corpus."""
 _DOCUMENT_NAMES = ("*.dist-info/METADATA", "**/README*", "**/*.rst", "**/*.md")
+_OWN = "spanmix"
 _SKIPPED_DIRECTORIES = {"site-packages", "__pycache__", "test", "tests", "lib2to3", "encodings"}
 
 
@@ -62,9 +65,7 @@ def gather(folder: Path, code_bytes: int, prose_bytes: int, seed: int) -> tuple[
 def _packages(seed: int) -> list[Path]:
     """List the installed packages of Python code, in an order keyed by their names."""
     site = Path(sysconfig.get_path("purelib"))
-    packages = [
-        path for path in site.iterdir() if (path / "__init__.py").is_file() and path.name != "spanmix"
-    ]
+    packages = [path for path in site.iterdir() if (path / "__init__.py").is_file() and path.name != _OWN]
     return sorted(packages, key=lambda path: seeding.mix(seed ^ seeding.name_key(path.name)))
 
 
@@ -91,6 +92,8 @@ def _prose(packages: Iterable[Path], limit: int) -> Iterator[Text]:
         yield Text(f"pydoc/{topic}", text)
     site = Path(sysconfig.get_path("purelib"))
     for path in sorted({path for name in _DOCUMENT_NAMES for path in site.glob(name) if path.is_file()}):
+        if _is_own(path.relative_to(site)):
+            continue
         text = _read(path)
         size += len(text)
         if text and "license" not in path.name.lower():
@@ -103,6 +106,12 @@ def _prose(packages: Iterable[Path], limit: int) -> Iterator[Text]:
             if len(text) > 200:
                 size += len(text)
                 yield Text(f"docstrings/{item.path}", text)
+
+
+def _is_own(path: Path) -> bool:
+    """Say whether a file below ``site-packages`` was installed with Spanmix."""
+    top = path.parts[0]
+    return top == _OWN or re.fullmatch(rf"{_OWN}-[^-]+\.(?:dist|egg)-info", top, re.IGNORECASE) is not None
 
 
 def _docstrings(code: str) -> str:

@@ -30,6 +30,7 @@ from spanmix.evaluate.memorization_prompts import MemorizationSettings, Prompt, 
 from spanmix.generate.batch import generate
 from spanmix.generate.engine import Engine, EngineInfo, GenerateRequest
 from spanmix.text.corpus import CorpusSource
+from spanmix.text.document_names import document_name
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.text.trace.index import TraceIndex
 from spanmix.text.trace.matches import FilePlace
@@ -49,7 +50,7 @@ class Copy:
         num_bytes: of it in UTF-8.
         num_occurrences: places in all training documents.
         files: those that the first of them stands in.
-        prompt: path of the file that the prompt ends in.
+        prompt: name of the file that the prompt ends in, see `document_name`.
     """
 
     text: str
@@ -252,15 +253,16 @@ def _copies(
             len(one.longest),
             match.num_occurrences,
             match.occurrences[0].files,
-            _path(tokenizer, source, prompts[number]),
+            _file_name(tokenizer, source, prompts[number]),
         )
 
 
-def _path(tokenizer: Tokenizer, source: CorpusSource, prompt: Prompt) -> str:
-    """Return the path of the file that a prompt ends in."""
+def _file_name(tokenizer: Tokenizer, source: CorpusSource, prompt: Prompt) -> str:
+    """Return what people call the file that a prompt ends in."""
     ids = source.tokens(prompt.document)[: prompt.start + len(prompt.prompt_ids)]
     end = int(tokenizer.num_bytes[ids].sum())
-    return source.files_between(prompt.document, end - 1, end)[-1].path
+    file = source.files_between(prompt.document, end - 1, end)[-1]
+    return document_name(file.repository, file.path)
 
 
 def _share(found: Sequence[_Found], seed: int) -> Interval | None:

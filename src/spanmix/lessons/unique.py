@@ -18,7 +18,8 @@ from spanmix.data.order import Permutation
 from spanmix.files import one_whole_folder
 from spanmix.seeding import name_key
 from spanmix.text.corpus import TOKENIZER_FOLDER, Corpus, CorpusSource, SourceWriter, stores_fingerprint
-from spanmix.text.report import HELD_OUT_SUFFIX, SourceReport
+from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, CorpusReport, SourceReport
+from spanmix.text.written_files import written_files
 from spanmix.types import Document
 
 _NEAR = 0.01
@@ -27,6 +28,8 @@ _NEAR = 0.01
 
 def unique_corpus(corpus: Corpus, folder: Path, tokens: Mapping[str, int], seed: int) -> Corpus:
     """Return a corpus of so many training tokens of each source; made once, and opened from then on.
+
+    One that was made of another corpus, or of other numbers, is made anew.
 
     Args:
         corpus: what it is made of.
@@ -37,12 +40,13 @@ def unique_corpus(corpus: Corpus, folder: Path, tokens: Mapping[str, int], seed:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # runs side by side may need the same one; the second one waits
-        if not folder.is_dir():
-            _make(corpus, folder, tokens, seed)
+        made_from = _made_from(corpus, tokens, seed)
+        if not folder.is_dir() or CorpusReport.load(folder).made_from != made_from:
+            _make(corpus, folder, tokens, seed, made_from)
     return Corpus.open(folder)
 
 
-def _make(corpus: Corpus, folder: Path, tokens: Mapping[str, int], seed: int) -> None:
+def _make(corpus: Corpus, folder: Path, tokens: Mapping[str, int], seed: int, made_from: str) -> None:
     with one_whole_folder(folder) as aside:
         corpus.tokenizer.save(aside / TOKENIZER_FOLDER)
         sources = {
@@ -53,7 +57,8 @@ def _make(corpus: Corpus, folder: Path, tokens: Mapping[str, int], seed: int) ->
             corpus.report,
             sources=sources,
             fingerprint=stores_fingerprint(aside, list(sources), corpus.tokenizer),
-            made_from=_made_from(corpus, tokens, seed),
+            made_from=made_from,
+            files=written_files(aside, without=CORPUS_FILE),
         )
         report.save(aside)
 

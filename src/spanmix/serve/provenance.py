@@ -52,17 +52,19 @@ class Provenance:
 
 
 def in_words(match: Match | None) -> str:
-    """Write a match as a header: bytes, then path, line and licence of its first place.
+    """Write a match as a header: bytes, then repository, path, line and licence of its first place.
 
-    Paths are percent-encoded, as headers are not UTF-8; ``none`` says that it was looked for.
+    The repository is left out where it is not known. It and the path are percent-encoded, as headers are not
+    UTF-8; ``none`` says that it was looked for.
     """
     if match is None:
         return "none"
     place = match.occurrences[0].files[0]
     licence = quote(place.licence, safe=" .+-()") or "unknown"
+    repository = f'repository="{quote(place.repository)}"; ' if place.repository else ""
     return (
-        f'bytes={match.num_bytes}; path="{quote(place.path)}"; line={place.line}; licence="{licence}"; '
-        f"occurrences={match.num_occurrences}"
+        f'bytes={match.num_bytes}; {repository}path="{quote(place.path)}"; line={place.line}; '
+        f'licence="{licence}"; occurrences={match.num_occurrences}'
     )
 
 
@@ -75,6 +77,7 @@ def as_fields(match: Match | None) -> dict[str, str | int] | None:
         "bytes": match.num_bytes,
         "start": match.start_character,
         "end": match.end_character,
+        "repository": place.repository,
         "path": place.path,
         "line": place.line,
         "licence": place.licence,

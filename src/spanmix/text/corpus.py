@@ -25,8 +25,15 @@ from spanmix.config import CorpusConfig, DataRecipe, Recipe, TokenizerConfig
 from spanmix.errors import InputError
 from spanmix.text.document_files import DocumentFile
 from spanmix.text.document_names import document_name
-from spanmix.text.document_table import MEND, DocumentTable, write_table
-from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, CorpusReport, SplitCounts, SplitSettings
+from spanmix.text.document_table import DocumentTable, write_table
+from spanmix.text.report import (
+    CORPUS_FILE,
+    HELD_OUT_SUFFIX,
+    MEND,
+    CorpusReport,
+    SplitCounts,
+    SplitSettings,
+)
 from spanmix.text.token_store import TokenStore, TokenStoreWriter
 from spanmix.text.tokenizer import Tokenizer
 from spanmix.types import Document, IntArray

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from spanmix.errors import InputError
 from spanmix.text.document_files import DocumentFile, DocumentRows
-from spanmix.text.report import CORPUS_FILE
+from spanmix.text.report import CORPUS_FILE, MEND
 
-MEND = "Restore it from a copy, or remove the corpus and prepare it again"
 _GROUPS_IN_MEMORY = 16
 
 

@@ -114,6 +114,11 @@ def read_documents(path: Path, wanted: NDArray[np.bool_]) -> Iterator[tuple[int,
             first += count
 
 
+def columns() -> tuple[list[str], list[str]]:
+    """Return the columns of documents, and those of what was dropped."""
+    return _document_schema().names, dropped_schema().names
+
+
 def dropped_schema() -> Any:
     """Return the columns of what was dropped: path, repository, reason, value, num_bytes, excerpt."""
     import pyarrow

@@ -54,6 +54,7 @@ def prepare(
     progress: Progress | None = None,
     workers: int | None = None,
     cluster: str | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> CorpusReport:
     """Make the corpus `out` of `config.sources`; it appears whole or not at all.
 
@@ -69,6 +70,7 @@ def prepare(
             "check" behind them; of a finished corpus, "inputs" and "check" alone.
         workers: processes at once; by default one for each core.
         cluster: address of a Ray cluster, whose machines see all sources and `out` at the same paths.
+        tell: called with a sentence if work that was begun before cannot be gone on with.
 
     Returns:
         The contents of ``corpus.json``.
@@ -95,7 +97,7 @@ def prepare(
     num_bytes = sum(partition.num_bytes for partition in partitions)
     if cluster is None and num_bytes < _FEW_BYTES:
         workers = 1
-    with no_empty_parents(out), one_writer(out), work_folder(out, num_bytes) as folder:
+    with no_empty_parents(out), one_writer(out), work_folder(out, num_bytes, tell) as folder:
         work = Work(folder, workers or os.cpu_count() or 1, cluster)
         return _make(config, tokenizer, given, partitions, files, work, meter, made_of)
 
@@ -123,7 +125,7 @@ def _make(
     )
     parts = parts_of_sources(config.sources, cleaned, copies)
     trained = given or _train_tokenizer(tokenizer, cleaned, copies, config.seed, progress)
-    to_encode = sum(part.summary.kept_bytes for mine in parts for part in mine)
+    to_encode = sum(part.kept_bytes for mine in parts for part in mine)
     inputs = made_of.read([sha256 for part in cleaned for sha256 in part.summary.inputs])
     encoded = encode_all(config, trained, parts, work, _advance(progress, ENCODE, to_encode))
     draws = held_out_draws(len(config.sources), copies)

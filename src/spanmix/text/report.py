@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from spanmix.text.written_files import WrittenFile
 
 CORPUS_FILE = "corpus.json"
 HELD_OUT_SUFFIX = ".held_out"
+MEND = "Restore it from a copy, or remove the corpus and prepare it again"
+_OWN_HASH = "content_sha256"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -202,15 +205,17 @@ class CorpusReport:
             return None
 
     def save(self, folder: Path) -> None:
-        """Write ``corpus.json``."""
-        write_json(folder / CORPUS_FILE, dataclasses.asdict(self))
+        """Write ``corpus.json``, with a hash of all that is in it."""
+        fields = dataclasses.asdict(self)
+        write_json(folder / CORPUS_FILE, fields | {_OWN_HASH: _content_hash(fields)})
 
     @classmethod
     def load(cls, folder: Path) -> CorpusReport:
-        """Read ``corpus.json``.
+        """Read ``corpus.json``; one that was written without a hash of its content is taken as it is.
 
         Raises:
-            InputError: there is no such folder, or the file is missing, damaged or of another format version.
+            InputError: there is no such folder, or the file is missing, damaged, changed since it was
+                written, or of another format version.
         """
         path = folder / CORPUS_FILE
         if not folder.is_dir():
@@ -224,6 +229,22 @@ class CorpusReport:
                 f"corpus {folder}: there is no {CORPUS_FILE} in it; make it with `spanmix prepare`"
             )
         report = read_versioned(path, cls, CORPUS_FORMAT_VERSION)
+        _refuse_changed(path)
         for name in report.sources:
             check_source_name(name, str(path))
         return report
+
+
+def _refuse_changed(path: Path) -> None:
+    fields = json.loads(path.read_bytes())
+    recorded = fields.pop(_OWN_HASH, None)
+    if recorded is not None and recorded != (found := _content_hash(fields)):
+        raise InputError(
+            f"{path} was changed by hand, or damaged: its content has the hash {found[:12]}, and it was "
+            f"written with {str(recorded)[:12]}. {MEND}"
+        )
+
+
+def _content_hash(fields: dict[str, Any]) -> str:
+    """Return SHA-256, in hex, over fields as JSON with sorted keys, however the file is laid out."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -177,6 +177,62 @@ def test_reuse_annotations_hold_by_path(tree):
     assert tree("docs/a.md", {}).stated.expression == "CC-BY-4.0"
 
 
+def test_licence_files_that_are_links_are_not_opened(tmp_path):
+    outside = {"GPL": GPL, "project.toml": '[project]\nlicense = "GPL-2.0-only"\n'}
+    for name, text in outside.items():
+        (tmp_path / name).write_text(text)
+    top = tmp_path / "checkout"
+    links = {
+        "up/LICENSE": "../LICENSE",
+        "vendor_of/lib/LICENSE": "../../LICENSE",  # not that of the folder between
+        "metadata/pyproject.toml": "../../project.toml",
+        "away/LICENSE": "../../GPL",  # not taken for MIT
+        "folder/LICENSES": "../../texts",
+        "declared/LICENSE": "../../GPL",
+        "beside/COPYING": "LICENSE.txt",
+    }
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "GPL.txt").write_text(GPL)
+    for path, target in links.items():
+        (top / path).parent.mkdir(parents=True)
+        (top / path).symlink_to(target)
+        (top / path).with_name("a.py").write_text("x")
+    (top / "vendor_of" / "LICENSE").write_text(GPL)
+    (top / ".git").mkdir()
+    (top / "LICENSE").write_text(MIT)
+    (top / "declared" / "package.json").write_text('{"license": "Apache-2.0"}')
+    (top / "beside" / "LICENSE.txt").write_text(APACHE)
+    folders = [path.rpartition("/")[0] for path in links]
+
+    def stated(follow_links):
+        licences = RepositoryLicences(follow_links)
+        return {folder: licences.of(str(top / folder / "a.py")).stated for folder in folders}
+
+    expected = {"up": "MIT", "vendor_of/lib": "MIT", "metadata": "MIT", "away": None, "folder": None}
+    expected |= {"declared": "Apache-2.0", "beside": "Apache-2.0"}
+    found = stated(follow_links=False)
+    assert {folder: one.expression for folder, one in found.items()} == expected
+    assert [found[folder].unknown for folder in ("away", "folder", "up")] == [
+        "LICENSE is a symbolic link",
+        "LICENSES is a symbolic link",
+        "",
+    ]
+    followed = {folder: one.expression for folder, one in stated(follow_links=True).items()}
+    gpl = dict.fromkeys(("metadata", "away", "folder"), "GPL-2.0-only")
+    both = {"declared": "Apache-2.0 AND GPL-2.0-only"}
+    assert followed == expected | gpl | both
+
+
+def test_a_line_with_many_dots_is_read_and_a_key_of_many_parts_is_not(tree):
+    needs = ", ".join(f'"package-{i}>=1.{i}.0,<{i}.0"' for i in range(300))
+    project = f'[project]\nlicense = "MIT"\ndescription = "{"And so on … " * 200}{"Two words. " * 500}"\n'
+    files = {"pyproject.toml": project + f"dependencies = [{needs}]\n"}
+    assert tree("a.py", files).stated.expression == "MIT"
+    for key in (".".join("a" * 400), " . ".join(['"a b"'] * 400), '"\'".' + ".".join("a" * 400)):
+        assert read_metadata("pyproject.toml", f"{project}[tool]\n{key} = 1\n") == Stated()
+        assert read_metadata("pyproject.toml", f"{project}x = {{y = '\"', {key} = 1}}\n") == Stated()
+
+
 def test_each_folder_is_read_once_and_answers_stay_the_same(tmp_path):
     (tmp_path / ".git").mkdir()
     (tmp_path / "LICENSE").write_text(MIT)

@@ -12,6 +12,7 @@ from spanmix.corpus_configs.duplicates import DuplicatesConfig
 from spanmix.corpus_configs.layout import LayoutConfig
 from spanmix.corpus_configs.redaction import RedactionConfig
 from spanmix.errors import InputError
+from spanmix.text import partition_tables
 from spanmix.text.pipeline import prepare
 from spanmix.text.preparation import work
 from spanmix.text.preparation.once import finished_folders
@@ -95,6 +96,37 @@ def test_a_bit_that_was_flipped_in_any_file_of_the_work_changes_no_byte_of_the_c
         assert contents(tmp_path / "out") == expected, name
         assert not left.exists()
         shutil.rmtree(tmp_path / "out")
+
+
+def older_version(monkeypatch):
+    monkeypatch.setattr(work, "_VERSION", work._VERSION - 1)
+
+
+def older_columns(monkeypatch):
+    monkeypatch.setattr(
+        partition_tables, "_FIELDS", [name for name in partition_tables._FIELDS if name != "licence"]
+    )
+
+
+@pytest.mark.usefixtures("keeps_all")
+@pytest.mark.parametrize("older", [older_version, older_columns])
+def test_work_of_another_version_is_done_again_with_a_word(tmp_path, config, monkeypatch, older):
+    prepare(config, TOKENIZER, tmp_path / "whole")
+    told = []
+    with monkeypatch.context() as patched:
+        older(patched)
+        left = interrupt(config, tmp_path / "out")
+        assert interrupt(config, tmp_path / "out") == left  # its own work it goes on with
+    number = len(finished_folders(left))
+    assert number > 3
+    prepare(config, TOKENIZER, tmp_path / "out", tell=told.append)
+    (words,) = told
+    assert f"held {number} finished tasks of another version of Spanmix" in words and str(left) in words
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    # What is of this version is gone on with, and nothing is told.
+    interrupt(dataclasses.replace(config, seed=5), tmp_path / "other")
+    prepare(dataclasses.replace(config, seed=5), TOKENIZER, tmp_path / "other", tell=told.append)
+    assert len(told) == 1
 
 
 @pytest.mark.usefixtures("keeps_all")

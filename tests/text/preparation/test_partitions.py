@@ -69,7 +69,7 @@ def contents(folder):
 def without_name(files):
     """All but what knows how the corpus was cut: the recipe, its hash, those of files, and the pages."""
     report = json.loads(files["corpus.json"])
-    del report["made_from"], report["made_with"]
+    del report["made_from"], report["made_with"], report["content_sha256"]
     report["files"] = sorted(report["files"])
     files = {name: data for name, data in files.items() if name not in ("report.html", "README.md")}
     tables = {name: data for name, data in files.items() if name.endswith(".parquet")}
@@ -195,6 +195,19 @@ def test_killed_in_any_stage_it_goes_on(tmp_path, sources):
     assert again == finished  # no partition was read twice
     assert contents(out) == contents(tmp_path / "whole")
     assert not work.exists()
+
+
+@pytest.mark.parametrize("unit", ["file", "repository"])
+def test_each_stage_ends_at_its_total_though_copies_are_dropped(tmp_path, sources, unit):
+    last, totals = {}, {}
+
+    def progress(stage, done, total):
+        assert totals.setdefault(stage, total) == total and last.get(stage, 0) <= done <= total
+        last[stage] = done
+
+    report = prepare(config_of(sources, 4000, unit=unit), TOKENIZER, tmp_path / "out", progress)
+    assert sum(source.dropped.get("near-copy", 0) for source in report.sources.values()) == 12
+    assert last == totals and list(totals) == ["read", "copies", "tokenizer", "encode"]
 
 
 def test_work_is_kept_after_an_error_if_there_is_much(tmp_path, sources, monkeypatch):

@@ -1,5 +1,8 @@
 """What a source did not name is not read because a link leads there: links are left out, unless asked for."""
 
+import os
+import subprocess
+
 import pytest
 
 from spanmix.config import SourceFilesConfig
@@ -61,6 +64,30 @@ def test_links_in_a_checkout_are_left_out_as_git_stores_no_more_than_them(source
     assert texts == ["a", "c"]
     ignored = {"again.py": "ignored by git", "b/up/": "ignored by git"}  # `b/loop/` is a pattern for folders
     assert dropped == dict.fromkeys(LINKS, "symbolic link") | ignored | {".gitignore": "hidden"}
+
+
+def test_rules_of_git_that_are_links_do_not_hold_as_for_git(tmp_path):
+    files = {".git/HEAD": "ref: refs/heads/main\n", ".git/objects/x": "", ".git/refs/x": "", "a.py": "a"}
+    files |= {"sub/b.py": "b", "lib/c.py": "c"}
+    write(tmp_path / "s", files)
+    rules = {".gitignore": "*.py\n", ".gitattributes": "*.py linguist-generated\n"}
+    rules |= {".gitmodules": '[submodule "lib"]\n\tpath = lib\n', "exclude": "sub/\n"}
+    write(tmp_path / "elsewhere", rules)
+    for name in (".gitignore", ".gitattributes", ".gitmodules"):
+        (tmp_path / "s" / name).symlink_to(tmp_path / "elsewhere" / name)
+    texts, dropped = read(tmp_path / "s")
+    assert texts == ["a", "c", "b"]
+    assert dropped == dict.fromkeys((".gitignore", ".gitattributes", ".gitmodules"), "hidden")
+    listed = subprocess.run(
+        ["git", "-C", str(tmp_path / "s"), "ls-files", "--others", "--exclude-standard", "*.py"],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "HOME": os.devnull},
+    )
+    assert listed.stdout.decode().split() == ["a.py", "lib/c.py", "sub/b.py"]
+    (tmp_path / "s" / ".git" / "info").mkdir()  # what lies in .git is the user's own
+    (tmp_path / "s" / ".git" / "info" / "exclude").symlink_to(tmp_path / "elsewhere" / "exclude")
+    assert read(tmp_path / "s")[0] == ["a", "c"]
 
 
 def test_follow_links_reads_what_they_lead_to_and_no_folder_twice(source):

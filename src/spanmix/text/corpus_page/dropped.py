@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from spanmix.errors import InputError
 from spanmix.text.corpus_page.sides import Amount
 from spanmix.text.document_names import document_name
-from spanmix.text.document_table import MEND
+from spanmix.text.report import MEND
 
 EXAMPLES = 5
 """So many documents of each reason are shown."""

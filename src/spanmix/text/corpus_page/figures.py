@@ -18,9 +18,8 @@ from spanmix.text.corpus_page.notes import (
     notes_path,
 )
 from spanmix.text.corpus_page.sides import Amount, SideFigures, count_side
-from spanmix.text.document_table import MEND
 from spanmix.text.licences.opt_out_counts import OptOutCount, read_counts
-from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, CorpusReport, SourceReport
+from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, MEND, CorpusReport, SourceReport
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from spanmix.errors import InputError
 from spanmix.text.document_names import document_name
-from spanmix.text.document_table import MEND
+from spanmix.text.report import MEND
 
 _BLOCK_BYTES = 1 << 24
 _MATCHES = 3

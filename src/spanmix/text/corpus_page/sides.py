@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from spanmix.errors import InputError
 from spanmix.text.document_files import rows_of_files
-from spanmix.text.document_table import MEND, table_path
-from spanmix.text.report import CORPUS_FILE, SplitCounts
+from spanmix.text.document_table import table_path
+from spanmix.text.report import CORPUS_FILE, MEND, SplitCounts
 from spanmix.text.token_store import open_indexed
 
 

@@ -16,6 +16,7 @@ from spanmix.text.licences.headers import Stated
 
 _PARSE_ERRORS = (ValueError, TypeError, AttributeError, RecursionError, KeyError)
 _MOST_DOTS = 300
+_DOTTED_KEY = re.compile(r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)++""")
 _NOT_STATED = ("see license in", "see licence in")
 
 
@@ -32,8 +33,8 @@ def read_metadata(name: str, text: str) -> Stated:
 
 def _toml(text: str) -> dict[str, Any]:
     """Parse TOML, but none with a key of very many parts: its time grows with the square of them."""
-    if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
-        raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+    if any(key[0].count(".") > _MOST_DOTS for key in _DOTTED_KEY.finditer(text)):
+        raise ValueError(f"a key has more than {_MOST_DOTS} dots")
     return tomllib.loads(text)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spanmix.errors import InputError
 from spanmix.files import parse_json, write_text
-from spanmix.text.document_table import MEND
+from spanmix.text.report import MEND
 
 _MOST_NAMED = 5
 _MOST_CHARACTERS = 80

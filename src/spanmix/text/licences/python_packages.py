@@ -9,10 +9,8 @@ from pathlib import Path
 from spanmix.text.licences.headers import Stated
 from spanmix.text.licences.joined import join
 from spanmix.text.licences.metadata import read_metadata
-from spanmix.text.regular_files import read_regular
+from spanmix.text.licences.stating_files import StatingFiles
 
-_MOST_FILES = 200
-_MOST_BYTES = 2_000_000
 _MOST_LISTING_BYTES = 50_000_000
 
 
@@ -22,10 +20,12 @@ class PythonPackages:
     Args:
         folder: the folder that packages are installed in.
         names: its entries, sorted.
+        stating: opens their files.
     """
 
-    def __init__(self, folder: Path, names: list[str]) -> None:
+    def __init__(self, folder: Path, names: list[str], stating: StatingFiles) -> None:
         self._folder = folder
+        self._stating = stating
         self._of_top: dict[str, list[str]] = {}
         self._files: dict[str, frozenset[str]] = {}
         self._stated: dict[str, Stated] = {}
@@ -52,7 +52,7 @@ class PythonPackages:
         files = set()
         for listing in ("RECORD", "installed-files.txt", "SOURCES.txt"):
             try:
-                text = read_regular(self._folder / name / listing, _MOST_LISTING_BYTES)
+                text = self._stating.content(self._folder / name / listing, _MOST_LISTING_BYTES)
                 lines = io.StringIO(text.decode("utf-8", "replace"), newline="")
                 files = {row[0] for row in csv.reader(lines) if row}
             except (OSError, csv.Error):
@@ -72,31 +72,12 @@ class PythonPackages:
     def _join(self, info: Path) -> Stated:
         declared = Stated()
         for metadata in ("METADATA", "PKG-INFO"):
-            declared = read_metadata(metadata, read_text(info / metadata))
+            declared = read_metadata(metadata, self._stating.text(info / metadata))
             if declared != Stated():
                 break
-        files = licence_files(info)
+        files = self._stating.licence_files(info)
         if (info / "licenses").is_dir():
             top = [path for path in files if path.parent == info / "licenses"]
             files = top or files
-        texts = [read_text(path) for path in files]
+        texts = [self._stating.text(path) for path in files]
         return join([declared.expression] if declared.expression else [], texts, declared.unknown)
-
-
-def licence_files(folder: Path) -> list[Path]:
-    """Return the licence texts in a folder and its folders, sorted; others' files are passed over."""
-    found = []
-    for path in sorted(folder.rglob("*"))[:_MOST_FILES]:
-        name = path.name.lower()
-        is_named = any(word in name for word in ("licen", "copying"))
-        if path.is_file() and (is_named or folder.name == "LICENSES"):
-            found.append(path)
-    return found
-
-
-def read_text(path: Path) -> str:
-    """Return a file's text, or nothing if it cannot be read."""
-    try:
-        return read_regular(path, _MOST_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ""

@@ -13,6 +13,10 @@ licence by
 Metadata speaks for the licence files beside it if it names the licence that each of them begins with:
 installed packages often bundle the texts of what was compiled into them. If the two contradict each other,
 both hold. Python packages are found by the ``RECORD`` of the ``.dist-info`` that lists the file.
+
+Symbolic links are not opened unless the source follows them. Where a licence file is a link to one in a
+folder above, in the same checkout, the search goes on there; any other link makes the licence unknown, so
+that files are not taken for what a folder above states of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +30,8 @@ from spanmix.text.licences import dep5
 from spanmix.text.licences.headers import Stated
 from spanmix.text.licences.joined import join
 from spanmix.text.licences.metadata import READERS, read_metadata, reuse_patterns
-from spanmix.text.licences.python_packages import PythonPackages, licence_files, read_text
+from spanmix.text.licences.python_packages import PythonPackages
+from spanmix.text.licences.stating_files import StatingFiles
 
 _LICENCE_FILE = re.compile(
     r"(?:un)?licen[sc]es?(?:[-_.].*)?|copying(?:[-_.].*)?|copyright(?:\.txt|\.md)?|mit-license.*", re.I
@@ -69,11 +74,16 @@ class RepositoryLicences:
     """Look up files' repository licences; every folder is read once.
 
     It keeps what it found for the life of the object, so that a partition's documents meet the same licences.
+
+    Args:
+        follow_links: as the source's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, follow_links: bool = False) -> None:
+        self._stating = StatingFiles(follow_links)
         self._folders: dict[str, RepositoryLicence] = {}
         self._by_path: dict[str, _ByPath] = {}
+        self._led_to: dict[str, str] = {}
         self._packages: dict[str, PythonPackages] = {}
 
     def of(self, path: str) -> RepositoryLicence:
@@ -110,7 +120,7 @@ class RepositoryLicences:
                 break
             if os.path.basename(folder) in _ENDS:  # noqa: PTH119
                 break
-            folder = parent
+            folder = self._led_to.get(folder, parent)
         for one in passed:
             self._folders.setdefault(one, found)
         return found
@@ -118,22 +128,34 @@ class RepositoryLicences:
     def _states(self, folder: str) -> bool:
         """Read a folder, and say whether it states a licence."""
         try:
-            names = sorted(os.listdir(folder))  # noqa: PTH208
+            names, links = self._stating.names(Path(folder))
         except OSError:
             return False
         if any(name.endswith((".dist-info", ".egg-info")) for name in names):
-            packages = PythonPackages(Path(folder), names)
+            packages = PythonPackages(Path(folder), names, self._stating)
             if not packages.is_empty():
                 self._packages[folder] = packages
                 self._folders[folder] = RepositoryLicence(Stated(), folder)
                 return True
-        stated, by_path = read_folder(Path(folder), names)
+        stated, by_path = read_folder(Path(folder), names, self._stating)
+        if stated == Stated():
+            stated = Stated(unknown=self._follow_up(folder, links))
         if stated == Stated():
             return False
         self._folders[folder] = RepositoryLicence(stated, folder)
         if by_path is not None:
             self._by_path[folder] = by_path
         return True
+
+    def _follow_up(self, folder: str, links: list[str]) -> str:
+        """Note in which folder the search goes on, if a licence file is a link to it; else name the link."""
+        for name in filter(_is_licence_file, links):
+            above = _led_to(Path(folder), name)
+            if above is None:
+                return f"{name} is a symbolic link"
+            if str(above) != folder:
+                self._led_to.setdefault(folder, str(above))
+        return ""
 
 
 @dataclass(frozen=True)
@@ -152,24 +174,25 @@ class _ByPath:
         return stated if stated != Stated() else None
 
 
-def read_folder(folder: Path, names: list[str]) -> tuple[Stated, _ByPath | None]:
+def read_folder(folder: Path, names: list[str], stating: StatingFiles) -> tuple[Stated, _ByPath | None]:
     """Return what a folder states of all files below it, and of some of them."""
     declared, unknown = [], ""
     paragraphs: tuple[dep5.Paragraph, ...] = ()
     patterns: tuple[tuple[str, str], ...] = ()
     for name in names:
         if name.lower() in READERS:
-            text = read_text(folder / name)
+            text = stating.text(folder / name)
             stated = read_metadata(name, text)
             declared += [stated.expression] if stated.expression else []
             unknown = unknown or stated.unknown
             if name.lower() == "reuse.toml":
                 patterns = tuple(reuse_patterns(text))
     for place in ("debian/copyright", ".reuse/dep5", "copyright"):
-        text = read_text(folder / place) if place.partition("/")[0] in names else ""
+        text = stating.text(folder / place) if place.partition("/")[0] in names else ""
         if dep5.is_dep5(text):
             paragraphs = dep5.read_dep5(text)
-    texts = [text for path in _licence_files(folder, names) if not dep5.is_dep5(text := read_text(path))]
+    files = _licence_files(folder, names, stating)
+    texts = [text for path in files if not dep5.is_dep5(text := stating.text(path))]
     stated = join(declared, texts, unknown)
     if paragraphs:
         whole = dep5.stated_for(paragraphs, None)
@@ -179,11 +202,27 @@ def read_folder(folder: Path, names: list[str]) -> tuple[Stated, _ByPath | None]
     return stated, by_path
 
 
-def _licence_files(folder: Path, names: list[str]) -> list[Path]:
+def _licence_files(folder: Path, names: list[str], stating: StatingFiles) -> list[Path]:
     files = []
     for name in names:
-        if not _LICENCE_FILE.fullmatch(name) or name.lower().endswith(_NO_TEXT):
-            continue
-        path = folder / name
-        files += licence_files(path) if path.is_dir() else [path]
+        if _is_licence_file(name):
+            path = folder / name
+            files += stating.licence_files(path) if path.is_dir() else [path]
     return files
+
+
+def _is_licence_file(name: str) -> bool:
+    return _LICENCE_FILE.fullmatch(name) is not None and not name.lower().endswith(_NO_TEXT)
+
+
+def _led_to(folder: Path, link: str) -> Path | None:
+    """Return the folder, this or one above it in its checkout, whose licence file a link leads to."""
+    target = Path(os.path.realpath(folder / link))
+    if not _is_licence_file(target.name):
+        return None
+    for above in (folder, *folder.parents):
+        if os.path.realpath(above) == str(target.parent):
+            return above
+        if (above / ".git").exists():
+            break
+    return None

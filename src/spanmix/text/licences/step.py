@@ -32,16 +32,17 @@ class LicenceStep:
 
     Args:
         config: what is permitted.
+        follow_links: as the source's.
 
     Raises:
         InputError: an id is unknown, or the opt-out list cannot be read.
     """
 
-    def __init__(self, config: LicencesConfig) -> None:
+    def __init__(self, config: LicencesConfig, follow_links: bool = False) -> None:
         self._config = config
         self._permitted = Permitted(config.permitted)
         self._opt_out = OptOut.load(config.opt_out) if config.opt_out is not None else OptOut()
-        self._repositories = RepositoryLicences()
+        self._repositories = RepositoryLicences(follow_links)
 
     def __call__(self, document: Document, note: Note) -> Document | Dropped:
         """Return the document with its SPDX expression, or drop it with the licence or the statement found.

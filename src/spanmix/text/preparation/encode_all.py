@@ -66,4 +66,4 @@ def _pieces(config: CorpusConfig, parts: Sequence[Part], work: Work) -> list[_Pi
     if config.layout.unit == "repository":
         buckets = gather_repositories(config, parts, work)
         return [_Piece(bucket.folder, bucket.fates, bucket.kept_bytes) for bucket in buckets]
-    return [_Piece(part.folder, part.fates, part.summary.kept_bytes) for part in parts]
+    return [_Piece(part.folder, part.fates, part.kept_bytes) for part in parts]

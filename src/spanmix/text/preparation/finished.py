@@ -13,12 +13,11 @@ from spanmix.text.corpus import Corpus, Progress
 from spanmix.text.corpus_page.card import CARD_FILE, write_card
 from spanmix.text.corpus_page.figures import read_figures
 from spanmix.text.corpus_page.page import PAGE_FILE, write_corpus_page
-from spanmix.text.document_table import MEND
 from spanmix.text.preparation.differences import differences, few
 from spanmix.text.preparation.inputs import INPUTS_FILE, fingerprint, input_differences, load_inputs
 from spanmix.text.preparation.made_of import MadeOf
 from spanmix.text.readers.files import local_path
-from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, CorpusReport
+from spanmix.text.report import CORPUS_FILE, HELD_OUT_SUFFIX, MEND, CorpusReport
 from spanmix.text.written_files import STORE_ENDINGS, changes
 
 CHECK_INPUTS = "inputs"

@@ -43,6 +43,11 @@ class Part:
         """Which documents are copies that are not in the corpus."""
         return np.isin(self.fates, list(REASONS))
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of its documents that are in the corpus."""
+        return int(self.num_bytes[~self.is_dropped].sum())
+
     def read_bytes(self) -> NDArray[np.int64]:
         """Return the bytes of its documents as they were read, int64 [documents]."""
         import pyarrow.parquet

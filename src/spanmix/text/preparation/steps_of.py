@@ -109,7 +109,7 @@ def _steps_of_source(source: SourceFilesConfig, num_tokens: Callable[[str], int]
     if source.licences is not None:
         from spanmix.text.licences.step import LicenceStep
 
-        steps.append(NamedStep("licences", LicenceStep(source.licences)))
+        steps.append(NamedStep("licences", LicenceStep(source.licences, source.follow_links)))
     if source.filters is not None:
         from spanmix.text.filters.step import FilterStep
 

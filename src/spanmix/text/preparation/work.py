@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -13,9 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spanmix.amounts import count
 from spanmix.errors import SpanmixError
 from spanmix.files import follow, full_disk_named, is_full_disk
 from spanmix.text.engine import Task, run_tasks
+from spanmix.text.partition_tables import columns
+from spanmix.text.preparation.clean_partition import Summary
+from spanmix.text.preparation.encode_partition import Encoded
 from spanmix.text.preparation.once import finished_folders
 
 Advance = Callable[[int], None]
@@ -24,8 +29,10 @@ Advance = Callable[[int], None]
 KEPT_FROM_BYTES = 100_000_000
 """Work on less than this is not kept after an error: doing it again takes seconds."""
 
-_VERSION = 3
-"""Goes up when a task writes something else from the same job."""
+_VERSION = 4
+"""Goes up when a task writes something else from the same job, but for other columns and fields."""
+
+_FORM_FILE = "form"
 
 
 class Work:
@@ -44,7 +51,7 @@ class Work:
 
     def place(self, kind: str, deciding: Any) -> Path:
         """Return the folder of a task: the same for the same `deciding` values, and for no others."""
-        text = json.dumps([_VERSION, kind, deciding], sort_keys=True)
+        text = json.dumps([_form(), kind, deciding], sort_keys=True)
         return self.folder / kind / hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def save_fates(self, fates: NDArray[np.uint8]) -> Path:
@@ -66,20 +73,30 @@ def hash_fates(fates: NDArray[np.uint8]) -> str:
     return hashlib.sha256(fates.tobytes()).hexdigest()
 
 
+def _form() -> str:
+    """Return what stands for all that this version writes, and reads back, of the same job."""
+    fields = [[field.name for field in dataclasses.fields(kind)] for kind in (Summary, Encoded)]
+    text = json.dumps([_VERSION, *columns(), *fields])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 @contextmanager
-def work_folder(out: Path, num_bytes: int) -> Iterator[Path]:
+def work_folder(out: Path, num_bytes: int, tell: Callable[[str], None]) -> Iterator[Path]:
     """Give the folder in which `out` is made, with what is left from before; afterwards it goes.
 
     After an error it stays if there is much to do again and some of it is done. The error says so if it was
-    done now.
+    done now. What another version left is removed.
 
     Args:
         out: the corpus.
         num_bytes: how much text there is.
+        tell: called with a sentence if something was removed.
     """
     out = follow(out)
     folder = out.with_name(f".{out.name}.spanmix-work")
+    _remove_others(folder, tell)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / _FORM_FILE).write_text(_form(), encoding="utf-8")
     before = finished_folders(folder)
     try:
         with _disk_of(out), full_disk_named(out):
@@ -94,6 +111,19 @@ def work_folder(out: Path, num_bytes: int) -> Iterator[Path]:
             )
         raise
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_others(folder: Path, tell: Callable[[str], None]) -> None:
+    """Remove work that another version of Spanmix left, which may have written other columns or rules."""
+    finished = len(finished_folders(folder))
+    form = folder / _FORM_FILE
+    if not finished or (form.is_file() and form.read_text(encoding="utf-8", errors="replace") == _form()):
+        return
+    shutil.rmtree(folder)
+    tell(
+        f"{folder} held {count(finished, 'finished task')} of another version of Spanmix, which wrote "
+        "something else from the same files; the folder was removed, and all is read again"
+    )
 
 
 @contextmanager

@@ -57,8 +57,8 @@ def open_checkout(folder: Path) -> Checkout | None:
     if git is None:
         return None
     rules = Rules(
-        ignored=(("", read_ignored(str(git / "info" / "exclude"))),),
-        attributes_last=read_attributes(str(git / "info" / "attributes")),
+        ignored=(("", read_ignored(str(git / "info" / "exclude"), follow_link=True)),),
+        attributes_last=read_attributes(str(git / "info" / "attributes"), follow_link=True),
     )
     repository, host = _repository(git, folder)
     return Checkout(repository, _submodules(folder / ".gitmodules"), rules, host)
@@ -128,6 +128,8 @@ def _repository(git: Path, folder: Path) -> tuple[str, str]:
 
 
 def _submodules(path: Path) -> frozenset[str]:
+    if path.is_symlink():  # git reads none either
+        return frozenset()
     found = (value for section, _, key, value in _config(path) if (section, key) == ("submodule", "path"))
     return frozenset(value.strip("/") for value in found)
 

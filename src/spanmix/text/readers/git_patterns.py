@@ -102,15 +102,20 @@ class Rules:
         return Rules(ignored, attributes, self.attributes_last)
 
 
-def read_ignored(path: str) -> tuple[Pattern, ...]:
-    """Read the patterns of a ``.gitignore``; a file that cannot be read has none, as for git."""
-    return tuple(pattern for line in _lines(path) if (pattern := compile_pattern(line)) is not None)
+def read_ignored(path: str, follow_link: bool = False) -> tuple[Pattern, ...]:
+    """Read the patterns of a ``.gitignore``; a file that cannot be read has none, as for git.
+
+    Nor has a link, unless it may be one, as only those in ``.git`` may (gitignore(5)).
+    """
+    return tuple(
+        pattern for line in _lines(path, follow_link) if (pattern := compile_pattern(line)) is not None
+    )
 
 
-def read_attributes(path: str) -> tuple[AttributeLine, ...]:
-    """Read the lines of a ``.gitattributes`` that speak of `ATTRIBUTES`."""
+def read_attributes(path: str, follow_link: bool = False) -> tuple[AttributeLine, ...]:
+    """Read the lines of a ``.gitattributes`` that speak of `ATTRIBUTES`; of links see `read_ignored`."""
     found = []
-    for line in _lines(path):
+    for line in _lines(path, follow_link):
         pattern_text, words = _split_attributes(line)
         settings = dict(setting for word in words if (setting := _setting(word)) is not None)
         if not settings or pattern_text.startswith(("!", "[attr]")) or pattern_text.endswith("/"):
@@ -168,9 +173,9 @@ def _without_trailing_blanks(line: str) -> str:
     return text
 
 
-def _lines(path: str) -> list[str]:
+def _lines(path: str, follow_link: bool) -> list[str]:
     try:
-        data = read_regular(path, MAX_RULE_BYTES)
+        data = read_regular(path, MAX_RULE_BYTES, follow_link)
     except OSError:
         return []
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections import Counter
 from typing import Any
+
+from spanmix.text.readers.page_depth import FORMATTING, is_deeper
 
 _DROPPED = (
     *("script", "style", "noscript", "template", "svg", "head", "nav", "iframe", "object", "button"),
@@ -27,17 +28,11 @@ _PREFORMATTED = re.compile(f"{_PRE}([^{_PRE}{_END_PRE}]*){_END_PRE}")
 _BREAK = re.compile(f"(?<![ \n])[ \n]*+[{_LINE}{_PARAGRAPH}][{_LINE}{_PARAGRAPH} \n]*+")
 _BLANKS_BEFORE_A_BREAK = re.compile(r"(?<![ \t])[ \t]++\n")
 
-# A parser's time grows with the square of these; no page that people wrote comes near them.
 _MAX_DEPTH = 1000
-_MAX_ATTRIBUTES = 500
-_TAG = re.compile(r"<(/?)([A-Za-z][^\s/<>]*+)([^<>]*+)>")
-# Left open, these are opened again, with all their attributes, in each block that follows.
-_FORMATTING = re.compile(
-    r"<(/?)(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>])", re.IGNORECASE
-)
+"""A parser's time grows with the square of it; no page that people wrote comes near."""
+
+_FORMATTING = re.compile(rf"<(/?)(?:{'|'.join(sorted(FORMATTING))})(?=[\s/>])", re.IGNORECASE)
 _ENDLESS_NUMBER = re.compile(r"&#[0-9]{1000,}+;?")
-_CLOSED_BY_THE_NEXT = frozenset({"p", "li", "td", "th", "tr", "dd", "dt", "tbody", "thead", "tfoot"})
-_EMPTY = frozenset({"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"})
 
 
 class MalformedPageError(ValueError):
@@ -59,7 +54,7 @@ def web_page_to_text(page: str) -> str:
     """
     from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
-    if _is_tangled(page):
+    if is_deeper(page, _MAX_DEPTH):
         return _without_tags(page)
     try:
         tree = LexborHTMLParser(_FORMATTING.sub(r"<\1span", _MARKS.sub("", page)))
@@ -82,23 +77,6 @@ def web_page_to_text(page: str) -> str:
 def _without_tags(page: str) -> str:
     words = " ".join(re.sub(r"<[^<>]{0,10000}>", " ", page).split())
     return html.unescape(_ENDLESS_NUMBER.sub("\ufffd", words)) + "\n"
-
-
-def _is_tangled(page: str) -> bool:
-    opened: Counter[str] = Counter()
-    depth = 0
-    for match in _TAG.finditer(page):
-        name = match[2].lower()
-        if len(match[3]) > _MAX_ATTRIBUTES and len(match[3].split(None, _MAX_ATTRIBUTES)) > _MAX_ATTRIBUTES:
-            return True
-        if name in _CLOSED_BY_THE_NEXT or name in _EMPTY:
-            continue
-        step = 1 if not match[1] else -1 if opened[name] else 0
-        opened[name] += step
-        depth += step
-        if depth > _MAX_DEPTH:
-            return True
-    return False
 
 
 def _mark(node: Any) -> None:

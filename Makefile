@@ -10,7 +10,7 @@ DOCS_STAMP := .venv/.installed-docs-$(KEY)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
-.PHONY: install demo test lint bench nightly docs
+.PHONY: install demo test lint bench nightly compat docs
 
 install: $(STAMP)
 
@@ -45,6 +45,9 @@ bench: $(STAMP)
 
 nightly: $(STAMP)
 	SPANMIX_NIGHTLY=1 $(PYTEST) --timeout 3600
+
+compat: $(STAMP)
+	$(BIN)/python compat/run.py --write docs/compat.md
 
 docs: $(DOCS_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -113,6 +113,43 @@ def test_in_a_batch_is_as_alone(make_engine, limits):
     assert len({tuple(generation.token_ids) for generation in alone}) == len(requests)
 
 
+@pytest.mark.parametrize("way", [{}, {"temperature": 1.2}, {"temperature": 0.9, "top_k": 3, "top_p": 0.8}])
+def test_an_answer_begins_with_what_may_open_it_and_is_then_free(make_engine, way):
+    opening = {
+        (): frozenset({7, 9, 300}),
+        (7,): frozenset({5}),
+        (9,): frozenset({1, 2, 3, 4}),
+        (7, 5): frozenset({8}),
+    }
+    requests = [
+        GenerateRequest(ids_of(n, length), 12, seed=n, num_top_logprobs=n % 2, opening=opening, **way)
+        for n, length in enumerate([1, 30, 7, 64, 30, 12])
+    ]
+    free = [replace(request, opening={}) for request in requests]
+    engine, met = make_engine(), Counter()
+    for request, got, before in zip(
+        requests, generate(engine, requests), generate(engine, free), strict=True
+    ):
+        ids = got.token_ids
+        assert len(ids) == 12 and ids != before.token_ids
+        num_opening = 0
+        while (key := tuple(ids[:num_opening])) in opening:
+            assert ids[num_opening] in opening[key]
+            num_opening += 1
+        met[ids[0]] += 1
+        if not way:
+            # Of what may come the likeliest does, and then it is as if that were the prompt's end.
+            scores = engine.score(
+                [ScoreRequest(request.prompt_ids, [token]) for token in sorted(opening[()])]
+            )
+            best = max(zip(scores, sorted(opening[()]), strict=True), key=lambda pair: pair[0].logprobs[0])
+            assert best[1] == ids[0] and got.logprobs[0] == pytest.approx(best[0].logprobs[0], abs=1e-4)
+            behind = replace(request, opening={}, prompt_ids=[*request.prompt_ids, *ids[:num_opening]])
+            [rest] = generate(engine, [replace(behind, max_tokens=12 - num_opening)])
+            assert rest.token_ids == ids[num_opening:]
+    assert len(met) > 1, met
+
+
 def test_requests_come_and_go_at_any_time(make_engine):
     requests = mixed_requests()
     alone = [generate(make_engine(), [request])[0].token_ids for request in requests]

@@ -15,6 +15,7 @@ from spanmix.generate.formats import codegen2_format
 from spanmix.generate.opening import OpenModel
 from spanmix.generate.torch_engine import TorchEngine
 from spanmix.serve.app import make_app
+from spanmix.serve.run import configuration
 from spanmix.serve.settings import ServeSettings
 
 SHAPE = (2, 48, 3, 8, 256)
@@ -34,7 +35,7 @@ def running():
 @contextmanager
 def _running(app):
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    server = uvicorn.Server(configuration(app))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:

@@ -72,6 +72,11 @@ def _add_listening(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="append a line of JSON for each request, without its texts; - for stderr",
     )
+    group.add_argument(
+        "--otlp",
+        metavar="URL",
+        help="send a span of each request, without its texts, to this OpenTelemetry collector (OTLP, HTTP)",
+    )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
@@ -139,6 +144,7 @@ def _add_provenance(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Serve until SIGTERM or Ctrl-C; what is on its way then is finished."""
     try:
+        from spanmix.serve.front.tracing import open_spans
         from spanmix.serve.run import listen, read_keys, serve
         from spanmix.serve.settings import ServeSettings
     except ModuleNotFoundError as error:
@@ -159,8 +165,9 @@ def run(args: argparse.Namespace) -> None:
     )
     provenance = _provenance(args)
     log = _log(args.log)
+    spans = None if args.otlp is None else open_spans(args.otlp)
     with listen(args.host, args.port) as listener:
-        tuning = TorchTuning(args.precision, read_tokens=_READ_TOKENS, resting_rows=_RESTING_ROWS)
+        tuning = TorchTuning(args.precision, _READ_TOKENS, _RESTING_ROWS, steps_are_short=True)
         model = open_model(args.model, args.engine, args.lead_tokens, args.device, tuning)
         tell_news(model)
         info = model.engine.info
@@ -176,7 +183,7 @@ def run(args: argparse.Namespace) -> None:
         )
         if not settings.api_keys and host not in ("127.0.0.1", "::1"):
             tell("there are no --api-keys: everybody who reaches this address may ask")
-        serve(model, settings, listener, log, provenance)
+        serve(model, settings, listener, log, provenance, spans)
 
 
 def _provenance(args: argparse.Namespace) -> Provenance | None:

@@ -1,4 +1,4 @@
-"""Change logits before a token is chosen: what must not come, biases, and penalties for what came before."""
+"""Change logits before a token is chosen: what must and must not come, biases, penalties for what came."""
 
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ def adjust(logprobs_BV: Tensor, logits_BV: Tensor, turns: Sequence[Turn]) -> Ten
         logprobs_BV, logits_BV: float32 [B, V].
         turns: of each row.
     """
+    allowed = [turn.request.allowed_ids(turn.answer_ids) for turn in turns]
     changed = [row for row, turn in enumerate(turns) if turn.request.logit_bias or turn.request.has_penalties]
     hidden: dict[frozenset[int], list[int]] = defaultdict(list)
     for row, turn in enumerate(turns):
         if ids := turn.hidden_ids:
             hidden[ids].append(row)
-    if not changed and not hidden:
+    if not changed and not hidden and all(ids is None for ids in allowed):
         return logprobs_BV
     adjusted_BV = logprobs_BV.clone()
     for row in changed:
@@ -59,6 +60,12 @@ def adjust(logprobs_BV: Tensor, logits_BV: Tensor, turns: Sequence[Turn]) -> Ten
     for ids, rows in hidden.items():
         rows_B1 = torch.tensor(rows, device=logits_BV.device)[:, None]
         adjusted_BV[rows_B1, _ids(ids, logits_BV)] = float("-inf")
+    for row, only in enumerate(allowed):
+        if only is not None:
+            kept = _ids(only, logits_BV)
+            adjusted_BV[row] = torch.full_like(adjusted_BV[row], float("-inf")).index_copy(
+                0, kept, adjusted_BV[row, kept]
+            )
     return adjusted_BV
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from spanmix.errors import InputError
 from spanmix.generate.engine import FinishReason, TokenEvent
+from spanmix.generate.healing import NO_OPENING, Opening
 
 
 class TextAssembler:
@@ -70,20 +71,33 @@ class Answer:
         token_bytes: the bytes that each id stands for.
         stop_ids: ids that end the text and are no part of it.
         stop: strings that end the text.
+        opening: what the tokens begin with that is no part of the text.
+        max_tokens: most tokens that bring more than that, where there is any; without, the engine counts.
 
     Raises:
         InputError: a stop string is empty.
     """
 
     def __init__(
-        self, token_bytes: Sequence[bytes], stop_ids: frozenset[int] = frozenset(), stop: Sequence[str] = ()
+        self,
+        token_bytes: Sequence[bytes],
+        stop_ids: frozenset[int] = frozenset(),
+        stop: Sequence[str] = (),
+        opening: Opening = NO_OPENING,
+        max_tokens: int | None = None,
     ) -> None:
         self._token_bytes = token_bytes
         self._stop_ids = stop_ids
+        self._given = opening.data
+        self._max_tokens = max_tokens if opening.data else None
         self._assembler = TextAssembler(stop)
         self._pieces: list[str] = []
         self.events: list[TokenEvent] = []
         """All tokens, those of the end included."""
+        self.num_repeated = 0
+        """How many of them, at the beginning, bring nothing that was not given."""
+        self.num_split = 0
+        """How many bytes of the first that brings more were given."""
         self.finish_reason: FinishReason | None = None
         """``"stop"`` or ``"length"`` once no more will come."""
 
@@ -108,10 +122,26 @@ class Answer:
         self.finish_reason = event.finish_reason
         piece = ""
         if event.token_id not in self._stop_ids:
-            piece = self._assembler.push(self._token_bytes[event.token_id])
+            piece = self._assembler.push(self._new_bytes(event.token_id))
+        if self.finish_reason is None and len(self.events) - self.num_repeated == self._max_tokens:
+            self.finish_reason = "length"
         if self._assembler.stopped_by is not None:
             self.finish_reason = "stop"
         elif self.finish_reason is not None:
             piece += self._assembler.flush()
         self._pieces.append(piece)
         return piece
+
+    def _new_bytes(self, token_id: int) -> bytes:
+        """Return the bytes of a token behind those that were given."""
+        data = self._token_bytes[token_id]
+        if not self._given:
+            return data
+        num_given = min(len(data), len(self._given))
+        assert data[:num_given] == self._given[:num_given], "the tokens begin with what was given"
+        self._given = self._given[num_given:]
+        if num_given == len(data):
+            self.num_repeated += 1
+        else:
+            self.num_split = num_given
+        return data[num_given:]

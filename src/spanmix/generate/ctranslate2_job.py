@@ -54,6 +54,7 @@ class JobRow(Running):
         """Whether the most likely token and its log-probability are not enough to go on."""
         request = self.request
         is_changed = bool(request.logit_bias) or request.has_penalties
+        is_changed = is_changed or request.allowed_ids(self.answer_ids) is not None
         return request.temperature > 0 or request.num_top_logprobs > 0 or is_changed or self.is_hidden
 
     def choose(self, token_id: int, logprob: float, logits_V: NDArray[np.float32] | None) -> Choice | None:

@@ -6,14 +6,16 @@ and missing is an error, never ignored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from spanmix.errors import InputError
 
 FinishReason = Literal["stop", "length"]
-CAPABILITIES = frozenset({"seed", "top_logprobs", "min_p", "min_tokens", "logit_bias", "penalties"})
+CAPABILITIES = frozenset(
+    {"seed", "top_logprobs", "min_p", "min_tokens", "logit_bias", "penalties", "opening"}
+)
 MOST_BIAS, MOST_PENALTY = 100.0, 2.0
 """Of a logit's bias and of a presence or frequency penalty, either way; what OpenAI's interface allows."""
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-6, 1e6
@@ -29,12 +31,14 @@ class EngineInfo:
         vocab_size: ids run from 0 to vocab_size - 1.
         dtype: what it computes in, for example ``fp32``.
         capabilities: a subset of `CAPABILITIES`.
+        keeps_prompts: whether what a prompt has in common with earlier ones is not read again.
     """
 
     context_tokens: int
     vocab_size: int
     dtype: str
     capabilities: frozenset[str]
+    keeps_prompts: bool = False
 
     def check_generate(self, request: GenerateRequest) -> None:
         """Raise `InputError` unless the request fits the context and the vocabulary, and leaves a choice."""
@@ -46,6 +50,10 @@ class EngineInfo:
             raise InputError("every token is suppressed; nothing could be generated")
         self._check_tokens(tuple(request.suppress_ids), "suppress_ids")
         self._check_tokens([token_id for token_id, _ in request.logit_bias], "logit_bias")
+        for ids in request.opening.values():
+            self._check_tokens(tuple(ids), "opening")
+            if ids <= hidden_ids:
+                raise InputError("every token that may open the answer is suppressed")
         for name in sorted(request.needs - self.capabilities):
             raise InputError(
                 f"{name} is asked for, which this engine cannot do; leave it out, or use another"
@@ -129,6 +137,8 @@ class GenerateRequest:
         repetition_penalty: what logits of tokens in prompt or answer are divided by where they are
             positive, and multiplied by where not (Keskar et al., CTRL, arXiv 1909.05858); 1 is none.
         num_top_logprobs: how many of the most likely tokens to report at each position.
+        opening: behind each of these beginnings of an answer, the ids one of which comes next; the answer is
+            free behind every other. See `spanmix.generate.healing`.
 
     Raises:
         InputError: a number is out of its range.
@@ -149,6 +159,7 @@ class GenerateRequest:
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
     num_top_logprobs: int = 0
+    opening: Mapping[tuple[int, ...], frozenset[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -191,6 +202,10 @@ class GenerateRequest:
         """Whether tokens that came before change what comes next."""
         return bool(self.presence_penalty or self.frequency_penalty) or self.repetition_penalty != 1
 
+    def allowed_ids(self, answer_ids: Sequence[int]) -> frozenset[int] | None:
+        """Return the ids one of which comes next behind what was generated; None if any may."""
+        return self.opening.get(tuple(answer_ids)) if self.opening else None
+
     @property
     def needs(self) -> frozenset[str]:
         """Which capabilities it takes, those aside that every engine checks for itself."""
@@ -199,6 +214,7 @@ class GenerateRequest:
             "min_tokens": self.min_tokens > 0,
             "logit_bias": bool(self.logit_bias),
             "penalties": self.has_penalties,
+            "opening": bool(self.opening),
         }
         return frozenset(name for name, is_asked in asked.items() if is_asked)
 

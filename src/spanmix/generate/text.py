@@ -10,6 +10,7 @@ import numpy as np
 from spanmix.errors import InputError
 from spanmix.generate.answer import Answer, TextAssembler
 from spanmix.generate.engine import Engine, GenerateRequest
+from spanmix.generate.healing import NO_OPENING, Opening
 from spanmix.text.text_tokenizer import TextTokenizer
 
 
@@ -50,11 +51,19 @@ class Sampling:
         TextAssembler(self.stop)
 
     def request(
-        self, prompt_ids: Sequence[int], stop_ids: frozenset[int], suppress_ids: frozenset[int]
+        self,
+        prompt_ids: Sequence[int],
+        stop_ids: frozenset[int],
+        suppress_ids: frozenset[int],
+        opening: Opening = NO_OPENING,
     ) -> GenerateRequest:
-        """Return what the engine is asked for."""
+        """Return what the engine is asked for; `max_tokens` come beside what the answer has to begin with."""
         asked = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "stop"}
-        return GenerateRequest(prompt_ids, stop_ids=stop_ids, suppress_ids=suppress_ids, **asked)
+        asked["max_tokens"] += opening.most_tokens
+        asked["min_tokens"] += opening.most_tokens if self.min_tokens else 0
+        return GenerateRequest(
+            prompt_ids, stop_ids=stop_ids, suppress_ids=suppress_ids, opening=opening.next_ids, **asked
+        )
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,7 @@ class TextStream:
         request: its stop ids end the text and are no part of it.
         stop: strings that end the text.
         num_cut_tokens: for the result.
+        opening: what the request was made with.
     """
 
     def __init__(
@@ -98,10 +108,12 @@ class TextStream:
         request: GenerateRequest,
         stop: Sequence[str] = (),
         num_cut_tokens: int = 0,
+        opening: Opening = NO_OPENING,
     ) -> None:
         self._engine = engine
         self._request = request
-        self._answer = Answer(tokenizer.token_bytes, request.stop_ids, stop)
+        max_tokens = request.max_tokens - opening.most_tokens
+        self._answer = Answer(tokenizer.token_bytes, request.stop_ids, stop, opening, max_tokens)
         self._num_cut_tokens = num_cut_tokens
 
     def __iter__(self) -> Iterator[str]:

@@ -61,6 +61,8 @@ class TorchEngine:
         max_draft_tokens: most tokens that are guessed at once for a request (see `Drafter`); 0 guesses none.
         resting_rows: for how many prompts that are done there is room, for others that begin like them;
             beyond that they stay until their row is needed.
+        steps_are_short: let a step end where more of a prompt has been read and no token has come, so that a
+            request can be cancelled, or join, in between; an empty step is then no sign that nothing is left.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class TorchEngine:
         read_tokens: int = 2048,
         max_draft_tokens: int = 8,
         resting_rows: int = 0,
+        steps_are_short: bool = False,
     ) -> None:
         own = decoder.wte.weight.dtype
         dtype = dtype or own
@@ -84,9 +87,12 @@ class TorchEngine:
         shape = decoder.architecture
         max_slots = cache_bytes // RowCache.slot_bytes(shape, dtype)
         self._cache = RowCache(shape, dtype, self._runner.device, max_slots, resting_rows)
-        self._info = EngineInfo(shape.context_tokens, shape.vocab_size, _DTYPE_NAMES[dtype], CAPABILITIES)
+        self._info = EngineInfo(
+            shape.context_tokens, shape.vocab_size, _DTYPE_NAMES[dtype], CAPABILITIES, keeps_prompts=True
+        )
         self._max_rows = max_rows
         self._read_tokens = read_tokens
+        self._steps_are_short = steps_are_short
         self._max_draft_tokens = max_draft_tokens
         self._waiting: deque[Running] = deque()
         self._running: list[Running] = []
@@ -117,7 +123,7 @@ class TorchEngine:
         """Give every running request its next tokens, and read more of the prompts of those that join.
 
         Returns:
-            The events of a request in their order; empty when nothing is left to do.
+            The events of a request in their order; empty when nothing is left to do (see `steps_are_short`).
         """
         events: list[TokenEvent] = []
         while not events and (self._running or self._waiting):
@@ -125,6 +131,8 @@ class TorchEngine:
             self._admit()
             events += self._read()
             self._drop({event.id for event in events if event.finish_reason is not None})
+            if self._steps_are_short:
+                break
         return events
 
     @torch.inference_mode()

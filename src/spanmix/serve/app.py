@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -17,10 +18,19 @@ from starlette.responses import Response
 from spanmix import __version__
 from spanmix.errors import InputError, SpanmixError
 from spanmix.generate.opening import OpenModel
-from spanmix.serve.engine_thread import BusyError
+from spanmix.serve.engine_thread import BusyError, EndedError
+from spanmix.serve.front.documented import (
+    LlamaCppError,
+    OllamaError,
+    OpenAIError,
+    TgiError,
+    answered_as,
+    errors,
+)
 from spanmix.serve.front.errors import ApiError, written
 from spanmix.serve.front.gate import Gate, Record, log_line
 from spanmix.serve.front.metrics import Metrics
+from spanmix.serve.front.tracing import Traced, close_spans
 from spanmix.serve.interfaces.about import about_router
 from spanmix.serve.interfaces.llama_cpp import LlamaCpp
 from spanmix.serve.interfaces.mistral import mistral_router
@@ -33,12 +43,18 @@ from spanmix.serve.provenance import Provenance
 from spanmix.serve.served_model import ServedModel
 from spanmix.serve.settings import ServeSettings
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+_LOGGER = logging.getLogger(__name__)
+
 
 def make_app(
     model: OpenModel,
     settings: ServeSettings,
     log: Callable[[str], None] | None = None,
     provenance: Provenance | None = None,
+    spans: TracerProvider | None = None,
 ) -> FastAPI:
     """Return the application that serves a model.
 
@@ -47,6 +63,7 @@ def make_app(
         settings: what is allowed.
         log: is given a line of JSON for each request that is over; there is no text of it in that.
         provenance: what is asked of the training data, if anything.
+        spans: where a span of each request goes; they are closed with the application.
     """
     server = ServedModel(model, settings, provenance)
     metrics = Metrics(server)
@@ -54,29 +71,44 @@ def make_app(
     def tell(record: Record) -> None:
         metrics.add(record)
         if log is not None:
-            log(log_line(record))
+            try:
+                log(log_line(record))
+            except OSError as error:  # a full disk is no fault of the request's
+                _LOGGER.error("a line of the log is lost: %s", error)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         server.close()
+        if spans is not None:
+            close_spans(spans)
 
-    # FastAPI's own pages of documentation load their scripts from elsewhere.
-    app = FastAPI(title="Spanmix", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    for router in (
-        about_router(server, metrics),
-        Completions(server, _fingerprint(model)).router,
-        LlamaCpp(server).router,
-        Ollama(server).router,
-        TextGenerationInference(server).router,
-        mistral_router(server),
-        tabby_router(server),
-        playground_router(server),
+    # FastAPI's own pages of documentation load their scripts from elsewhere, and its own telemetry, which the
+    # environment can turn on, tells addresses with all that is in them and what errors say.
+    app = FastAPI(
+        title="Spanmix",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    for router, responses in (
+        (about_router(server, metrics), errors(OpenAIError)),
+        (Completions(server, _fingerprint(model)).router, errors(OpenAIError)),
+        (LlamaCpp(server).router, errors(LlamaCppError)),
+        (Ollama(server).router, errors(OllamaError) | answered_as("application/x-ndjson")),
+        (TextGenerationInference(server).router, errors(TgiError)),
+        (mistral_router(server), errors(OpenAIError) | answered_as()),
+        (tabby_router(server), errors(OpenAIError)),
+        (playground_router(server), errors(TgiError)),
     ):
-        app.include_router(router)
+        app.include_router(router, responses=responses)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_middleware(Gate, settings=settings, tell=tell)
+    if spans is not None:
+        app.add_middleware(Traced, spans=spans, server=server)  # outside of the gate, which is added before
     return app
 
 
@@ -93,6 +125,15 @@ async def _api_error(request: Request, error: Any) -> Response:
 async def _busy(request: Request, error: Any) -> Response:
     headers = {"Retry-After": str(error.retry_seconds)}
     return written(ApiError(429, str(error), "server_busy", headers=headers), request.url.path)
+
+
+async def _ended(request: Request, error: Any) -> Response:
+    return written(ApiError(503, str(error), "unavailable"), request.url.path)
+
+
+async def _fault(request: Request, error: Any) -> Response:
+    """Answer in the interface's form; what happened is told by uvicorn."""
+    return written(ApiError(500, f"a fault of the server: {type(error).__name__}"), request.url.path)
 
 
 async def _failed(request: Request, error: Any) -> Response:
@@ -115,7 +156,9 @@ async def _http(request: Request, error: Any) -> Response:
 HANDLERS = {
     ApiError: _api_error,
     BusyError: _busy,
+    EndedError: _ended,
     SpanmixError: _failed,
     RequestValidationError: _invalid,
     HTTPException: _http,
+    Exception: _fault,
 }

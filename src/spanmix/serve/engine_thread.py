@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from spanmix.errors import SpanmixError
 from spanmix.generate.engine import Engine, GenerateRequest, Score, ScoreRequest, TokenEvent
+from spanmix.serve.asked_stream import AskedStream
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class BusyError(SpanmixError):
@@ -27,15 +30,8 @@ class BusyError(SpanmixError):
         self.retry_seconds = retry_seconds
 
 
-@dataclass
-class _Stream:
-    """A request on its way: its events, as lists, an error, or None when it has ended."""
-
-    request: GenerateRequest
-    loop: asyncio.AbstractEventLoop
-    events: asyncio.Queue[list[TokenEvent] | Exception | None] = field(default_factory=asyncio.Queue)
-    request_id: int = -1
-    has_begun: bool = False
+class EndedError(SpanmixError):
+    """The engine's thread has ended; nothing is answered any more."""
 
 
 class EngineThread:
@@ -44,6 +40,10 @@ class EngineThread:
     The thread takes what it was sent (new requests, those to forget, sequences to score), lets the engine
     make a step, and hands out the tokens. A caller that goes away cancels its request: the engine forgets it
     before its next step.
+
+    An engine that fails cannot say whose fault it was. So what ran begins again, in two halves one after the
+    other, each half in halves when it fails too, until a request fails alone: that one has failed. The others
+    go on with the same tokens, as these are drawn from the request's own seed.
 
     Args:
         engine: nothing else uses it.
@@ -55,8 +55,11 @@ class EngineThread:
         self._engine = engine
         self._max_requests = max_requests
         self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, AskedStream] = {}
         self._scores: deque[Callable[[], None]] = deque()
+        self._groups: list[list[AskedStream]] = []
+        """After a failure: what begins when nothing runs, the last first; the first is what came since."""
+        self._has_ended = False
         self._num_requests = 0
         self._finished_at: list[float] = []
         self.num_faults = 0
@@ -68,12 +71,12 @@ class EngineThread:
     @property
     def is_alive(self) -> bool:
         """Whether the thread works."""
-        return self._thread.is_alive()
+        return self._thread.is_alive() and not self._has_ended
 
     @property
     def num_running(self) -> int:
         """Requests that have got tokens, and will get more."""
-        return sum(stream.has_begun for stream in list(self._streams.values()))
+        return sum(bool(stream.sent_ids) for stream in list(self._streams.values()))
 
     @property
     def num_requests(self) -> int:
@@ -81,7 +84,8 @@ class EngineThread:
         return self._num_requests
 
     def check_room(self, num_requests: int) -> None:
-        """Raise `BusyError` if so many more requests would be too many."""
+        """Raise `BusyError` if so many more requests would be too many, `EndedError` if none is answered."""
+        self._check_alive()
         if self._num_requests + num_requests > self._max_requests:
             raise BusyError(self._num_requests - self.num_running, self._retry_seconds(num_requests))
 
@@ -94,12 +98,13 @@ class EngineThread:
 
         Raises:
             InputError: the engine cannot run it.
+            EndedError: the engine has ended.
             SpanmixError: the engine failed.
         """
-        stream = _Stream(request, asyncio.get_running_loop())
+        stream = AskedStream(request, asyncio.get_running_loop())
         self._num_requests += 1
         try:
-            self._orders.put(lambda: self._begin(stream))
+            self._orders.put(lambda: self._take(stream))
             while (events := await stream.events.get()) is not None:
                 if isinstance(events, Exception):
                     raise events
@@ -113,6 +118,7 @@ class EngineThread:
 
         Raises:
             InputError: the engine cannot score it.
+            EndedError: the engine has ended.
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Score] = loop.create_future()
@@ -137,7 +143,19 @@ class EngineThread:
         return min(60, max(1, round(num_requests * each)))
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:
+            _LOGGER.exception("the engine's thread has ended; start the server again")
+            self._end(EndedError(f"the engine has ended: {type(error).__name__}: {error}"))
+
+    def _serve(self) -> None:
+        """Do what there is to do until the thread is closed."""
         while True:
+            while self._groups and not self._streams:
+                for stream in self._groups[-1]:
+                    self._begin(stream)
+                self._groups.pop()
             for order in self._orders_now():
                 if order is None:
                     return
@@ -146,6 +164,23 @@ class EngineThread:
                 self._step()
             if self._scores:  # one between two steps, so that both go on
                 self._scores.popleft()()
+
+    def _end(self, error: EndedError) -> None:
+        """Refuse what there is and what still comes, until the thread is closed."""
+        self._has_ended = True
+        for stream in [*self._streams.values(), *(one for group in self._groups for one in group)]:
+            self._send(stream, error)
+        self._streams, self._groups = {}, []
+        order: Callable[[], None] | None = lambda: None  # noqa: E731
+        while order is not None:
+            order()
+            while self._scores:
+                self._scores.popleft()()
+            order = self._orders.get()
+
+    def _check_alive(self) -> None:
+        if self._has_ended:
+            raise EndedError("the engine has ended; start the server again")
 
     def _orders_now(self) -> list[Callable[[], None] | None]:
         """Return what was sent since; wait for it if there is nothing else to do."""
@@ -161,7 +196,7 @@ class EngineThread:
             events = self._engine.step()
         except Exception as error:
             self.num_faults += 1
-            self._fail(error)
+            self._divide(error)
             return
         self.last_step_seconds = time.perf_counter() - before
         parts: defaultdict[int, list[TokenEvent]] = defaultdict(list)
@@ -171,29 +206,52 @@ class EngineThread:
             stream = self._streams.get(request_id)
             if stream is None:
                 continue
-            stream.has_begun = True
-            self._send(stream, mine)
+            try:
+                new = stream.new(mine)
+            except SpanmixError as error:
+                self._forget(stream)
+                self._send(stream, error)
+                continue
+            if new:
+                self._send(stream, new)
             if mine[-1].finish_reason is not None:
                 del self._streams[request_id]
                 self._finished_at = [*self._finished_at[-31:], time.monotonic()]
                 self._send(stream, None)
 
-    def _fail(self, error: Exception) -> None:
-        """End all that runs, as the engine cannot say whose fault it was, and go on with what comes."""
-        streams, self._streams = list(self._streams.values()), {}
+    def _divide(self, error: Exception) -> None:
+        """Fail what ran alone; of several, let one half begin again, and then the other."""
+        streams = list(self._streams.values())
         for stream in streams:
             self._engine.cancel(stream.request_id)
-            self._send(stream, SpanmixError(f"the engine failed: {type(error).__name__}: {error}"))
+        self._streams = {}
+        if len(streams) == 1:
+            self._send(streams[0], SpanmixError(f"the engine failed: {type(error).__name__}: {error}"))
+            return
+        middle = len(streams) // 2
+        self._groups = [*(self._groups or [[]]), streams[middle:], streams[:middle]]
 
-    def _begin(self, stream: _Stream) -> None:
+    def _take(self, stream: AskedStream) -> None:
+        """Let a new request begin, or wait until it is known with which one the engine failed."""
+        if self._groups:
+            self._groups[0].append(stream)
+        else:
+            self._begin(stream)
+
+    def _begin(self, stream: AskedStream) -> None:
+        if stream.is_left:
+            return
+        stream.num_made = 0
         try:
+            self._check_alive()
             stream.request_id = self._engine.submit(stream.request)
         except Exception as error:
             self._send(stream, error)
             return
         self._streams[stream.request_id] = stream
 
-    def _forget(self, stream: _Stream) -> None:
+    def _forget(self, stream: AskedStream) -> None:
+        stream.is_left = True
         if self._streams.pop(stream.request_id, None) is not None:
             self._engine.cancel(stream.request_id)
 
@@ -203,6 +261,7 @@ class EngineThread:
         if answer.cancelled():
             return
         try:
+            self._check_alive()
             scores: Sequence[Score] | Exception = self._engine.score([request])
         except Exception as error:
             scores = error
@@ -218,7 +277,7 @@ class EngineThread:
         _call(loop, tell)
 
     @staticmethod
-    def _send(stream: _Stream, events: list[TokenEvent] | Exception | None) -> None:
+    def _send(stream: AskedStream, events: list[TokenEvent] | Exception | None) -> None:
         _call(stream.loop, stream.events.put_nowait, events)
 
 

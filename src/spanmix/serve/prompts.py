@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from spanmix.errors import InputError
-from spanmix.generate.infill import infill_prompt
+from spanmix.generate.healing import NO_OPENING, Healer, Opening
+from spanmix.generate.infill import Gaps
 from spanmix.generate.opening import OpenModel
 from spanmix.serve.dialects import dialect_of
 from spanmix.serve.front.errors import refused
@@ -30,6 +31,7 @@ class Prompt:
         num_start: tokens in front that stand for no text of the request.
         num_cut: tokens of the request's text that did not fit.
         dialect: the other model's form that the request was written in, if it was.
+        opening: what the answer has to begin with, of the tokens that were taken back.
     """
 
     ids: list[int]
@@ -37,6 +39,12 @@ class Prompt:
     num_start: int = 0
     num_cut: int = 0
     dialect: str | None = None
+    opening: Opening = NO_OPENING
+
+    @property
+    def num_tokens(self) -> int:
+        """Of the prompt, and of what its answer repeats of the text."""
+        return len(self.ids) + self.opening.most_tokens
 
 
 class PromptWriter:
@@ -53,14 +61,21 @@ class PromptWriter:
         self._tokenizer = model.tokenizer
         self._suffix_share = suffix_share
         self.context_tokens = context_tokens
+        self._longest_token = max(map(len, model.tokenizer.token_bytes))
+        can_heal = "opening" in model.engine.info.capabilities
+        self._healer = Healer(model.tokenizer) if can_heal else None
 
-    def write(self, text: str | Sequence[int], suffix: str | None, max_tokens: int) -> Prompt:
+    def write(
+        self, text: str | Sequence[int], suffix: str | None, max_tokens: int, heal: bool | None = None
+    ) -> Prompt:
         """Return the prompt that a request asks for: to infill where it has a suffix, or is written so.
 
         Args:
             text: what stands in front of the cursor, or the ids of a whole prompt.
             suffix: what stands behind it.
             max_tokens: of the answer; what infills is cut so that there is room for it.
+            heal: let the answer go on inside a word (see `spanmix.generate.healing`); if not said, that of a
+                prompt that infills, and no other.
 
         Raises:
             ApiError: the model cannot infill, leaves no room, or there are ids that do not exist.
@@ -68,15 +83,15 @@ class PromptWriter:
         if suffix is not None:
             if not isinstance(text, str):
                 raise refused("suffix goes with a prompt of text, not of token ids", "suffix")
-            return self.infill([text, suffix], max_tokens)
+            return self.infill([text, suffix], max_tokens, heal)
         found = dialect_of(text) if isinstance(text, str) and self._model.asked.infill else None
         if found is None:
-            return self.text(text)
+            return self.text(text, bool(heal))
         dialect, parts = found
-        return replace(self.infill(parts, max_tokens), dialect=dialect.name)
+        return replace(self.infill(parts, max_tokens, heal), dialect=dialect.name)
 
-    def text(self, text: str | Sequence[int]) -> Prompt:
-        """Return the prompt that continues a text; ids are taken as they are.
+    def text(self, text: str | Sequence[int], heal: bool = False) -> Prompt:
+        """Return the prompt that continues a text; ids are taken as they are, unless they are to be healed.
 
         Raises:
             ApiError: it does not fit the context, or holds ids that do not exist.
@@ -89,18 +104,48 @@ class PromptWriter:
             ids, num_start = list(text), 0
         else:
             start_ids = self._model.asked.start_ids
+            self.room(len(text) // self._longest_token, None, clamp=True)  # or it is not worth reading
             ids = [*start_ids, *self.encode(text)]
             num_start = len(start_ids)
+        healer = self._healer_for(heal)
+        ids, opening = (ids, NO_OPENING) if healer is None else healer.heal(ids)
         if not ids:
             ids, num_start = [self._tokenizer.control.eot], 1
-        return Prompt(ids, end_ids, num_start)
+        return Prompt(ids, end_ids, num_start, opening=opening)
 
-    def infill(self, parts: Sequence[str], max_tokens: int) -> Prompt:
-        """Return the prompt that asks for what stands between the parts, cut around the cursor to fit.
+    def infill(
+        self,
+        parts: Sequence[str],
+        max_tokens: int,
+        heal: bool | None = None,
+        most_prompt: int | None = None,
+    ) -> Prompt:
+        """Return the prompt that asks for what stands between two parts, cut around the cursor to fit.
+
+        Args:
+            parts: what stands in front of the cursor and behind it.
+            max_tokens: room for the answer.
+            heal: whether it may go on inside a word; it may if that is not said.
+            most_prompt: most tokens of the prompt, if they are to be fewer than there is room for.
 
         Raises:
             ApiError: the model was not trained to infill, or leaves no room.
         """
+        return self.of_gap(self.gaps(parts, max_tokens, heal, most_prompt))
+
+    def of_gap(self, gaps: Gaps) -> Prompt:
+        """Return the prompt that asks for the next gap."""
+        num_cut = gaps.prompt.num_prefix_cut + gaps.prompt.num_suffix_cut
+        return Prompt(gaps.prompt_ids, gaps.end_ids, 0, num_cut, opening=gaps.opening)
+
+    def gaps(
+        self,
+        parts: Sequence[str],
+        max_tokens: int,
+        heal: bool | None = None,
+        most_prompt: int | None = None,
+    ) -> Gaps:
+        """Return the gaps between the parts of a text, to be asked for one after the other; see `infill`."""
         format = self._model.asked.infill
         if format is None:
             raise refused("this model was not trained to infill: leave out suffix", "suffix")
@@ -108,19 +153,22 @@ class PromptWriter:
         first, last = parts[0][-most:], parts[-1][:most]
         ids = [self.encode(first), *(self.encode_inside(part) for part in (*parts[1:-1], last))]
         try:
-            room = self.context_tokens - max_tokens
-            made = infill_prompt(
+            room = min(self.context_tokens - max_tokens, most_prompt or self.context_tokens)
+            return Gaps(
+                self._tokenizer,
                 format,
                 ids,
-                self.context_tokens,
+                room + max_tokens,
                 max_tokens,
                 self._suffix_share,
                 cut_step=max(1, room // _CUT_STEPS),
+                healer=self._healer_for(heal is not False),
             )
         except InputError as error:
             raise refused(str(error), "max_tokens") from None
-        num_cut = made.num_prefix_cut + made.num_suffix_cut
-        return Prompt(made.prompt_ids, frozenset(format.end), 0, num_cut)
+
+    def _healer_for(self, heal: bool) -> Healer | None:
+        return self._healer if heal else None
 
     def room(self, num_prompt: int, max_tokens: int | None, clamp: bool) -> int:
         """Return how many tokens an answer may have.

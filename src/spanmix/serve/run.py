@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from spanmix.errors import InputError
 from spanmix.generate.opening import OpenModel
 from spanmix.serve.app import make_app
+from spanmix.serve.front.protocol import TimedProtocol
 from spanmix.serve.provenance import Provenance
 from spanmix.serve.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DRAIN_SECONDS = 30
 """Longest time that answers on their way get when the server is asked to end."""
+_HEAD_BYTES = 64 * 1024
+_FILES = 65_536
+"""Most open files that are asked for."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -61,6 +71,7 @@ def serve(
     listener: socket.socket,
     log: Callable[[str], None] | None,
     provenance: Provenance | None = None,
+    spans: TracerProvider | None = None,
 ) -> None:
     """Serve a model until SIGTERM or Ctrl-C, and then finish what is on its way.
 
@@ -70,16 +81,32 @@ def serve(
         listener: where clients come; it is closed at the end.
         log: is given a line of JSON for each request that is over.
         provenance: what is asked of the training data, if anything.
+        spans: where a span of each request goes, if anywhere.
     """
-    config = uvicorn.Config(
-        make_app(model, settings, log, provenance),
+    _allow_files()
+    _Server(configuration(make_app(model, settings, log, provenance, spans))).run(sockets=[listener])
+
+
+def configuration(app: ASGIApp) -> uvicorn.Config:
+    """Return how uvicorn serves an application."""
+    return uvicorn.Config(
+        app,
         log_level="warning",
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=_DRAIN_SECONDS,
-        h11_max_incomplete_event_size=64 * 1024,
+        http=TimedProtocol,
+        ws="none",
+        h11_max_incomplete_event_size=_HEAD_BYTES,
     )
-    _Server(config).run(sockets=[listener])
+
+
+def _allow_files() -> None:
+    """Let this process have as many files open as it may; connections are files, and 1,024 are usual."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class _Server(uvicorn.Server):

@@ -6,15 +6,16 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from typing import Any, Literal
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
 from starlette.requests import Request
 
 from spanmix.errors import InputError
 from spanmix.generate.answer import Answer
 from spanmix.generate.engine import Score, ScoreRequest, TokenEvent
+from spanmix.generate.infill import Gaps
 from spanmix.generate.opening import OpenModel
 from spanmix.generate.text import Sampling, controls_but
 from spanmix.serve.block_end import BlockEnd
@@ -22,60 +23,14 @@ from spanmix.serve.engine_thread import EngineThread
 from spanmix.serve.front.errors import refused
 from spanmix.serve.front.gate import MATCH, RECORD, STARTED
 from spanmix.serve.interfaces.token_logprobs import TokenNames
+from spanmix.serve.pieces import NO_LIMITS, Limits, Piece, ServedReason, Whole, merged
 from spanmix.serve.prompts import Prompt, PromptWriter
 from spanmix.serve.provenance import Provenance, in_words
+from spanmix.serve.reading import Reading
 from spanmix.serve.settings import ServeSettings
 from spanmix.text.trace.matches import Match
 
 _MOST_STOP_CHARACTERS = 512
-
-ServedReason = Literal["stop", "length", "content_filter"]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """More of an answer.
-
-    Args:
-        index: which answer of the request.
-        text: what is certain now; may be empty.
-        events: the tokens that came.
-        finish_reason: with the last piece; ``"content_filter"`` if more of it was withheld.
-        stopped_by: the stop string that ended it, if one did.
-        match: with the last piece, the answer's longest match with the training data, if that is looked for.
-    """
-
-    index: int
-    text: str
-    events: tuple[TokenEvent, ...]
-    finish_reason: ServedReason | None
-    stopped_by: str | None = None
-    match: Match | None = None
-
-
-@dataclass(frozen=True)
-class Whole:
-    """An answer that is done."""
-
-    text: str
-    events: list[TokenEvent]
-    finish_reason: ServedReason
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where an answer ends beside its end and its stop strings.
-
-    Args:
-        seconds: after the first token; the answer ends at the next end of a line, or at once if it has one.
-        least_blanks: in front of each of its lines but the first (see `BlockEnd`); 0 does not look.
-    """
-
-    seconds: float | None = None
-    least_blanks: int = 0
-
-
-NO_LIMITS = Limits()
 
 
 class ServedModel:
@@ -98,6 +53,7 @@ class ServedModel:
         self.thread = EngineThread(model.engine, settings.max_requests)
         own = model.engine.info.context_tokens
         self.context_tokens = min(own, settings.max_model_tokens or own)
+        self.reading = Reading(model.engine.info.keeps_prompts)
         self.prompts = PromptWriter(model, self.context_tokens, settings.suffix_share)
 
     def sampling(
@@ -150,19 +106,26 @@ class ServedModel:
         self, prompt: Prompt, sampling: Sampling, index: int, limits: Limits = NO_LIMITS
     ) -> AsyncGenerator[Piece]:
         """Yield an answer as it comes; closing the generator ends the work on it."""
+        asked_at = time.perf_counter()
         block = BlockEnd(limits.least_blanks)
         guard = None if self._provenance is None else self._provenance.guard()
         texts: list[str] = []
         first_at: float | None = None
-        answer = Answer(self.tokenizer.token_bytes, prompt.end_ids, sampling.stop)
+        opening, num_told = prompt.opening, 0
+        answer = Answer(
+            self.tokenizer.token_bytes, prompt.end_ids, sampling.stop, opening, sampling.max_tokens
+        )
         suppress_ids = controls_but(self.tokenizer, prompt.end_ids)
-        request = sampling.request(prompt.ids, prompt.end_ids, suppress_ids)
+        request = sampling.request(prompt.ids, prompt.end_ids, suppress_ids, opening)
         async with aclosing(self.thread.generate(request)) as events:
             async for part in events:
-                before = len(answer.events)
+                if not answer.events:
+                    self.reading.note(prompt.ids, time.perf_counter() - asked_at)
                 text = block.push("".join([answer.take(event) for event in part]))
                 if answer.finish_reason is not None and not block.is_over:
                     text += block.flush()
+                if len(answer.events) == answer.num_repeated:
+                    continue
                 first_at = first_at or time.perf_counter()
                 is_late = limits.seconds is not None and time.perf_counter() - first_at > limits.seconds
                 reason: ServedReason | None = answer.finish_reason
@@ -176,7 +139,12 @@ class ServedModel:
                 match = None
                 if reason is not None and self._provenance is not None:
                     match = await self._provenance.longest("".join(texts))
-                yield Piece(index, text, tuple(answer.events[before:]), reason, answer.stopped_by, match)
+                is_first = num_told <= answer.num_repeated
+                repeated = tuple(event.token_id for event in answer.events[num_told : answer.num_repeated])
+                new = tuple(answer.events[max(num_told, answer.num_repeated) :])
+                num_told = len(answer.events)
+                num_split = answer.num_split if is_first else 0
+                yield Piece(index, text, new, reason, answer.stopped_by, match, repeated, num_split)
                 if reason is not None:
                     return
 
@@ -195,18 +163,58 @@ class ServedModel:
             request: where the times and numbers of tokens are noted.
             limits: of all of them.
         """
-        record, started = request.scope[RECORD], request.scope[STARTED]
-        record["prompt_tokens"] = sum(
-            len(ids) for ids in {id(prompt): prompt.ids for prompt in prompts}.values()
-        )
-        record["completion_tokens"] = 0
-        longest: Match | None = None
+        num_read = sum(len(ids) for ids in {id(prompt): prompt.ids for prompt in prompts}.values())
         sources = [
             self.pieces(prompt, sampling, index, limits)
             for index, (prompt, sampling) in enumerate(zip(prompts, samplings, strict=True))
         ]
-        async with aclosing(_merged(sources)) as merged:
-            async for piece in merged:
+        async with aclosing(self._noted(merged(sources), num_read, request)) as noted:
+            async for piece in noted:
+                yield piece
+
+    async def gap_pieces(
+        self, gaps: Gaps, samplings: Sequence[Sampling], request: Request, limits: Limits = NO_LIMITS
+    ) -> AsyncGenerator[Piece]:
+        """Yield the answers to the gaps of a text, one after the other; a piece's index is its gap.
+
+        Args:
+            gaps: none of them has its answer yet.
+            samplings: of each gap.
+            request: where the times and numbers of tokens are noted.
+            limits: of each answer; the time is that of all of them together.
+        """
+        num_read = len(gaps.prompt_ids)
+        async with aclosing(self._noted(self._of_gaps(gaps, samplings, limits), num_read, request)) as noted:
+            async for piece in noted:
+                yield piece
+
+    async def _of_gaps(
+        self, gaps: Gaps, samplings: Sequence[Sampling], limits: Limits
+    ) -> AsyncGenerator[Piece]:
+        began_at: float | None = None
+        for gap, sampling in enumerate(samplings):
+            prompt, ids, texts = self.prompts.of_gap(gaps), list[int](), list[str]()
+            left = limits.seconds
+            if left is not None and began_at is not None:
+                left = max(0.0, left - time.perf_counter() + began_at)
+            own = replace(limits, seconds=left)
+            async with aclosing(self.pieces(prompt, sampling, gap, own)) as pieces:
+                async for piece in pieces:
+                    began_at = began_at or time.perf_counter()
+                    ids += [*piece.repeated_ids, *(event.token_id for event in piece.events)]
+                    texts.append(piece.text)
+                    yield piece
+            gaps.close(ids, "".join(texts))
+
+    async def _noted(
+        self, pieces: AsyncGenerator[Piece], num_read: int, request: Request
+    ) -> AsyncGenerator[Piece]:
+        """Pass pieces on, and note the times and numbers of tokens of a request."""
+        record, started = request.scope[RECORD], request.scope[STARTED]
+        record["prompt_tokens"], record["completion_tokens"] = num_read, 0
+        longest: Match | None = None
+        async with aclosing(pieces):
+            async for piece in pieces:
                 if piece.events and "first_token_seconds" not in record:
                     record["first_token_seconds"] = round(time.perf_counter() - started, 4)
                 record["completion_tokens"] += len(piece.events)
@@ -228,40 +236,3 @@ def seeds(seed: int | None, num: int) -> list[int]:
     """Return a seed for each answer of a request: those that follow its own, or random ones."""
     first = secrets.randbits(48) if seed is None else seed
     return [first + number for number in range(num)]
-
-
-async def _merged(sources: Sequence[AsyncGenerator[Piece]]) -> AsyncGenerator[Piece]:
-    """Yield from several generators whatever comes first, until all are done or one fails."""
-    if len(sources) == 1:
-        async with aclosing(sources[0]) as only:
-            async for piece in only:
-                yield piece
-        return
-    come: asyncio.Queue[Piece | BaseException | None] = asyncio.Queue()
-
-    async def pump(source: AsyncGenerator[Piece]) -> None:
-        try:
-            async with aclosing(source):
-                async for piece in source:
-                    come.put_nowait(piece)
-        except Exception as error:
-            come.put_nowait(error)
-        else:
-            come.put_nowait(None)
-
-    tasks = [asyncio.create_task(pump(source)) for source in sources]
-    try:
-        left = len(tasks)
-        while left:
-            item = await come.get()
-            if isinstance(item, BaseException):
-                raise item
-            if item is None:
-                left -= 1
-            else:
-                yield item
-    finally:
-        for task in tasks:
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*tasks, return_exceptions=True)

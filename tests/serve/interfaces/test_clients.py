@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from spanmix.generate.formats import codegen2_format
+from spanmix.generate.healing import Healer
 from spanmix.generate.infill import infill
 from spanmix.generate.text import Sampling
 from spanmix.generate.torch_engine import TorchEngine
@@ -28,7 +29,8 @@ def greedy(serve):
 def expected(decoder, tokenizer):
     format = codegen2_format(tokenizer.control, lead_tokens=0)
     engine = TorchEngine(decoder)
-    return infill(engine, tokenizer, format, clients.PREFIX, clients.SUFFIX, Sampling(20)).text
+    parts = clients.PREFIX, clients.SUFFIX
+    return infill(engine, tokenizer, format, *parts, Sampling(20), Healer(tokenizer)).text
 
 
 @pytest.mark.parametrize("name", clients.CLIENTS)

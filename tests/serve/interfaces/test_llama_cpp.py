@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from spanmix.generate.asked import Asked
+from spanmix.generate.formats import codegen2_format
+from spanmix.generate.healing import Healer
+from spanmix.generate.infill import infill_many
+from spanmix.generate.opening import OpenModel
+from spanmix.generate.text import Sampling
+from spanmix.generate.torch_engine import TorchEngine
 from spanmix.serve.block_end import BlockEnd
+from spanmix.serve.prompts import PromptWriter
+from spanmix.serve.reading import Reading
 
 _spec = importlib.util.spec_from_file_location("clients", Path(__file__).with_name("clients.py"))
 clients = importlib.util.module_from_spec(_spec)
@@ -119,3 +128,106 @@ def test_a_block_ends_at_a_line_that_is_indented_less_however_the_text_comes():
         assert (given, rule.is_over) == ("a\n    b\n\n    c\n", True)
     rule = BlockEnd(0)
     assert rule.push(text) + rule.flush() == text and not rule.is_over
+
+
+@pytest.fixture
+def by_the_library(decoder, tokenizer):
+    """What the model writes in the gaps of some parts, without a server."""
+
+    def written(parts, max_tokens, healed=True, **how):
+        format = codegen2_format(tokenizer.control, lead_tokens=0)
+        healer = Healer(tokenizer) if healed else None
+        answers = infill_many(
+            TorchEngine(decoder), tokenizer, format, parts, Sampling(max_tokens, **how), healer
+        )
+        return [answer.text for answer in answers]
+
+    return written
+
+
+def test_a_cursor_inside_a_word_is_healed_unless_that_is_not_wanted(http, by_the_library):
+    parts = ["def add(a, b):\n    retu", "\n"]
+    asked = {"input_prefix": parts[0], "input_suffix": parts[1], "n_predict": 12, "temperature": 0}
+    for field, healed in (({}, True), ({"token_healing": True}, True), ({"token_healing": False}, False)):
+        answer = http.post("/infill", json=asked | field).json()
+        assert [answer["content"]] == by_the_library(parts, 12, healed)
+        assert answer["tokens_predicted"] <= 12
+    assert by_the_library(parts, 12, True) != by_the_library(parts, 12, False)
+    # Without a suffix it has to be asked for; ``/completion`` is else what it was.
+    plain = [
+        {"prompt": parts[0], "n_predict": 12, "temperature": 0} | more
+        for more in ({}, {"token_healing": False})
+    ]
+    assert len({http.post("/completion", json=one).json()["content"] for one in plain}) == 1
+    healed = http.post("/completion", json=plain[0] | {"token_healing": True}).json()
+    assert healed["tokens_evaluated"] < http.post("/completion", json=plain[0]).json()["tokens_evaluated"]
+
+
+def test_several_cursors_get_what_the_library_gives(http, by_the_library):
+    parts = ["def add(a, b):\n    retu", "\n\n\nclass N", "me:\n    ", "\n"]
+    for how in ({"temperature": 0}, {"temperature": 0.9, "top_p": 1.0, "seed": 5}):
+        asked = {"input_parts": parts, "n_predict": 9} | how
+        answers = http.post("/infill", json=asked).json()
+        assert [answer["index"] for answer in answers] == [0, 1, 2]
+        assert [answer["content"] for answer in answers] == by_the_library(parts, 9, **how)
+        with http.stream("POST", "/infill", json=asked | {"stream": True}) as response:
+            told = [json.loads(line[6:]) for line in response.iter_lines() if line]
+        for answer in answers:
+            mine = [part for part in told if part["index"] == answer["index"]]
+            assert "".join(part["content"] for part in mine) == answer["content"]
+            assert [part["stop"] for part in mine] == [False] * (len(mine) - 1) + [True]
+    # One cursor is a list of one, with the answer of its prefix and suffix.
+    [one] = http.post("/infill", json={"input_parts": parts[:2], "n_predict": 9, "temperature": 0}).json()
+    assert [one["content"]] == by_the_library(parts[:2], 9)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"input_parts": ["a"]}, "at least 2"),
+        ({"input_parts": ["a", "b"], "prompt": "c"}, "leave out input_prefix"),
+        ({"input_parts": ["a", "b"], "n_cmpl": 2}, "leave out input_prefix"),
+        ({"input_parts": ["a"] * 12}, "this model can fill 9 at once"),
+        ({"input_parts": ["a", "b " * 300, "c"]}, "does not fit"),
+    ],
+)
+def test_cursors_that_cannot_be_answered_together_are_refused(http, fields, said):
+    response = http.post("/infill", json={"n_predict": 4} | fields)
+    assert response.status_code == 400 and said in response.json()["error"]["message"]
+
+
+def test_a_prompt_that_takes_longer_than_its_client_waits_is_cut_around_the_cursor(
+    http, decoder, tokenizer, monkeypatch
+):
+    prefix, suffix = "".join(f"x_{n} = {n}\n" for n in range(12)) + "y = ", "\nz = 1\n" * 6
+    asked = {"input_prefix": prefix, "input_suffix": suffix, "n_predict": 8, "temperature": 0}
+    whole = http.post("/infill", json=asked).json()
+    monkeypatch.setattr(Reading, "most_tokens", lambda self, ids, seconds: 64 if seconds < 1 else None)
+    assert http.post("/infill", json=asked | {"t_max_prompt_ms": 2000}).json()["content"] == whole["content"]
+    cut = http.post("/infill", json=asked | {"t_max_prompt_ms": 500}).json()
+    assert cut["truncated"] and not whole["truncated"]
+    assert cut["tokens_evaluated"] <= 64 < whole["tokens_evaluated"]
+    # What is left is asked for as ever: the end of the prefix, and the beginning of the suffix.
+    format = codegen2_format(tokenizer.control, lead_tokens=0)
+    model = OpenModel("tiny", TorchEngine(decoder), tokenizer, Asked((), format), None)
+    prompt = PromptWriter(model, 256, 0.35).infill([prefix, suffix], 8, most_prompt=64)
+    assert len(prompt.ids) == cut["tokens_evaluated"]
+    shown, eot, asking = (
+        tokenizer.decode(prompt.ids).removeprefix("<|endoftext|>").rpartition("<|endoftext|>")
+    )
+    front, behind = shown.split("<mask_1>")
+    assert prefix.encode().endswith(front.encode() + prompt.opening.data) and len(front) > 20
+    assert suffix.startswith(behind) and len(behind) > 5 and (eot + asking).endswith("<sep><mask_1>")
+
+
+def test_what_is_known_of_reading_says_how_long_a_prompt_may_be():
+    for keeps, expected in ((True, None), (False, 256)):
+        reading = Reading(keeps)
+        assert reading.most_tokens(range(1000), 0.001) is None  # nothing is known yet
+        reading.note(range(1000), 2.0)
+        reading.note(range(1010), 0.001)  # where prompts are kept hardly anything of it was new
+        if not keeps:
+            reading.note(range(5000, 6000), 2.0)
+        assert reading.most_tokens(range(1020), 0.6) == expected
+        assert reading.most_tokens(range(9000, 9900), 0.6) == 256
+        assert reading.most_tokens(range(9000, 9900), 0.0001) == 64

@@ -8,7 +8,8 @@ import pytest
 
 from spanmix.generate.engine import ScoreRequest
 from spanmix.generate.formats import codegen2_format
-from spanmix.generate.infill import infill
+from spanmix.generate.healing import Healer
+from spanmix.generate.infill import infill, infill_many
 from spanmix.generate.text import Sampling, complete
 from spanmix.generate.torch_engine import TorchEngine
 
@@ -35,7 +36,7 @@ def test_suffix_infills(client, engine, tokenizer):
     prefix, suffix = "def f(x):\n    y = ", "\n    return y\n"
     found = client.completions.create(prompt=prefix, suffix=suffix, **GREEDY)
     format = codegen2_format(tokenizer.control, lead_tokens=0)
-    expected = infill(engine, tokenizer, format, prefix, suffix, Sampling(20))
+    expected = infill(engine, tokenizer, format, prefix, suffix, Sampling(20), Healer(tokenizer))
     assert found.choices[0].text == expected.text
     assert found.choices[0].text != client.completions.create(prompt=prefix, **GREEDY).choices[0].text
 
@@ -168,3 +169,38 @@ def test_max_tokens_is_lowered_to_what_fits_unless_the_server_is_strict(http, se
     with serve(clamp=False) as url:
         refused = http.post(f"{url}/v1/completions", json=body)
     assert refused.status_code == 400 and refused.json()["error"]["code"] == "context_length_exceeded"
+
+
+def test_several_cursors_get_a_choice_each_streamed_or_not(client, engine, tokenizer):
+    parts = ["def f(x):\n    y = x + ", "\n    retu", "\n"]
+    format = codegen2_format(tokenizer.control, lead_tokens=0)
+    asked = {"prompt": "", "model": "tiny", "max_tokens": 7, "temperature": 0.8, "top_p": 1.0, "seed": 3}
+    asked["extra_body"] = {"input_parts": parts}
+    expected = infill_many(
+        engine, tokenizer, format, parts, Sampling(7, temperature=0.8, seed=3), Healer(tokenizer)
+    )
+    found = client.completions.create(**asked, logprobs=1)
+    assert [(choice.index, choice.text) for choice in found.choices] == [
+        (gap, answer.text) for gap, answer in enumerate(expected)
+    ]
+    # Tokens that only repeat the end of a part are not told.
+    assert all(len(choice.logprobs.tokens) <= 7 for choice in found.choices)
+    assert found.usage.completion_tokens == sum(len(choice.logprobs.tokens) for choice in found.choices)
+    texts = ["", ""]
+    for event in client.completions.create(**asked, stream=True):
+        texts[event.choices[0].index] += event.choices[0].text
+    assert texts == [answer.text for answer in expected]
+
+
+def test_a_prompt_without_a_suffix_is_healed_only_where_that_is_asked_for(client, engine, tokenizer):
+    text = "def add(a, b):\n    retu"
+    plain = client.completions.create(prompt=text, **GREEDY)
+    assert plain.choices[0].text == complete(engine, tokenizer, text, Sampling(20)).run().text
+    healed = client.completions.create(prompt=text, **GREEDY, extra_body={"token_healing": True}, logprobs=0)
+    assert healed.usage.prompt_tokens < plain.usage.prompt_tokens
+    tokens = healed.choices[0].logprobs.tokens
+    assert 0 < len(tokens) <= 20 and healed.usage.completion_tokens == len(tokens)
+    with pytest.raises(openai.BadRequestError, match="leave out token_healing"):
+        client.completions.create(prompt=text, echo=True, **GREEDY, extra_body={"token_healing": True})
+    with pytest.raises(openai.BadRequestError, match="leave out prompt"):
+        client.completions.create(prompt=text, **GREEDY, extra_body={"input_parts": ["a", "b"]})

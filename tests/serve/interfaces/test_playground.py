@@ -4,9 +4,12 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from typing import get_args
 
 import httpx
 import pytest
+
+from spanmix.serve.interfaces.openai_schema import Choice
 
 
 class Page(HTMLParser):
@@ -67,3 +70,11 @@ def test_a_name_is_shown_as_text_and_a_key_is_asked_for_where_there_are_some(ser
     assert "<title>&lt;b&gt;&amp;mine" in page and "<b>" not in page
     assert 'id="key-label" hidden' in response.text and 'id="key-label" hidden' not in page
     assert 'value="0.7"' in page and 'value="0.2"' in response.text
+
+
+def test_every_end_of_an_answer_has_its_words(response):
+    either = get_args(Choice.model_fields["finish_reason"].annotation)
+    reasons = [reason for literal in either for reason in get_args(literal)]
+    assert len(reasons) >= 3
+    ends = re.search(r"const ENDS = \{(.*?)\};", response.text, re.S)[1]
+    assert re.findall(r"^  (\w+): \"", ends, re.M) == reasons

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from spanmix.errors import SpanmixError
 from spanmix.serve.front.errors import ApiError
 from spanmix.serve.front.gate import CLIENT_GONE
 
 T = TypeVar("T")
+SILENT_SECONDS = 15.0
+"""A stream says something so often until its first event, as proxies close connections that are silent.
+
+What it says is a comment of server-sent events. Clients pass these over; but Continue ends at ``: ping``."""
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -41,19 +47,38 @@ async def _gone(request: Request) -> None:
         pass
 
 
+class ClosedStream(StreamingResponse):
+    """A stream whose generator is closed with it, also when the client goes while a part is being sent."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        assert isinstance(self.body_iterator, AsyncGenerator), "what is streamed comes from a generator"
+        async with aclosing(self.body_iterator):
+            await super().__call__(scope, receive, send)
+
+
 def event_stream(events: AsyncIterator[str], more: Mapping[str, str] | None = None) -> StreamingResponse:
     """Answer with server-sent events: each text becomes one ``data:`` line; `more` are headers."""
 
     async def lines() -> AsyncIterator[str]:
+        first = asyncio.ensure_future(anext(events, None))
         try:
+            while not (await asyncio.wait({first}, timeout=SILENT_SECONDS))[0]:
+                yield ": waiting\n\n"
+            if (event := first.result()) is not None:
+                yield f"data: {event}\n\n"
             async for event in events:
                 yield f"data: {event}\n\n"
         except SpanmixError as error:  # the status has been sent; clients look for this
             told = {"message": str(error), "type": "server_error", "param": None, "code": None}
             yield f"data: {compact({'error': told})}\n\n"
+        finally:
+            first.cancel()
+            if isinstance(events, AsyncGenerator) and first.done():
+                await events.aclose()
 
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(more or {})}
-    return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
+    return ClosedStream(lines(), media_type="text/event-stream", headers=headers)
 
 
 def compact(answer: Any) -> str:

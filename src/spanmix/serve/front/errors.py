@@ -9,6 +9,8 @@ from typing import Any
 from starlette.responses import Response
 
 _KINDS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+_TGI = {"/", "/generate", "/generate_stream", "/info"}
+_LLAMA_CPP = {"/completion", "/completions", "/infill", "/tokenize", "/detokenize", "/props", "/slots"}
 
 
 class ApiError(Exception):
@@ -53,9 +55,9 @@ def written(error: ApiError, path: str) -> Response:
     body: dict[str, Any]
     if path.startswith("/api/"):  # Ollama's
         body = {"error": error.message}
-    elif path in ("/generate", "/generate_stream"):  # TGI's
+    elif path in _TGI:
         body = {"error": error.message, "error_type": "validation" if error.status < 500 else "generation"}
-    elif path in ("/completion", "/completions", "/infill", "/props", "/slots"):  # llama.cpp's
+    elif path in _LLAMA_CPP:
         body = {"error": {"code": error.status, "message": error.message, "type": error.kind}}
     else:
         body = {

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
+from spanmix.serve.front.documented import answered_as
 from spanmix.serve.front.errors import ApiError
 from spanmix.serve.front.metrics import METRICS_TYPE, Metrics
 from spanmix.serve.served_model import ServedModel
@@ -24,17 +25,26 @@ def about_router(server: ServedModel, metrics: Metrics) -> APIRouter:
     started = int(time.time())
     settings = server.settings
 
+    def check_alive() -> None:
+        if not server.thread.is_alive:
+            raise ApiError(503, "the engine has ended; start the server again", "unavailable")
+
     @router.get("/health", summary="Whether the server lives")
     async def health() -> dict[str, str]:
+        check_alive()
         return {"status": "ok"}
 
     @router.get("/ready", summary="Whether requests are let in")
     async def ready() -> Response:
-        if not server.thread.is_alive:
-            raise ApiError(503, "the engine has ended; start the server again", "unavailable")
+        check_alive()
         return JSONResponse({"status": "ready"})
 
-    @router.get("/metrics", summary="Numbers for Prometheus")
+    @router.get(
+        "/metrics",
+        summary="Numbers for Prometheus",
+        response_class=Response,
+        responses=answered_as("text/plain"),
+    )
     async def numbers() -> Response:
         return Response(metrics.written(), media_type=METRICS_TYPE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +12,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from spanmix.generate.infill import Gaps
 from spanmix.generate.text import Sampling
 from spanmix.serve.extra_files import with_files
 from spanmix.serve.front.connection import compact, event_stream, json_response, unless_gone
+from spanmix.serve.front.documented import answered_as
 from spanmix.serve.front.errors import refused
 from spanmix.serve.interfaces.llama_cpp_schema import (
     CompletionBody,
@@ -23,8 +25,9 @@ from spanmix.serve.interfaces.llama_cpp_schema import (
     TokenizeBody,
     only,
 )
+from spanmix.serve.pieces import Limits, Piece
 from spanmix.serve.prompts import Prompt
-from spanmix.serve.served_model import Limits, Piece, ServedModel, seeds
+from spanmix.serve.served_model import ServedModel, seeds
 
 _MOST_PREDICTED = 4096
 
@@ -59,34 +62,54 @@ class LlamaCpp:
     def __init__(self, server: ServedModel) -> None:
         self._server = server
         self.router = APIRouter()
-        for path, handler, methods in (
-            ("/infill", self.infill, ["POST"]),
-            ("/completion", self.complete, ["POST"]),
-            ("/completions", self.complete, ["POST"]),
-            ("/tokenize", self.tokenize, ["POST"]),
-            ("/detokenize", self.detokenize, ["POST"]),
-            ("/props", self.props, ["GET"]),
+        for path, handler, method, responses in (
+            ("/infill", self.infill, "POST", answered_as()),
+            ("/completion", self.complete, "POST", answered_as()),
+            ("/completions", self.complete, "POST", answered_as()),
+            ("/tokenize", self.tokenize, "POST", None),
+            ("/detokenize", self.detokenize, "POST", None),
+            ("/props", self.props, "GET", None),
         ):
-            self.router.add_api_route(path, handler, methods=methods)
+            self.router.add_api_route(path, handler, methods=[method], responses=responses)
 
     async def infill(self, body: InfillBody, request: Request) -> Response:
-        """Write what stands between ``input_prefix`` with ``prompt`` and ``input_suffix``."""
-        max_tokens = self._max_tokens(body)
-        prefix = body.input_prefix + body.prompt
-        if body.input_extra:
-            alone = self._server.prompts.infill([prefix, body.input_suffix], max_tokens)
-            room = self._server.context_tokens - max_tokens - len(alone.ids) if not alone.num_cut else 0
-            prefix = with_files(
-                body.input_extra, prefix, lambda text: len(self._server.prompts.encode(text)), room
-            )
-        prompt = self._server.prompts.infill([prefix, body.input_suffix], max_tokens)
+        """Write what stands between ``input_prefix`` with ``prompt`` and ``input_suffix``, or at cursors."""
+        max_tokens, server = self._max_tokens(body), self._server
+        if body.input_parts is not None:
+            if body.input_prefix or body.prompt or body.input_suffix or body.input_extra or body.n_cmpl > 1:
+                raise refused(
+                    "input_parts is the whole text, and has one answer a cursor; leave out input_prefix, "
+                    "prompt, input_suffix, input_extra and n_cmpl",
+                    "input_parts",
+                )
+            gaps = server.prompts.gaps(body.input_parts, max_tokens, body.token_healing)
+            return await self._respond(body, server.prompts.of_gap(gaps), max_tokens, request, gaps)
+        prompt = self._around_cursor(body, max_tokens, server.context_tokens - max_tokens)
+        if body.t_max_prompt_ms > 0 and body.n_predict != 0:
+            most = server.reading.most_tokens(prompt.ids, body.t_max_prompt_ms / 1000)
+            if most is not None:
+                prompt = self._around_cursor(body, max_tokens, min(most, server.context_tokens - max_tokens))
         return await self._respond(body, prompt, max_tokens, request)
+
+    def _around_cursor(self, body: InfillBody, max_tokens: int, most_prompt: int) -> Prompt:
+        """Return the prompt for one cursor, with as many of the other files as there is room for."""
+        prompts = self._server.prompts
+
+        def written(prefix: str) -> Prompt:
+            return prompts.infill([prefix, body.input_suffix], max_tokens, body.token_healing, most_prompt)
+
+        prefix = body.input_prefix + body.prompt
+        alone = written(prefix)
+        if not body.input_extra or alone.num_cut:
+            return alone
+        room = most_prompt - alone.num_tokens
+        return written(with_files(body.input_extra, prefix, lambda text: len(prompts.encode(text)), room))
 
     async def complete(self, body: CompletionBody, request: Request) -> Response:
         """Continue a prompt."""
         wanted = self._max_tokens(body)
-        prompt = self._server.prompts.write(self._text(body.prompt), None, wanted)
-        max_tokens = self._server.prompts.room(len(prompt.ids), wanted, clamp=True)
+        prompt = self._server.prompts.write(self._text(body.prompt), None, wanted, body.token_healing)
+        max_tokens = self._server.prompts.room(prompt.num_tokens, wanted, clamp=True)
         return await self._respond(body, prompt, max_tokens, request)
 
     async def tokenize(self, body: TokenizeBody) -> dict[str, Any]:
@@ -128,6 +151,7 @@ class LlamaCpp:
         if isinstance(prompt, str):
             return prompt
         ids: list[int] = []
+        self._server.prompts.room(len(prompt), None, clamp=True)  # before each part is read
         for part in prompt:
             ids += self._server.prompts.encode(part) if isinstance(part, str) else [part]
         return ids
@@ -154,33 +178,50 @@ class LlamaCpp:
         )
 
     async def _respond(
-        self, body: CompletionBody, prompt: Prompt, max_tokens: int, request: Request
+        self,
+        body: CompletionBody,
+        prompt: Prompt,
+        max_tokens: int,
+        request: Request,
+        gaps: Gaps | None = None,
     ) -> Response:
         if body.n_predict == 0:  # an editor that starts: nothing is to be written
-            told = _Told(0, stop_type="limit")
+            nothing = _Told(0, stop_type="limit")
             return json_response(
-                compact(only(self._whole(told, prompt, request, time.perf_counter()), body.response_fields))
+                compact(
+                    only(self._whole(nothing, prompt, request, time.perf_counter()), body.response_fields)
+                )
             )
-        if body.n_cmpl > self._server.settings.max_choices:
+        number = body.n_cmpl if gaps is None else gaps.num_gaps
+        if number > self._server.settings.max_choices:
             most = self._server.settings.max_choices
-            raise refused(f"n_cmpl is {body.n_cmpl}, more than this server's {most}; ask for fewer", "n_cmpl")
+            raise refused(f"{number} answers are more than this server's {most}; ask for fewer", "n_cmpl")
         samplings = [
             self._sampling(body, max_tokens, seed)
-            for seed in seeds(None if body.seed < 0 else body.seed, body.n_cmpl)
+            for seed in seeds(None if body.seed < 0 else body.seed, number)
         ]
-        self._server.thread.check_room(len(samplings))
+        self._server.thread.check_room(len(samplings) if gaps is None else 1)
         budget = body.t_max_predict_ms / 1000 if body.t_max_predict_ms > 0 else None
         limits = Limits(budget, body.n_indent)
-        pieces = self._server.all_pieces([prompt] * len(samplings), samplings, request, limits)
+        if gaps is None:
+            pieces = self._server.all_pieces([prompt] * number, samplings, request, limits)
+        else:
+            pieces = self._server.gap_pieces(gaps, samplings, request, limits)
+        told = [_Told(index) for index in range(number)]
         if body.stream:
-            return event_stream(self._stream(body, prompt, pieces, request))
-        return json_response(await unless_gone(request, self._answer(body, prompt, pieces, request)))
+            return event_stream(self._stream(body, prompt, told, pieces, request))
+        answers = await unless_gone(request, self._answers(body, prompt, told, pieces, request))
+        return json_response(compact(answers if number > 1 or gaps is not None else answers[0]))
 
-    async def _answer(
-        self, body: CompletionBody, prompt: Prompt, pieces: AsyncGenerator[Piece], request: Request
-    ) -> str:
+    async def _answers(
+        self,
+        body: CompletionBody,
+        prompt: Prompt,
+        told: Sequence[_Told],
+        pieces: AsyncGenerator[Piece],
+        request: Request,
+    ) -> list[dict[str, Any]]:
         started = time.perf_counter()
-        told = [_Told(index) for index in range(body.n_cmpl)]
         async with aclosing(pieces):
             async for piece in pieces:
                 told[piece.index].add(piece, prompt.end_ids)
@@ -188,13 +229,17 @@ class LlamaCpp:
         if not body.return_tokens and body.response_fields is None:
             for answer in answers:
                 answer["tokens"] = []
-        return compact(answers if body.n_cmpl > 1 else answers[0])
+        return answers
 
     async def _stream(
-        self, body: CompletionBody, prompt: Prompt, pieces: AsyncGenerator[Piece], request: Request
+        self,
+        body: CompletionBody,
+        prompt: Prompt,
+        told: Sequence[_Told],
+        pieces: AsyncGenerator[Piece],
+        request: Request,
     ) -> AsyncIterator[str]:
         started = time.perf_counter()
-        told = [_Told(index) for index in range(body.n_cmpl)]
         async with aclosing(pieces):
             async for piece in pieces:
                 one = told[piece.index]

@@ -28,7 +28,12 @@ class CompletionBody(BaseModel):
     n_probs: Annotated[int, Field(ge=0)] = 0
     n_cmpl: Annotated[int, Field(ge=1)] = 1
     n_indent: Annotated[int, Field(ge=0)] = 0
+    t_max_prompt_ms: int = 0
+    """Of ``/infill``: the prompt is cut around the cursor to what is likely to be read in this time."""
     t_max_predict_ms: int = 0
+    """After the first token; the answer ends at the next end of a line."""
+    token_healing: bool | None = None
+    """Go on inside a word; if not said, ``/infill`` does and ``/completion`` does not."""
     repeat_penalty: Annotated[float, Field(gt=0)] = 1.0
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
@@ -45,6 +50,8 @@ class InfillBody(CompletionBody):
     input_prefix: Text = ""
     input_suffix: Text = ""
     input_extra: list[ExtraFile] = []
+    input_parts: Annotated[list[Text], Field(min_length=2)] | None = None
+    """The text around several cursors, in the place of ``input_prefix``, ``prompt`` and ``input_suffix``."""
 
 
 class TokenizeBody(BaseModel):

@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from spanmix.serve.front.connection import compact, event_stream, json_response, unless_gone
-from spanmix.serve.served_model import Piece, ServedModel, seeds
+from spanmix.serve.pieces import Piece
+from spanmix.serve.served_model import ServedModel, seeds
 
 _MAX_TOKENS = 128
 

@@ -14,11 +14,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from spanmix.serve.front.connection import compact, json_response, unless_gone
+from spanmix.serve.front.connection import ClosedStream, compact, json_response, unless_gone
+from spanmix.serve.pieces import Piece
 from spanmix.serve.prompts import Prompt
-from spanmix.serve.served_model import Piece, ServedModel, seeds
+from spanmix.serve.served_model import ServedModel, seeds
 
 VERSION = "0.12.0"
 """Clients look for what a version can do; this one can insert."""
@@ -105,7 +106,7 @@ class Ollama:
         if body.stream:
             pieces = server.all_pieces([prompt], [sampling], request)
             lines = self._lines(pieces, prompt, started)
-            return StreamingResponse(lines, media_type="application/x-ndjson")
+            return ClosedStream(lines, media_type="application/x-ndjson")
         answer = await unless_gone(request, server.whole(prompt, sampling, request))
         end = self._end(answer.finish_reason, prompt, len(answer.events), started, None)
         return json_response(compact(self._part(answer.text) | end))

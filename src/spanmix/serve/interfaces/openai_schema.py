@@ -6,11 +6,17 @@ below ``user`` are vLLM's. Fields that are not here are passed over, as clients 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=50_000_000)]
+
+
+# Of a list of a million numbers, each is else told to be no text.
+_Texts = Annotated[list[Text], Field(fail_fast=True)]
+_Ids = Annotated[list[int], Field(fail_fast=True)]
+_SomeIds = Annotated[list[_Ids], Field(fail_fast=True)]
 
 
 class StreamOptions(BaseModel):
@@ -44,7 +50,7 @@ class CompletionRequest(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     model: str = ""
-    prompt: Text | list[Text] | list[int] | list[list[int]] = ""
+    prompt: Text | _Texts | _Ids | _SomeIds = ""
     suffix: Text | None = None
     max_tokens: Annotated[int, Field(ge=0)] | None = 16
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -68,6 +74,10 @@ class CompletionRequest(BaseModel):
     ignore_eos: bool | None = False
     stop_token_ids: list[int] | None = None
     return_tokens_as_token_ids: bool | None = False
+    token_healing: bool | None = None
+    """Ours: go on inside a word; if not said, what infills does."""
+    input_parts: Annotated[list[Text], Field(min_length=2)] | None = None
+    """Ours: the text around several cursors, in the place of ``prompt`` and ``suffix``; a choice a cursor."""
     segments: Segments | None = None
     """Tabby's form of a request, on the same path."""
 
@@ -110,19 +120,3 @@ class CompletionResponse(BaseModel):
     system_fingerprint: str
     choices: list[Choice]
     usage: Usage | None = None
-
-
-class ErrorBody(BaseModel):
-    """What went wrong."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorResponse(BaseModel):
-    """An error; ``detail`` is for clients of FastAPI's form, such as llm-ls."""
-
-    error: ErrorBody
-    detail: list[dict[str, Any]]

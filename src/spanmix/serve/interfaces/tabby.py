@@ -6,18 +6,33 @@ After https://github.com/TabbyML/tabby, crates/tabby/src/routes/completions.rs.
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from spanmix.serve.extra_files import ExtraFile, with_files
-from spanmix.serve.front.connection import compact
 from spanmix.serve.interfaces.openai_schema import CompletionRequest, Segments
 from spanmix.serve.served_model import ServedModel, seeds
 
 _MAX_TOKENS = 64
+
+
+class TabbyChoice(BaseModel):
+    """One answer."""
+
+    index: int
+    text: str
+
+
+class TabbyAnswer(BaseModel):
+    """What Tabby's editors read."""
+
+    id: str
+    choices: list[TabbyChoice]
+    mode: Literal["standard"] = "standard"
 
 
 async def tabby_answer(server: ServedModel, body: CompletionRequest, request: Request) -> str:
@@ -31,24 +46,19 @@ async def tabby_answer(server: ServedModel, body: CompletionRequest, request: Re
     prompt = server.prompts.infill([prefix, parts[1]], _MAX_TOKENS)
     sampling = server.sampling(_MAX_TOKENS, seeds(body.seed, 1)[0], body.temperature, body.top_p)
     answer = await server.whole(prompt, sampling, request)
-    made = {
-        "id": f"cmpl-{secrets.token_hex(12)}",
-        "choices": [{"index": 0, "text": answer.text}],
-        "mode": "standard",
-    }
-    return compact(made)
+    made = TabbyAnswer(id=f"cmpl-{secrets.token_hex(12)}", choices=[TabbyChoice(index=0, text=answer.text)])
+    return made.model_dump_json()
 
 
 def tabby_router(server: ServedModel) -> APIRouter:
     """Return Tabby's routes beside its completions."""
     router = APIRouter()
 
+    @router.post("/v1/health", summary="The same, as others of them ask")
     @router.get("/v1/health", summary="What Tabby's editors ask first")
     async def health() -> dict[str, Any]:
         version = {"git_describe": "spanmix"}
         return {"model": server.settings.name, "chat_model": None, "device": "", "version": version}
-
-    router.add_api_route("/v1/health", health, methods=["POST"], include_in_schema=False)
 
     @router.post("/v1/events", status_code=204, summary="What an editor did with an answer; it is not kept")
     async def events() -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,8 +18,10 @@ from starlette.responses import Response
 from spanmix import __version__
 from spanmix.generate.text import Sampling
 from spanmix.serve.front.connection import compact, event_stream, json_response, unless_gone
+from spanmix.serve.front.documented import answered_as
+from spanmix.serve.pieces import Piece
 from spanmix.serve.prompts import DIALECT_HEADER, Prompt
-from spanmix.serve.served_model import Piece, ServedModel, seeds
+from spanmix.serve.served_model import ServedModel, seeds
 
 
 class Parameters(BaseModel):
@@ -48,19 +50,38 @@ class GenerateBody(BaseModel):
     stream: bool = False
 
 
+class Details(BaseModel):
+    """How an answer ended."""
+
+    finish_reason: Literal["length", "eos_token"]
+    generated_tokens: int
+    seed: int
+
+
+class Generated(BaseModel):
+    """The answer; ``details`` where they are asked for."""
+
+    generated_text: str
+    details: Annotated[Details | None, Field(exclude_if=lambda details: details is None)] = None
+
+
 class TextGenerationInference:
     """Answers TGI's requests with a served model."""
 
     def __init__(self, server: ServedModel) -> None:
         self._server = server
         self.router = APIRouter()
-        for path, handler, method in (
-            ("/generate", self.generate, "POST"),
-            ("/generate_stream", self.generate_stream, "POST"),
-            ("/", self.either, "POST"),
-            ("/info", self.info, "GET"),
-        ):
-            self.router.add_api_route(path, handler, methods=[method])
+        add = self.router.add_api_route
+        add("/generate", self.generate, methods=["POST"], response_model=Generated)
+        add(
+            "/generate_stream",
+            self.generate_stream,
+            methods=["POST"],
+            response_class=Response,
+            responses=answered_as(),
+        )
+        add("/", self.either, methods=["POST"], response_model=Generated, responses=answered_as())
+        add("/info", self.info, methods=["GET"])
 
     async def either(self, body: GenerateBody, request: Request) -> Response:
         """Do what ``stream`` says."""
@@ -71,10 +92,10 @@ class TextGenerationInference:
         prompt, sampling = self._asked(body)
         answer = await unless_gone(request, self._server.whole(prompt, sampling, request))
         text = body.inputs + answer.text if body.parameters.return_full_text else answer.text
-        made: dict[str, Any] = {"generated_text": text}
+        made = Generated(generated_text=text)
         if body.parameters.details:
-            made["details"] = self._details(answer.finish_reason, len(answer.events), sampling)
-        return json_response(compact(made), _headers(prompt))
+            made.details = self._details(answer.finish_reason, len(answer.events), sampling)
+        return json_response(made.model_dump_json(), _headers(prompt))
 
     async def generate_stream(self, body: GenerateBody, request: Request) -> Response:
         """Answer token by token."""
@@ -145,14 +166,14 @@ class TextGenerationInference:
                             "index": num_made,
                             "token": token,
                             "generated_text": whole if ends else None,
-                            "details": details,
+                            "details": details and details.model_dump(),
                         }
                     )
 
     @staticmethod
-    def _details(reason: str, num_made: int, sampling: Sampling) -> dict[str, Any]:
-        finish_reason = "length" if reason == "length" else "eos_token"
-        return {"finish_reason": finish_reason, "generated_tokens": num_made, "seed": sampling.seed}
+    def _details(reason: str, num_made: int, sampling: Sampling) -> Details:
+        finish_reason: Literal["length", "eos_token"] = "length" if reason == "length" else "eos_token"
+        return Details(finish_reason=finish_reason, generated_tokens=num_made, seed=sampling.seed)
 
 
 def _headers(prompt: Prompt) -> dict[str, str]:

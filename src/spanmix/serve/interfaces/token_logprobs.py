@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -60,21 +61,37 @@ class TokenNames:
         except UnicodeDecodeError:
             return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
 
-    def logprobs(self, tokens: Sequence[TokenFacts], offset: int) -> Logprobs:
-        """Write some tokens down.
+
+class LogprobsWriter:
+    """Writes the tokens of one text down, some after the others.
+
+    Offsets are those of the text in which each sequence of bytes that is no character stands as one
+    U+FFFD, as it does in answers.
+
+    Args:
+        tokenizer: the model's.
+        names: of its tokens.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, names: TokenNames) -> None:
+        self._token_bytes = tokenizer.token_bytes
+        self._names = names
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._num_characters = 0
+
+    def write(self, tokens: Sequence[TokenFacts], num_split: int = 0) -> Logprobs:
+        """Write the tokens that come next.
 
         Args:
             tokens: neighbors.
-            offset: characters of text in front of the first.
+            num_split: bytes of the first that stand in front of the text.
         """
         made = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
-        num_bytes = 0
-        data = b""
         for token in tokens:
-            made.tokens.append(self.name(token.token_id))
-            made.text_offset.append(offset + len(data[:num_bytes].decode("utf-8", "ignore")))
-            data += self._tokenizer.token_bytes[token.token_id]
-            num_bytes = len(data)
+            made.tokens.append(self._names.name(token.token_id))
+            made.text_offset.append(self._num_characters)
+            self._num_characters += len(self._decoder.decode(self._token_bytes[token.token_id][num_split:]))
+            num_split = 0
             if token.logprob is None:
                 made.token_logprobs.append(None)
                 made.top_logprobs.append(None)
@@ -82,6 +99,6 @@ class TokenNames:
             told = dict(token.top) | {token.token_id: token.logprob}
             made.token_logprobs.append(max(token.logprob, LEAST_LOGPROB))
             made.top_logprobs.append(
-                {self.name(token_id): max(value, LEAST_LOGPROB) for token_id, value in told.items()}
+                {self._names.name(token_id): max(value, LEAST_LOGPROB) for token_id, value in told.items()}
             )
         return made

@@ -38,13 +38,27 @@ function showCurl(body) {
     `curl ${location.origin}/v1/completions \\\n  -H 'Content-Type: application/json'${key} \\\n  -d '${quoted}'`;
 }
 
+/** The bytes of a token, which is named by its text, or as `bytes:` if it is a part of a character. */
+function bytesOf(name) {
+  if (!name.startsWith("bytes:")) return new TextEncoder().encode(name);
+  return Uint8Array.from(name.matchAll(/\\x([0-9a-f]{2})/g), (match) => parseInt(match[1], 16));
+}
+
+const ENDS = {
+  stop: "ended by itself or at the stop",
+  length: "most tokens reached",
+  content_filter: "ended in front of what stands in the training data",
+};
+
 /** One answer on the page: its text, its tokens, and what can be done with it. */
 class Answer {
   constructor(start, end) {
     this.start = start;
     this.end = end;
     this.text = "";
-    this.bytes = [];
+    this.shown = ""; // what all tokens stand for
+    this.tokens = []; // of each: where it begins and ends in that, and its place on the page
+    this.decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     this.item = document.createElement("li");
     this.view = document.createElement("div");
     this.view.className = "answer";
@@ -67,33 +81,36 @@ class Answer {
   add(choice) {
     this.text += choice.text;
     const told = choice.logprobs;
-    told.tokens.forEach((name, index) => {
-      const ends = choice.finish_reason === "stop" && index === told.tokens.length - 1;
-      if (ends && /^<.*>$/.test(name)) return; // the control that ended it
-      this.addToken(name, told.token_logprobs[index], told.top_logprobs[index]);
-    });
+    told.tokens.forEach((name, index) => this.addToken(name, told.token_logprobs[index], told.top_logprobs[index]));
+    this.fit();
     if (choice.finish_reason) {
-      this.said.textContent = choice.finish_reason === "stop" ? "ended by itself or at the stop" : "most tokens reached";
+      this.said.textContent = ENDS[choice.finish_reason];
       this.take.disabled = false;
     }
   }
 
   addToken(name, logprob, top) {
-    let shown = name;
-    if (name.startsWith("bytes:")) { // a part of a character: wait until it is whole
-      this.bytes.push(...[...name.matchAll(/\\x([0-9a-f]{2})/g)].map((match) => parseInt(match[1], 16)));
-      shown = new TextDecoder().decode(new Uint8Array(this.bytes));
-      if (shown.includes("\ufffd")) return;
-      this.bytes = [];
-    }
+    const shown = this.decoder.decode(bytesOf(name), { stream: true });
+    if (!shown) return; // a part of a character: wait until it is whole
     const span = document.createElement("span");
     const share = Math.exp(logprob);
     span.className = `token p${share > 0.8 ? 0 : share > 0.5 ? 1 : share > 0.2 ? 2 : share > 0.05 ? 3 : 4}`;
     const others = Object.entries(top).sort((a, b) => b[1] - a[1]);
     const line = ([word, value]) => `${(100 * Math.exp(value)).toFixed(1)} %  ${JSON.stringify(word)}`;
     span.title = [line([name, logprob]), "", ...others.map(line)].join("\n");
-    span.textContent = shown;
+    this.tokens.push({ start: this.shown.length, end: this.shown.length + shown.length, span });
+    this.shown += shown;
     this.view.append(span);
+  }
+
+  /** Show what is text: the first token may begin in front of the cursor, the last may be the end or a stop. */
+  fit() {
+    const first = Math.max(0, this.shown.indexOf(this.text));
+    for (const { start, end, span } of this.tokens) {
+      const part = this.shown.slice(Math.max(start, first), Math.min(end, first + this.text.length));
+      if (span.textContent !== part) span.textContent = part;
+      span.hidden = !part;
+    }
   }
 
   /** Go to the next or the last token with the arrow keys. */
@@ -101,7 +118,7 @@ class Answer {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    const tokens = [...this.view.children];
+    const tokens = [...this.view.querySelectorAll(".token:not([hidden])")];
     const now = tokens.findIndex((token) => token.classList.contains("current"));
     this.tell(tokens[Math.min(tokens.length - 1, Math.max(0, now + step))]);
   }
@@ -193,9 +210,10 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && running) running.abort();
 });
 find("stop").addEventListener("click", () => running?.abort());
-find("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(find("curl").textContent);
-  say("Copied.");
+find("copy").addEventListener("click", () => {
+  // navigator.clipboard is not there on a page that came over http from another machine.
+  getSelection().selectAllChildren(find("curl"));
+  say(document.execCommand("copy") ? "Copied." : "The command is selected; copy it with your keys.");
 });
 for (const name of ["keyup", "click", "select", "input"]) text.addEventListener(name, place);
 const blank = text.value.indexOf('"""\n    \n') + 8; // behind the blanks of the empty line

@@ -212,7 +212,7 @@ table{border-collapse:collapse;width:100%;font-size:.94rem;font-variant-numeric:
 caption{text-align:left;padding:.8rem 1rem .2rem;font-weight:600}
 th,td{text-align:left;padding:.5rem 1rem;border-top:1px solid var(--rule);vertical-align:baseline}
 thead th{border-top:0;color:var(--pale);font-size:.82rem;font-weight:600}
-tbody th{font-weight:500;white-space:nowrap}
+tbody th{font-weight:500;min-width:min(11rem,40vw)}
 .number{text-align:right;white-space:nowrap}
 thead .number{white-space:normal}
 .columns tbody th{white-space:normal;overflow-wrap:anywhere;min-width:9rem}

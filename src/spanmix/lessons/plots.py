@@ -10,7 +10,7 @@ from spanmix.html import Html, text
 
 _WIDTH = 600
 _ROW, _HEAD, _FOOT = 34, 8, 42
-_LEFT, _RIGHT = 52, 14
+_LEFT, _RIGHT = 52, 26
 _SIDE = 340
 _COLORS = {"agrees": "s2", "disagrees": "s1", "cannot tell": "s5"}
 _MARKS = {"agrees": "●", "disagrees": "■", "cannot tell": "○"}
@@ -154,7 +154,8 @@ def _caption(words: str, x: float, y: float) -> str:
 def _figure(title: str, note: str, height: int, said: str, drawn: str) -> Html:
     return Html(
         f'<figure class="chart"><figcaption>{text(title)} <span class="note">{text(note)}</span></figcaption>'
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{text(f"{title}: {said}")}">'
+        f'<svg style="max-width:44rem" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'aria-label="{text(f"{title}: {said}")}">'
         f"{drawn}</svg></figure>"
     )
 

@@ -124,6 +124,25 @@ def test_top_logprobs_never_collide_and_offsets_are_characters(client, tokenizer
     assert tokenizer.decode_bytes(ids).decode("utf-8", "replace").startswith(choice.text[:-1])
 
 
+def test_offsets_are_the_same_whole_and_streamed(client):
+    """Of bytes that are no character, and of a first token that begins in front of the cursor."""
+    met = Counter()
+    for seed in range(30):
+        asked = GREEDY | {"prompt": "x = retu", "suffix": "\n", "temperature": 2, "seed": seed, "logprobs": 1}
+        whole = client.completions.create(**asked).choices[0]
+        pieces = [part.choices[0] for part in client.completions.create(**asked, stream=True)]
+        streamed = [offset for piece in pieces for offset in piece.logprobs.text_offset]
+        assert whole.logprobs.text_offset == streamed
+        assert "".join(piece.text for piece in pieces) == whole.text
+        for place, offset in enumerate(streamed[1:], start=1):
+            name = whole.logprobs.tokens[place]
+            if not name.startswith(("bytes:", "<")) and offset < len(whole.text):
+                assert whole.text[offset:].startswith(name[: len(whole.text) - offset])
+        met["not a character"] += "\ufffd" in whole.text
+        met["begins in front"] += len(streamed) > 1 and streamed[1] < len(whole.logprobs.tokens[0])
+    assert min(met["not a character"], met["begins in front"]) >= 3, met
+
+
 REFUSED = [
     ({"prompt": []}, "empty list", "prompt"),
     ({"prompt": [384]}, "outside the vocabulary, 0 to 383", "prompt"),

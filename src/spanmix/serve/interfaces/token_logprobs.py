@@ -89,8 +89,7 @@ class LogprobsWriter:
         made = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
         for token in tokens:
             made.tokens.append(self._names.name(token.token_id))
-            made.text_offset.append(self._num_characters)
-            self._num_characters += len(self._decoder.decode(self._token_bytes[token.token_id][num_split:]))
+            made.text_offset.append(self._push(self._token_bytes[token.token_id][num_split:]))
             num_split = 0
             if token.logprob is None:
                 made.token_logprobs.append(None)
@@ -102,3 +101,12 @@ class LogprobsWriter:
                 {self._names.name(token_id): max(value, LEAST_LOGPROB) for token_id, value in told.items()}
             )
         return made
+
+    def _push(self, data: bytes) -> int:
+        """Append bytes to the text; return the place of the character that the first of them belongs to."""
+        self._num_characters += len(self._decoder.decode(data[:1]))
+        # It is part of the last character there is, or of one that is not finished.
+        is_unfinished = not data or bool(self._decoder.getstate()[0])
+        place = self._num_characters - (0 if is_unfinished else 1)
+        self._num_characters += len(self._decoder.decode(data[1:]))
+        return place

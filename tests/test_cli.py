@@ -133,15 +133,18 @@ def test_errors_are_one_paragraph_with_their_exit_code(capsys, monkeypatch, erro
     assert said in message
 
 
-def test_what_an_error_carries_is_told_too(capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "exit_code", "what"),
+    [(SpanmixError("it failed"), 1, "it failed"), (KeyboardInterrupt(), 130, "interrupted")],
+)
+def test_what_an_error_carries_is_told_too(capsys, monkeypatch, error, exit_code, what):
     def run(args):
-        error = SpanmixError("it failed")
         error.add_note("Beside that, it rained")
         raise error
 
     monkeypatch.setattr("spanmix.cli.train.run", run)
-    message = fails(capsys, "train", "recipe.yaml", "--out", "x", exit_code=1)
-    assert message == "spanmix: it failed. Beside that, it rained"
+    message = fails(capsys, "train", "recipe.yaml", "--out", "x", exit_code=exit_code)
+    assert message == f"spanmix: {what}. Beside that, it rained"
 
 
 def test_debug_shows_the_traceback(capsys):

@@ -142,7 +142,7 @@ def test_the_last_override_wins(path):
         ("objectives.2.weight=1", "'2' is not an index from 0 to 1"),
         ("objectives.first.weight=1", "'first' is not an index"),
         ("run.seed.more=1", "which has no fields"),
-        ("run.seed=[", "override run.seed: its value is not valid YAML"),
+        ("run.seed=]", "override run.seed: its value is not valid YAML"),
         ("run.seed=2026-99-99", "override run.seed: its value holds a number, a date"),
         ("run={seed: 1, seed: 2}", "the key 'seed' stands"),
     ],
@@ -303,3 +303,28 @@ def shown_default(section: str, field: "dataclasses.Field[object]") -> str:
         return "required"
     text = field.default if isinstance(field.default, str) else json.dumps(field.default)
     return f"`{text}`"
+
+
+def test_a_value_that_a_shell_cut_is_said_to_be_cut(tmp_path):
+    from spanmix.cli.recipe_inputs import corpus_recipe
+
+    for cut, closing in (("{style:", "}"), ("[a,", "]"), ("{near: drop,", "}")):
+        words = re.escape(f"quotation marks, as 'corpus.redaction={cut} …{closing}'")
+        with pytest.raises(InputError, match=words):
+            load_recipe("demo", [f"corpus.redaction={cut}", "x}"])
+        with pytest.raises(InputError, match=words):  # and not that there is no source x}
+            corpus_recipe([str(tmp_path), f"corpus.redaction={cut}", "x}"], "out")
+
+
+@pytest.mark.parametrize(
+    ("field", "word", "rule"),
+    [
+        ("corpus.duplicates.near", "yes", ": use one of drop, together"),
+        ("corpus.redaction.style", "off", ": use parsable or bigcode"),
+        ("corpus.path", "on", ""),
+    ],
+)
+def test_a_word_that_yaml_takes_for_a_truth_value_is_explained(field, word, rule):
+    said = f"{field} is {word in ('yes', 'on')}; input should be a valid string{rule} (YAML reads a bare yes"
+    with pytest.raises(InputError, match=re.escape(said)):
+        load_recipe("demo", [f"{field}={word}"])

@@ -51,6 +51,10 @@ _BARE_PATTERN = re.compile(r"(?:^|[\[,{:])\s*([*&!%@`][^\s,\]}]*)")
 """A value that begins with a mark of YAML's, such as ``*.py``."""
 
 
+_CUT_OFF = re.compile(r"\{[^}]*|\[[^\]]*")
+"""The beginning of a mapping or a list, which a shell cut off at a space."""
+
+
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
@@ -192,6 +196,7 @@ def _checked(fields: dict[str, Any], name: str, kind: Any) -> Any:
     except ValidationError as error:
         raise InputError(
             f"recipe {name}: {_first_fault(error.errors()[0], json.loads(json.dumps(fields)))}"
+            + _hint_of_text(error.errors()[0], fields, kind)
         ) from None
     except (TypeError, ValueError) as error:
         raise InputError(f"recipe {name}: {error}; use text, numbers, lists and mappings only") from None
@@ -218,6 +223,29 @@ def _first_fault(error: Any, fields: Any) -> str:
     return f"{field} is {shown(error['input'])}; {error['msg'].lower()}"
 
 
+def _hint_of_text(error: Any, fields: dict[str, Any], kind: Any) -> str:
+    """Return what to say where YAML made a truth value of a word: which words the field takes, if few."""
+    if error["type"] != "string_type" or not isinstance(error["input"], bool):
+        return ""
+    hint = " (YAML reads a bare yes, no, on or off as true or false; put text in quotation marks)"
+    fields = json.loads(json.dumps(fields))
+    *place, last = error["loc"]
+    node: Any = fields
+    for part in place:
+        node = node[part]
+    node[last] = word = "yes" if error["input"] else "no"
+    try:
+        _adapter(kind).validate_json(json.dumps(fields), strict=True)
+    except InputError as refused:
+        field = ".".join(part for part in error["loc"] if isinstance(part, str))
+        said, _, rule = str(refused).partition("; ")
+        if said.endswith(f" is {word!r}") and field.endswith(said.removesuffix(f" is {word!r}")):
+            return f": {rule}{hint}"
+    except ValueError:
+        pass
+    return hint
+
+
 def to_fields(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as plain values: the inverse of `recipe_from_fields`."""
     return typing.cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(recipe))))
@@ -237,10 +265,26 @@ def _adapter(kind: type[Any]) -> Any:
     return TypeAdapter(kind)
 
 
+def refuse_cut_off(override: str) -> None:
+    """Refuse a ``section.field=value`` whose value is the beginning of a mapping or a list.
+
+    Raises:
+        InputError: it says how to quote it.
+    """
+    key, _, text = override.partition("=")
+    if _CUT_OFF.fullmatch(text.strip()):
+        close = "}" if text.strip()[0] == "{" else "]"
+        raise InputError(
+            f"override {key}: {text} has no {close}, as when a shell cuts it at a space; put the whole in "
+            f"quotation marks, as '{key}={text} …{close}'"
+        )
+
+
 def _apply_override(fields: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise InputError(f"override {override!r} is not of the form section.field=value")
+    refuse_cut_off(override)
     *sections, last = key.split(".")
     node: Any = fields
     for section in sections:

@@ -90,6 +90,8 @@ class Document:
         read_bytes: how many bytes it was read as, before anything was converted; 0 if that is not known.
         host: the one that the repository lies on, such as ``github.com``, or ``""`` if that is not known; in
             no corpus.
+        text_field: the field of its record that held the text, if that is not the one that its source names;
+            in no corpus.
     """
 
     text: str
@@ -104,6 +106,7 @@ class Document:
     file: str = field(default="", compare=False)
     read_bytes: int = field(default=0, compare=False)
     host: str = field(default="", compare=False)
+    text_field: str = field(default="", compare=False)
 
 
 class DocumentRef(NamedTuple):

@@ -6,12 +6,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from spanmix.cli.data_text import print_stats
 from spanmix.data.anatomy import Anatomist
 from spanmix.data.build import open_loader
 from spanmix.data.packing import collate
 from spanmix.data.preview import Previewer
 from spanmix.data.preview_page import preview_page, stats_page
-from spanmix.data.stats import DataCounter
+from spanmix.data.stats import DataCounter, DataStats, Tally
 from spanmix.text.corpus import Corpus
 
 OBJECTIVES = {
@@ -194,3 +195,15 @@ def test_an_anatomy_without_fim_tokens_is_that_of_text(corpus_folder):
             anatomy = Anatomist(corpus.tokenizer)(example)
             assert anatomy.span_tokens == [] and not anatomy.span_of.any()
             assert anatomy.num_text_tokens == int(np.sum(~corpus.tokenizer.is_control[example.token_ids]))
+
+
+def test_a_share_of_nothing_is_a_dash(capsys):
+    pieces = Tally(pieces=2, positions=8, with_loss=8, text=8)  # of documents begun in rows before
+    pairs = {("code", "causal"): pieces, ("code", "infill"): Tally()}
+    stats = DataStats(1, {"code": 1.0}, 4, 1, 8, 0, {"code": pieces}, pairs=pairs)
+    stats.asked = dict.fromkeys(pairs, 0.5)
+    print_stats(stats, with_stage=False)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["causal,", "code", "0.5000", "-", "100.0%", "2", "100.0%", "0.0%", "-"] in lines
+    assert ["infill,", "code", "0.5000", "-", "0.0%", "0", "-", "-", "-"] in lines
+    assert stats_page([stats], "x").count(">-<") == 2 + 3 + 1

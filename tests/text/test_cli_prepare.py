@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 
 import pytest
 
@@ -183,7 +184,7 @@ def test_a_pattern_in_the_place_of_a_field_is_to_be_quoted(capsys, here):
     for text in ("*.rs", "[*.rs]", "[a, *.rs]"):
         said = refusal(capsys, "code=.", f"corpus.sources.0.include={text}", "--out", "out")
         assert "*.rs begins with *" in said and """'corpus.sources.0.include=["*.rs"]'""" in said
-    assert "not valid YAML" in refusal(capsys, "code=.", "corpus.seed=[1", "--out", "out")
+    assert "not valid YAML" in refusal(capsys, "code=.", "corpus.seed=[1]]", "--out", "out")
 
 
 def test_a_value_of_a_wrong_type_is_named_by_its_field(capsys, here):
@@ -210,3 +211,42 @@ def test_a_damaged_index_is_named_and_mended(capsys, here):
     assert "its trace index is not: trace/00000.json is missing" in refusal(capsys, *arguments)
     assert main(["prepare", *arguments, "--trace"]) == 0
     assert main(["prepare", *arguments]) == 0
+
+
+def test_another_field_of_the_text_is_told(capsys, here):
+    rows = [{"body": f"def area(r):\n    return {i} * r\n"} for i in range(3)]
+    (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = "the text of 3 documents was taken from the field body, as their files have no field text"
+    for fields, is_told in (((), True), (("corpus.sources.0.text_field=body",), False)):
+        out = here / f"out{len(fields)}"
+        assert main(["prepare", "rows.jsonl", *fields, "--out", str(out), "--vocab-size", "512"]) == 0
+        assert (f"rows: {said}\n" in capsys.readouterr().out) == is_told
+        assert (f"rows: {said}." in (out / "report.html").read_text()) == is_told
+        read = json.loads((out / "corpus.json").read_text())["sources"]["rows"]["read"]
+        assert read["text_fields"] == ({"body": 3} if is_told else {})
+
+
+def test_sigterm_ends_it_like_ctrl_c_and_what_is_kept_is_told(capsys, here, monkeypatch):
+    from spanmix.text import pipeline
+    from spanmix.text.preparation import work
+
+    find_copies = pipeline.find_copies
+
+    def signalled(*args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return find_copies(*args)
+
+    command = ["prepare", "code.yaml", "--out", "out", "--vocab-size", "512"]
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(pipeline, "find_copies", signalled)
+    assert main(command) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "spanmix: interrupted"
+    monkeypatch.setattr(work, "KEPT_FROM_BYTES", 1)
+    for _ in range(2):
+        assert main(command) == 130
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith("spanmix: interrupted. what was done so far is kept in ")
+        assert last.endswith("and the same command goes on from there")
+    assert signal.getsignal(signal.SIGTERM) == before
+    monkeypatch.setattr(pipeline, "find_copies", find_copies)
+    assert main(command) == 0

@@ -114,7 +114,7 @@ def test_a_value_of_another_type_in_the_report_names_the_file(folder):
     fitting = {
         **{name: [None] for name in ("settings", "read", "copies", "mean_share", "held_out_draw")},
         **{name: [{}] for name in ("licences", "dropped", "dropped_bytes", "changed")},
-        **{name: [None, {}] for name in ("languages", "files")},
+        **{name: [None, {}] for name in ("languages", "files", "text_fields")},
         "ends_with_eod": [True],
         **{name: ["x"] for name in ("made_from", "sha256", "repository")},
     }
@@ -171,9 +171,26 @@ def one_row_less(table):
 def test_a_changed_table_of_documents_is_refused(folder, change, said):
     file = folder / "code.documents.parquet"
     pyarrow.parquet.write_table(change(pyarrow.parquet.read_table(file)), file)
+    assert "code.documents.parquet has " in refusal(folder)
+    report = json.loads((folder / "corpus.json").read_text())
+    del report["files"], report["content_sha256"]  # as those that were made before these were written
+    (folder / "corpus.json").write_text(json.dumps(report))
     source = Corpus.open(folder).train["code"]  # the table is read when first asked for
     with pytest.raises(InputError, match=rf"code\.documents\.parquet .*{said}.*prepare it again"):
         source.path(0)
+
+
+def test_a_table_of_the_same_size_in_another_order_is_refused(folder):
+    file = folder / "code.held_out.documents.parquet"
+    before = file.read_bytes()
+    table = pyarrow.parquet.read_table(file)
+    pyarrow.parquet.write_table(table.take(list(range(len(table)))[::-1]), file)
+    file.write_bytes(file.read_bytes()[: len(before)].ljust(len(before), b"x"))
+    assert file.read_bytes() != before
+    message = refusal(folder)
+    assert "code.held_out.documents.parquet has other contents than were written. Restore it" in message
+    file.write_bytes(before)
+    Corpus.open(folder)
 
 
 # What conftest.py makes the corpus with; none is a default.

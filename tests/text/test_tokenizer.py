@@ -88,7 +88,7 @@ def test_little_text_leaves_fillers():
 
 
 def test_too_small_a_vocabulary_is_refused():
-    with pytest.raises(InputError, match=r"vocab_size is 384; .* need at least 397"):
+    with pytest.raises(InputError, match=r"vocab_size is 384; .* need 397; use 448 or another mult"):
         Tokenizer.train(["a"], vocab_size=384, num_sentinels=99)
 
 

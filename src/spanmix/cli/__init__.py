@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(arguments)
         args.run(args)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as error:
+        return _fail(". ".join(["interrupted", *getattr(error, "__notes__", ())]), INTERRUPTED)
     except BrokenPipeError:
         return BROKEN_PIPE  # the reader (`head`, a closed pager) has had enough
     except SpanmixError as error:

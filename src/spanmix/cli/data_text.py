@@ -30,9 +30,12 @@ def _console() -> Console:
 
 
 def print_legend() -> None:
-    """Say what the colors mean, where there are any."""
+    """Say what the words mean, and the colors, where there are any."""
     from rich.text import Text
 
+    from spanmix.data.preview import EPOCH_AND_PIECE
+
+    print(EPOCH_AND_PIECE)
     console = _console()
     if console.is_terminal and not console.no_color:
         words = (
@@ -88,6 +91,8 @@ def _style(cell: Cell) -> str:
 
 def print_stats(stats: DataStats, with_stage: bool) -> None:
     """Print what was counted in a stage."""
+    from spanmix.data.stats import shown
+
     where = f"stage {stats.stage}: " if with_stage else ""
     packed = stats.positions - stats.padding
     print(
@@ -111,12 +116,12 @@ def print_stats(stats: DataStats, with_stage: bool) -> None:
         [
             f"{objective}, {source}",
             f"{stats.asked[source, objective]:.4f}",
-            f"{stats.drawn(source, objective):.4f}",
+            shown(stats.drawn(source, objective), ".4f"),
             f"{tally.positions / packed:.1%}",
             f"{tally.pieces:,}",
-            f"{tally.with_loss / max(1, tally.positions):.1%}",
-            f"{tally.hidden / max(1, tally.text):.1%}",
-            f"{tally.hidden / tally.spans:.1f}" if tally.spans else "-",
+            shown(tally.loss_share, ".1%"),
+            shown(tally.hidden_share, ".1%"),
+            shown(tally.mean_span, ".1f"),
         ]
         for (source, objective), tally in stats.pairs.items()
     ]

@@ -47,7 +47,8 @@ On your own code:
 EPILOG = """\
 `spanmix VERB --help` shows a verb's arguments and an example.
 Exit codes: 0 done, 1 failed, 2 the input cannot be used and nothing was written, 3 stopped early by
-SIGTERM or SIGUSR1 and saved: the same command goes on."""
+SIGTERM or SIGUSR1 and saved: the same command goes on, 130 interrupted by Ctrl-C, `prepare` by SIGTERM
+too: the same command goes on with what was kept."""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

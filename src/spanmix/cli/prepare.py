@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from spanmix.cli.arguments import add_json, add_verb
 from spanmix.cli.corpus_recipes import RECIPES
+from spanmix.cli.signals import sigterm_interrupts
 from spanmix.cli.terminal import Progress, paragraph, print_json, print_table, tell, warn
 from spanmix.errors import InputError
 from spanmix.files import out_folder
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
         suffix_sorter()  # its package may be missing
         to_do.append(STAGE)
         units[STAGE] = "bytes"
-    with Progress(to_do, units) as progress:
+    with sigterm_interrupts(), Progress(to_do, units) as progress:
         meter = _PlanFirst(to_do[0], recipe.corpus, progress)
         report = prepare(recipe.corpus, recipe.tokenizer, args.out, meter, args.workers, args.cluster, tell)
         if not meter.begun:
@@ -160,6 +161,8 @@ def _print_report(out: Path, report: CorpusReport) -> None:
     for name, source in report.sources.items():
         if source.read is not None:
             print(f"\n{name}: {source.read.documents:,} were read, {source.read.kept:,} kept")
+            for words in source.read.other_fields(name):
+                print(words)
         dropped = []
         for reason, count in sorted(source.dropped.items(), key=lambda item: -item[1]):
             num_bytes = source.read.known_bytes(reason) if source.read else None

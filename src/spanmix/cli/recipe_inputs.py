@@ -12,7 +12,13 @@ from typing import Any
 from spanmix.cli.corpus_recipes import RECIPES
 from spanmix.config import CorpusRecipe, Recipe
 from spanmix.errors import InputError, nearest
-from spanmix.recipes import builtin_recipes, corpus_recipe_from_fields, nearest_recipe, read_fields
+from spanmix.recipes import (
+    builtin_recipes,
+    corpus_recipe_from_fields,
+    nearest_recipe,
+    read_fields,
+    refuse_cut_off,
+)
 
 _NOT_ON_DISK = re.compile(r"(hf|python):")
 
@@ -66,6 +72,8 @@ def _split(inputs: Sequence[str], sources: Collection[str]) -> tuple[list[str], 
     for text in inputs:
         key, equals, _ = text.partition("=")
         is_field = equals and "." in key and "/" not in key and key not in sources and not Path(text).exists()
+        if is_field:
+            refuse_cut_off(text)
         (overrides if is_field else others).append(text)
     return overrides, others
 

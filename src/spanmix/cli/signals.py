@@ -1,4 +1,4 @@
-"""Ask a run to stop at the end of a step when the system wants its process to end."""
+"""Answer the system when it wants a process to end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from contextlib import contextmanager
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 """What a scheduler sends some time before it kills. Ctrl-C is SIGINT, which interrupts at once."""
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does; at the end it does again what it did."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 @contextmanager

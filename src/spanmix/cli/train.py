@@ -40,20 +40,28 @@ def run(args: argparse.Namespace) -> None:
 
     recipe = load_recipe(args.recipe, args.overrides)
     from spanmix.evaluate.loop_hooks import prepare_hooks
+    from spanmix.train.checkpoint import Checkpoints
     from spanmix.train.ranks import is_first_process
     from spanmix.train.run import train
+    from spanmix.train.run_folder import checkpoints_folder
 
     make_hooks = prepare_hooks(recipe, tell, warn)
-    with Progress() as progress:
-        report = TrainingReport(progress)
-        model = train(recipe, args.out, make_hooks, report, progress, stop_signals(), warn, tell)
+    try:
+        with Progress() as progress:
+            report = TrainingReport(progress)
+            model = train(recipe, args.out, make_hooks, report, progress, stop_signals(), warn, tell)
+    except KeyboardInterrupt as error:
+        if (newest := Checkpoints(checkpoints_folder(args.out), keep=1).newest()) is not None:
+            error.add_note(f"the same command goes on from {newest}")
+        raise
     if is_first_process():
         trained = "trained" if report.num_steps else "was finished already:"
         print(f"{trained} {recipe.run.num_steps:,} steps; the model is {model}")
 
 
 class TrainingReport:
-    """Shows the steps: a bar that carries the newest figures, or a plain line when there are new ones."""
+    """Shows the steps: a bar that carries the newest figures, or a line of the first, and when there are new
+    figures."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -68,8 +76,9 @@ class TrainingReport:
             self._figures = ", ".join(_figure(metric) for metric in metrics if _is_shown(metric))
         if self._progress.is_drawn:
             self._progress("train", done, total, self._figures)
-        elif metrics:
-            print(f"step {done:,} of {total:,}: {self._figures}", file=sys.stderr, flush=True)
+        elif metrics or self.num_steps == 1:
+            figures = f": {self._figures}" if metrics else ""
+            print(f"step {done:,} of {total:,}{figures}", file=sys.stderr, flush=True)
 
 
 def _is_shown(metric: Metric) -> bool:

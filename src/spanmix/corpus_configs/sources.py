@@ -52,7 +52,8 @@ class SourceFilesConfig:
             ``python:stdlib`` and ``python:packages``, this interpreter's own; with a
             `tokenizer`, tokenized files or folders of them.
         include: glob patterns of the names of files to take from folders, or of their paths below those.
-        text_field: the field of a ``.jsonl`` line that holds the text.
+        text_field: the field of a ``.jsonl`` line, or column, that holds the text; where a file has none of
+            the default name, ``content``, ``code`` or ``body``, which is said.
         prompt_field: the field that holds a prompt; then `text_field` is the response to it.
         tokenizer: a ``tokenizer.json``, or a folder that holds one, with which the source's files were
             tokenized; then its paths are ``.ds`` files, ``.bin`` files, or folders of them.

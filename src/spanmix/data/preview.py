@@ -12,6 +12,10 @@ from spanmix.text.corpus import Corpus
 from spanmix.types import Example
 
 _LONGEST_CHARACTER = 4
+EPOCH_AND_PIECE = (
+    "epoch: how often the source was read before; piece: which part of the document, cut to fit a row; both "
+    "from 0. Rows are packed from many documents at once, so a small source has several epochs in the first."
+)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from spanmix import html
 from spanmix.charts import bar_chart
 from spanmix.control_pictures import printable
-from spanmix.data.preview import Cell, Piece, PreviewRow
-from spanmix.data.stats import DataStats
+from spanmix.data.preview import EPOCH_AND_PIECE, Cell, Piece, PreviewRow
+from spanmix.data.stats import DataStats, shown
 from spanmix.html import Html
 
 _NUM_COLORS = 6
@@ -24,7 +24,9 @@ _LEGEND = (
 
 def preview_page(rows: Sequence[PreviewRow], recipe: str) -> Html:
     """Return a page of decoded rows; hovering over a token tells its id, place, target and weight."""
-    legend = html.tokens([(f" {words} ", names, words) for words, names in _LEGEND], title="Legend")
+    legend = html.tokens(
+        [(f" {words} ", names, words) for words, names in _LEGEND], title="Legend", note=EPOCH_AND_PIECE
+    )
     sections = [("How to read it", legend)]
     for row in rows:
         pieces = html.join(_piece(piece) for piece in row.pieces)
@@ -109,12 +111,12 @@ def _pairs(stats: DataStats) -> Html:
             html.text(objective),
             html.text(source),
             html.text(f"{stats.asked[source, objective]:.4f}"),
-            html.text(f"{stats.drawn(source, objective):.4f}"),
+            html.text(shown(stats.drawn(source, objective), ".4f")),
             html.text(f"{tally.positions / packed:.1%}"),
             html.text(f"{tally.pieces:,}"),
-            html.text(f"{tally.with_loss / max(1, tally.positions):.1%}"),
-            html.text(f"{tally.hidden / max(1, tally.text):.1%}"),
-            html.text(f"{tally.hidden / tally.spans:.1f}" if tally.spans else "-"),
+            html.text(shown(tally.loss_share, ".1%")),
+            html.text(shown(tally.hidden_share, ".1%")),
+            html.text(shown(tally.mean_span, ".1f")),
         ]
         for (source, objective), tally in stats.pairs.items()
     ]

@@ -37,6 +37,21 @@ class Tally:
     spans: int = 0
     documents: int = 0
 
+    @property
+    def loss_share(self) -> float | None:
+        """Share of the positions that carry loss; None if there are none."""
+        return self.with_loss / self.positions if self.positions else None
+
+    @property
+    def hidden_share(self) -> float | None:
+        """Share of the text that is in hidden spans; None if there is none."""
+        return self.hidden / self.text if self.text else None
+
+    @property
+    def mean_span(self) -> float | None:
+        """Mean number of tokens in a hidden span; None if there is none."""
+        return self.hidden / self.spans if self.spans else None
+
 
 @dataclass
 class DataStats:
@@ -71,9 +86,10 @@ class DataStats:
         """Return a source's share of the packed positions."""
         return self.sources[source].positions / max(1, self.positions - self.padding)
 
-    def drawn(self, source: str, objective: str) -> float:
-        """Return the share of the documents of a source that had an objective."""
-        return self.pairs[source, objective].documents / max(1, self.sources[source].documents)
+    def drawn(self, source: str, objective: str) -> float | None:
+        """Return the share of the documents begun of a source that had an objective; None if none was."""
+        begun = self.sources[source].documents
+        return self.pairs[source, objective].documents / begun if begun else None
 
     def length_bars(self, objective: str) -> list[tuple[str, int]]:
         """How many of an objective's spans have how many tokens, in bins that double."""
@@ -116,6 +132,15 @@ class DataStats:
 
 def _by_number(counts: dict[str, Counter[int]]) -> dict[str, dict[str, int]]:
     return {name: {str(n): count for n, count in sorted(found.items())} for name, found in counts.items()}
+
+
+def shown(figure: float | None, form: str) -> str:
+    """Write a figure in a form of Python's; a dash where nothing can be said.
+
+    >>> shown(0.25, ".4f"), shown(0.25, ".1%"), shown(None, ".4f")
+    ('0.2500', '25.0%', '-')
+    """
+    return "-" if figure is None else format(figure, form)
 
 
 class DataCounter:

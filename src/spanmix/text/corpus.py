@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from spanmix.text.report import (
 )
 from spanmix.text.token_store import TokenStore, TokenStoreWriter
 from spanmix.text.tokenizer import Tokenizer
+from spanmix.text.written_files import WrittenFile
 from spanmix.types import Document, IntArray
 
 Progress = Callable[[str, int, int], None]
@@ -55,19 +56,27 @@ class CorpusSource:
         prefix: path of its files without their endings.
         counts: what ``corpus.json`` says about it.
         tokenizer: the corpus's tokenizer.
+        files: what ``corpus.json`` says about all files.
 
     Raises:
         InputError: a file is missing or cut short, or holds another number of documents or tokens.
     """
 
-    def __init__(self, name: str, prefix: Path, counts: SplitCounts, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        name: str,
+        prefix: Path,
+        counts: SplitCounts,
+        tokenizer: Tokenizer,
+        files: Mapping[str, WrittenFile] | None = None,
+    ) -> None:
         self.name = name
         self.num_documents = counts.documents
         self.num_tokens = counts.tokens
         self.num_bytes = counts.bytes
         self._store = TokenStore(prefix, tokenizer.control.eot)
         self._tokenizer = tokenizer
-        self._table = DocumentTable(prefix, counts.documents, counts.bytes)
+        self._table = DocumentTable(prefix, counts.documents, counts.bytes, files)
         found = (len(self._store), self._store.num_tokens)
         if found != (counts.documents, counts.tokens):
             raise InputError(
@@ -77,6 +86,10 @@ class CorpusSource:
 
     def __len__(self) -> int:
         return self.num_documents
+
+    def check_table(self) -> None:
+        """Refuse a table of documents that is not as it was written; see `DocumentTable.check`."""
+        self._table.check()
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -129,11 +142,13 @@ class Corpus:
         self.fingerprint = report.fingerprint
         self.tokenizer = tokenizer
         self.train = {
-            name: CorpusSource(name, path / name, source.train, tokenizer)
+            name: CorpusSource(name, path / name, source.train, tokenizer, report.files)
             for name, source in report.sources.items()
         }
         self.held_out = {
-            name: CorpusSource(name, path / (name + HELD_OUT_SUFFIX), source.held_out, tokenizer)
+            name: CorpusSource(
+                name, path / (name + HELD_OUT_SUFFIX), source.held_out, tokenizer, report.files
+            )
             for name, source in report.sources.items()
         }
 
@@ -141,8 +156,10 @@ class Corpus:
     def open(cls, path: Path | str, progress: Progress = lambda stage, done, total: None) -> Corpus:
         """Open a corpus that `prepare` made, once every id in it has been checked against the fingerprint.
 
-        This reads all ``.bin`` and ``.idx`` files once: 2 GB a second if they lie in memory, else as
-        fast as the disk.
+        So have its tables of documents, against the hashes that were written down.
+
+        This reads all ``.bin``, ``.idx`` and ``.documents.parquet`` files once: 2 GB a second if they lie in
+        memory, else as fast as the disk.
 
         Args:
             path: the corpus folder.
@@ -150,7 +167,7 @@ class Corpus:
 
         Raises:
             InputError: it is missing, incomplete, of another format version, was made with another
-                tokenizer than the one in it, or its ids are not those that `prepare` wrote.
+                tokenizer than the one in it, or its ids or tables are not those that `prepare` wrote.
         """
         path = Path(path)
         report, tokenizer = read_tokenizer(path)
@@ -161,6 +178,8 @@ class Corpus:
                 f"corpus {path} is damaged or was changed: its .bin and .idx files have the fingerprint "
                 f"{found[:12]}, {CORPUS_FILE} says {report.fingerprint[:12]}. {MEND}"
             )
+        for source in (*corpus.train.values(), *corpus.held_out.values()):
+            source.check_table()
         return corpus
 
     def check_recipe(self, recipe: Recipe | DataRecipe) -> None:

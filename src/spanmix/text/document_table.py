@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from spanmix.errors import InputError
 from spanmix.text.document_files import DocumentFile, DocumentRows
 from spanmix.text.report import CORPUS_FILE, MEND
+from spanmix.text.written_files import WrittenFile, changes
 
 _GROUPS_IN_MEMORY = 16
 
@@ -23,17 +24,33 @@ class DocumentTable:
     Args:
         prefix: path of the source's files without their endings.
         num_documents, num_bytes: what ``corpus.json`` says about it.
+        files: what it says of all its files, by name; empty in older corpora.
 
     Raises:
         InputError: there is no such file; or, when it is read, it is damaged or belongs to another corpus.
     """
 
-    def __init__(self, prefix: Path, num_documents: int, num_bytes: int) -> None:
+    def __init__(
+        self, prefix: Path, num_documents: int, num_bytes: int, files: Mapping[str, WrittenFile] | None = None
+    ) -> None:
         self._path = table_path(prefix)
         self._num_documents = num_documents
         self._num_bytes = num_bytes
+        self._written = {name: file for name, file in (files or {}).items() if name == self._path.name}
+        self._is_checked = False
         if not self._path.is_file():
             raise InputError(f"{self._path} is missing. {MEND}")
+
+    def check(self) -> None:
+        """Refuse a table that is not as it was written; it is read once for that, 2 GB a second.
+
+        Raises:
+            InputError: it was damaged or changed.
+        """
+        if not self._is_checked:
+            for _, what in changes(self._path.parent, self._written):
+                raise InputError(f"corpus {self._path.parent} is damaged or was changed: {what}. {MEND}")
+            self._is_checked = True
 
     def path(self, i: int) -> str:
         """Where document `i` came from; of joined files, their repository's name."""
@@ -97,6 +114,7 @@ class DocumentTable:
         import pyarrow
         import pyarrow.parquet
 
+        self.check()
         try:
             metadata = pyarrow.parquet.read_metadata(self._path)
         except (OSError, pyarrow.ArrowException) as error:

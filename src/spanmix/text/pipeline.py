@@ -31,7 +31,7 @@ from spanmix.text.preparation.inputs import fingerprint, save_inputs, save_seen
 from spanmix.text.preparation.made_of import MadeOf
 from spanmix.text.preparation.partitions import Partition, list_partitions, refuse_empty
 from spanmix.text.preparation.parts import parts_of_sources
-from spanmix.text.preparation.steps_of import check_steps
+from spanmix.text.preparation.steps_of import check_steps, libraries
 from spanmix.text.preparation.tokenizer_sample import draw_sample, sample_texts
 from spanmix.text.preparation.work import Work, no_empty_parents, work_folder
 from spanmix.text.report import CORPUS_FILE, CorpusReport, SplitSettings, check_source_name
@@ -97,7 +97,8 @@ def prepare(
     num_bytes = sum(partition.num_bytes for partition in partitions)
     if cluster is None and num_bytes < _FEW_BYTES:
         workers = 1
-    with no_empty_parents(out), one_writer(out), work_folder(out, num_bytes, tell) as folder:
+    versions = libraries(config)
+    with no_empty_parents(out), one_writer(out), work_folder(out, num_bytes, versions, tell) as folder:
         work = Work(folder, workers or os.cpu_count() or 1, cluster)
         return _make(config, tokenizer, given, partitions, files, work, meter, made_of)
 

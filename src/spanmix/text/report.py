@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spanmix.amounts import count
 from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig
 from spanmix.corpus_configs.layout import LayoutConfig
 from spanmix.errors import InputError
@@ -65,6 +66,8 @@ class ReadCounts:
         kept: how many of them are in the corpus; several may be one document there, see `corpus.layout`.
         dropped_bytes: by reason, as far as they are known.
         changed: by step, how many of the documents that are kept it changed.
+        text_fields: by field of a record, how many documents had their text in it and not in the one that
+            the source names; none in corpora made before this was written down.
     """
 
     documents: int
@@ -72,6 +75,7 @@ class ReadCounts:
     kept: int
     dropped_bytes: dict[str, int]
     changed: dict[str, int]
+    text_fields: dict[str, int] | None = None
 
     def known_bytes(self, reason: str) -> int | None:
         """Return the bytes of what a reason took, None if they are not known: only nothing has none.
@@ -79,6 +83,18 @@ class ReadCounts:
         >>> ReadCounts(3, 9, 0, {"empty": 0, "unreadable": 0, "exact copy": 9}, {}).known_bytes("unreadable")
         """
         return self.dropped_bytes.get(reason) or (0 if reason == EMPTY else None)
+
+    def other_fields(self, name: str) -> list[str]:
+        """Return a sentence about each of `text_fields` of the source `name`.
+
+        >>> ReadCounts(3, 9, 0, {}, {}, {"body": 1}).other_fields("rows")
+        ['rows: the text of 1 document was taken from the field body, as its file has no field text']
+        """
+        return [
+            f"{name}: the text of {count(number, 'document')} was taken from the field {field}, as "
+            f"{'its file has' if number == 1 else 'their files have'} no field text"
+            for field, number in (self.text_fields or {}).items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -129,26 +145,27 @@ class SourceReport:
 
 @dataclass(frozen=True)
 class CopiesReport:
-    """What was found of near-copies.
+    """What was found of near-copies; of exact copies only the first counts.
 
     Args:
-        candidates: pairs that agreed in a band.
-        pairs: those of them whose signatures agreed in the threshold.
+        pairs: pairs whose signatures agreed in the threshold.
         groups: groups of two documents or more.
         largest: documents in the largest group.
         checked: near-copies that were dropped, drawn by the seed, whose true share of windows in common with
             what was kept in their place was counted.
         below_threshold: how many of these had a smaller one than the threshold.
         mean_share: the mean of it, in [0, 1]; none if nothing was checked.
+        agreements: how often two documents agreed in a band and were compared; a pair that agrees in several
+            bands counts in each. None in corpora made before this was written down.
     """
 
-    candidates: int
     pairs: int
     groups: int
     largest: int
     checked: int
     below_threshold: int
     mean_share: float | None
+    agreements: int | None = None
 
 
 @dataclass(frozen=True)

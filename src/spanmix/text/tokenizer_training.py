@@ -35,7 +35,8 @@ def check_size(vocab_size: int, num_sentinels: int, num_extra: int) -> None:
     if vocab_size < needed:
         raise InputError(
             f"tokenizer.vocab_size is {vocab_size}; 256 bytes, {num_sentinels} sentinels and "
-            f"{len(BLANK_RUNS) + 4 + num_extra} other entries need at least {needed}"
+            f"{len(BLANK_RUNS) + 4 + num_extra} other entries need {needed}; use {-(-needed // 64) * 64} or "
+            "another multiple of 64 above it"
         )
 
 

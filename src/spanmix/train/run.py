@@ -184,6 +184,8 @@ def _train_locked(
             hooks=given.make_hooks(recipe, corpus),
             report=report,
         )
+        if ranks.is_first and progress.step < run.num_steps:
+            given.tell(_beginning(recipe, model.architecture, out, progress.step))
         # Where a save has failed all stop together, and the save at that stop raises why.
         progress = train_loop(recipe, parts, progress, lambda: ranks.any(should_stop() or saver.failed))
     _require_end(progress, run.num_steps, events)
@@ -201,6 +203,15 @@ def _record_start(saved: Whole | None, num_steps: int, events: EventLog, tell: C
         events.warn(step, "restarted", text)
     if 0 < step < num_steps:
         tell(f"goes on from step {step:,} of {num_steps:,}")
+
+
+def _beginning(recipe: Recipe, architecture: Architecture, out: Path, step: int) -> str:
+    """Say what is trained, on what, for how many steps, and where."""
+    run, data = recipe.run, recipe.data
+    return (
+        f"trains {out}: {architecture.num_parameters:,} parameters on {run.device}, steps {step + 1:,} to "
+        f"{run.num_steps:,}, each of {data.global_batch_rows:,} rows of {data.row_tokens:,} positions"
+    )
 
 
 def _meter(recipe: Recipe, loader: Loader, architecture: Architecture, progress: Progress) -> Meter:

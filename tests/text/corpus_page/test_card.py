@@ -4,14 +4,16 @@ import contextlib
 import io
 import json
 import re
+from types import SimpleNamespace
 
 import pyarrow.parquet
 import pytest
 import yaml
 from huggingface_hub import DatasetCard, DatasetCardData
 
+from spanmix.corpus_configs.filters import FiltersConfig
 from spanmix.text.corpus_page.card import write_card
-from spanmix.text.corpus_page.card_header import hub_licences
+from spanmix.text.corpus_page.card_header import hub_licences, spoken_languages
 
 SIZES = {"n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "n>1T"}
 
@@ -143,3 +145,27 @@ def test_every_licence_of_the_hub_comes_from_an_expression():
         assert hub_licences([expression]) == expected
     everything = hub_licences(list(pairs))
     assert everything[-2:] == ["other", "unknown"] and len(everything) == len(set(everything)) == 10
+
+
+def test_a_language_that_a_rule_kept_prose_to_is_named():
+    def figures(*sources):
+        recipe = SimpleNamespace(
+            sources=[SimpleNamespace(name=str(i), filters=f) for i, (f, _) in enumerate(sources)]
+        )
+        sides = [SimpleNamespace(languages=dict.fromkeys(names, 1)) for _, names in sources]
+        empty = SimpleNamespace(languages={})
+        found = [
+            SimpleNamespace(name=str(i), train=s, held_out=empty, in_corpus=1) for i, s in enumerate(sides)
+        ]
+        return SimpleNamespace(recipe=recipe, sources=found)
+
+    prose, thorough = FiltersConfig("prose"), FiltersConfig("thorough")
+    assert spoken_languages(figures((prose, ["python"]), (None, ["text"]))) == ["en"]
+    assert spoken_languages(figures((thorough, ["python", "markdown"]))) == ["en"]
+    assert spoken_languages(figures((thorough, ["python"]))) == []
+    german = FiltersConfig("prose", prose_languages=("de",))
+    assert spoken_languages(figures((prose, [""]), (german, [""]))) == ["de", "en"]
+    several = FiltersConfig("prose", prose_languages=("de", "fr"))
+    assert (
+        spoken_languages(figures((several, [""]), (FiltersConfig("prose", prose_languages=None), [""]))) == []
+    )

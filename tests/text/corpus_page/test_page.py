@@ -117,7 +117,7 @@ def test_lengths_are_those_of_the_store(corpus, helpers):
 def test_copies_redactions_and_matches_are_counted(corpus, helpers):
     page, report = helpers.Page(written(corpus)), read_report(corpus)
     copies = [row["figure"] for row in page.table("near-copies")]
-    fields = ("candidates", "pairs", "groups", "largest", "checked", "below_threshold")
+    fields = ("agreements", "pairs", "groups", "largest", "checked", "below_threshold")
     assert [helpers.number(figure) for figure in copies[:6]] == [report["copies"][name] for name in fields]
     notes = (corpus / "audit" / "rows.redactions.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in notes]
@@ -130,6 +130,9 @@ def test_copies_redactions_and_matches_are_counted(corpus, helpers):
     matched = {row["benchmark"]: row for row in page.tables_by_heads("source", "benchmark")}
     assert (matched["human-eval"]["tasks"], matched["human-eval"]["documents"]) == ("3", "7")
     assert len(matched) == 1 + len(helpers.HOSTILE)
+    assert ": 1 task, and what matched where" in page.text and ": 3 tasks, and what" in page.text
+    examples = [row for table in page.tables if table.rows[0][0] == "document" for row in table.rows[1:]]
+    assert [row[-1] for row in examples if row[0].endswith("none.txt")] == ["0"]
 
 
 def test_hostile_text_is_shown_and_does_nothing(corpus, helpers):

@@ -52,7 +52,7 @@ def search(facts, folder, num_jobs):
     found = [Pairs.load(job.out) for job in jobs]
     exact = {tuple(pair) for some in found for pair in some.exact.tolist()}
     near = {tuple(pair) for some in found for pair in some.near.tolist()}
-    return exact, near, sum(some.num_candidates for some in found), len(jobs)
+    return exact, near, sum(some.num_agreements for some in found), len(jobs)
 
 
 def family(rng, size):
@@ -92,13 +92,14 @@ def test_the_search_may_be_cut_anyhow(tmp_path, monkeypatch):
 def test_pairs_are_what_they_are_said_to_be(tmp_path):
     texts = some_texts(2)
     facts = write_facts(tmp_path / "facts", [texts[:30], texts[30:]])
-    exact, near, num_candidates, _ = search(facts, tmp_path / "pairs", 3)
+    exact, near, num_agreements, _ = search(facts, tmp_path / "pairs", 3)
     same = {(i, j) for j in range(len(texts)) for i in range(j) if texts[i] == texts[j]}
     assert exact <= same
     joined = components(len(texts), lambda: [np.array(sorted(exact))], tmp_path / "groups")
     assert all(joined[i] == joined[j] for i, j in same)
     assert all(similarity(facts, np.array([pair]))[0] >= CONFIG.threshold for pair in near)
-    assert num_candidates >= len(near) > 50
+    assert not near & same and len(same) > 10
+    assert num_agreements >= len(near) > 50
 
 
 @given(st.integers(1, 40), st.data())

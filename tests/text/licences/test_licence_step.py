@@ -1,14 +1,17 @@
 """The step: what is kept and dropped and why, and the attribution file."""
 
+import json
 import pickle
 
 import pytest
 
 from spanmix.corpus_configs.licences import LicencesConfig
+from spanmix.corpus_configs.sources import SourceFilesConfig
 from spanmix.text.dropped import Dropped
 from spanmix.text.licences.attribution import write_attribution
 from spanmix.text.licences.reasons import NOT_KNOWN, NOT_PERMITTED
 from spanmix.text.licences.step import LicenceStep
+from spanmix.text.readers.source import read_source
 from spanmix.types import Document
 
 TAG = "# SPDX-License-Identifier: {}\n# Copyright 2020 Ann Author\nx = 1\n"
@@ -62,6 +65,25 @@ def test_what_is_unknown_can_be_kept_and_what_is_not_permitted_cannot():
     assert isinstance(kept, Document) and kept.licence == ""
     dropped, _ = run(TAG.format("GPL-2.0-only"), "own terms", unknown="keep")
     assert isinstance(dropped, Dropped) and dropped.reason == NOT_PERMITTED
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["mit", ["gpl-3.0"]],
+        [["gpl-3.0"]],
+        ["MIT/Apache-2.0", "gpl-3.0"],
+        {"id": "mit"},
+        ["mit", {"id": "x"}],
+        5,
+    ],
+)
+def test_nothing_that_a_row_says_of_its_licence_is_lost(tmp_path, column):
+    (tmp_path / "LICENSE").write_text("MIT License\n")  # of the data set
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "x = 1", "license": column}) + "\n")
+    (document,) = read_source(SourceFilesConfig("code", (str(tmp_path / "a.jsonl"),)), 1_000)
+    assert isinstance(run(licence=document.licence, file=document.file)[0], Dropped)
+    assert isinstance(run(licence="mit AND apache-2.0")[0], Document)
 
 
 def test_lists_and_ids_can_be_joined():

@@ -1,5 +1,6 @@
 """An opt-out list leaves out what its lines name, wherever it lies on this machine, and counts each line."""
 
+import json
 import re
 from pathlib import Path
 
@@ -195,6 +196,72 @@ def test_addresses_are_understood_in_all_spellings(line):
     assert left_out.fitting("ann/tool", "src/a.py", host="lab.acme.org") == []
 
 
+SPELLINGS = [
+    "ann/tool",
+    " Ann/Tool ",
+    "ann/tool/",
+    "ann/tool.git",
+    "ann/tool@v1.2",
+    "ann/tool#readme",
+    "ann\\tool",
+    "github.com/ann/tool",
+    "www.github.com/ann/tool.git",
+    "//github.com/ann/tool",
+    "https://github.com/ann/tool",
+    "https://ann:word@github.com/ann/tool.git/",
+    "https://api.github.com/repos/ann/tool",
+    "git+https://github.com/ann/tool.git#main",
+    "git@github.com:ann/tool.git",
+    "github:ann/tool",
+    "ssh://git@github.com:22/ann/tool",
+    "bo/other, ann/tool",
+]
+
+
+@pytest.mark.parametrize("repository", SPELLINGS)
+def test_repositories_of_rows_are_understood_in_all_spellings(repository):
+    lines = ["ann", "ann/tool", "https://github.com/ann/tool", "git@github.com:ann/tool.git", "ann/tool/src/"]
+    left_out = OptOut.parse("\n".join(lines), "list.txt")
+    assert left_out.fitting(repository, "./src//a.py") == lines
+    assert left_out.fitting(repository.replace("l", "l-"), "src/a.py") in ([], ["ann"])
+    other = OptOut.parse("https://lab.acme.org/ann/tool", "list.txt")  # a host that is said is a host
+    assert bool(other.fitting(repository, "src/a.py")) == ("github.com" not in repository)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "acme/api/x",
+        "./acme/api/x",
+        "/acme/api/x",
+        "ACME//api/./x",
+        "acme/web/../api/x",
+        "acme\\api\\x",
+        "github.com/acme/api/x",
+        "https://github.com/acme/api/blob/main/x",
+        "https://raw.githubusercontent.com/acme/api/main/x",
+    ],
+)
+def test_paths_of_rows_are_understood_in_all_spellings(path):
+    assert OptOut.parse("acme/api\nacme/web", "list.txt").fitting("", path) == ["acme/api"]
+
+
+def test_letters_with_marks_are_the_same_however_they_are_made_up():
+    assert OptOut.parse("caf\u00e9/*.py", "list.txt").fitting("", "cafe\u0301/a.py") == ["caf\u00e9/*.py"]
+
+
+def test_rows_of_a_list_are_left_out_whatever_the_column_holds(tmp_path):
+    repositories = [*SPELLINGS, ["ann/tool"], ["bo/other", ["ann/tool"]], "bo/other"]
+    rows = [{"text": f"x = {i}", "repo": one, "license": "mit"} for i, one in enumerate(repositories)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "list.txt").write_text("ann/tool\n")
+    step = LicenceStep(LicencesConfig(opt_out=str(tmp_path / "list.txt")))
+    documents = read_source(SourceFilesConfig("code", (str(tmp_path / "a.jsonl"),)), 1_000)
+    found = [step(document, lambda kind, row: None) for document in documents]
+    assert len(found) == len(rows)
+    assert [item.text for item in found if isinstance(item, Document)] == [rows[-1]["text"]]
+
+
 @pytest.mark.parametrize(("host", "is_kept"), [("lab.acme.org", True), ("github.com", False)])
 def test_the_host_of_a_checkout_is_that_of_its_remote(tmp_path, host, is_kept):
     for name in ("objects", "refs"):
@@ -217,7 +284,7 @@ def test_a_path_fits_with_and_without_the_name_of_the_source_folder(listed):
     assert OptOut.parse("API/src/*.py", "").fitting("", "api/src/a.py", "api/") == ["API/src/*.py"]
 
 
-@pytest.mark.parametrize("line", ["two words", "own er/name", "a//b", "-x", "name@host", "/"])
+@pytest.mark.parametrize("line", ["two words", "own er/name", "-x", "name@host", "/", "//", "./"])
 def test_a_line_that_cannot_be_understood_is_an_error_with_its_number(line):
     with pytest.raises(InputError, match=r"list\.txt, line 3, is '" + line.strip()):
         OptOut.parse(f"fine\n\n{line}\n", "list.txt")

@@ -154,7 +154,10 @@ def test_prepare_ends_with_a_line_that_names_what_fits_nothing(tmp_path, code, c
     for _ in range(2):  # made, and found to be there
         assert main(["prepare", recipe, "--out", str(tmp_path / "out")]) == 0
         error = capsys.readouterr().err
-        assert "2 of 3 lines of the opt-out list" in error and "fit no document: src/f11.py, ann" in error
+        assert (
+            "2 of 3 lines of the opt-out list" in error
+            and "fit no document of code: src/f11.py, ann" in error
+        )
 
 
 @pytest.mark.parametrize(

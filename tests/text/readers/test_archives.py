@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 
 import pyarrow as pa
@@ -57,6 +58,7 @@ def test_an_archive_of_files(tmp_path, name):
     found = read(path)
     names = [name.removeprefix("./") for name, _ in files if ".git" not in name]
     names[names.index("p/.idea/a.xml") : names.index("p/bad.txt")] = ["p/.idea/", "p/.env"]
+    names += ["p/link.py", "p/out"]
     assert [item.path for item in found] == [f"{path.name}/{name}" for name in names]
     kept = [(item.text, item.language, item.licence) for item in found if isinstance(item, Document)]
     assert kept == [
@@ -74,9 +76,31 @@ def test_an_archive_of_files(tmp_path, name):
         "binary (NUL byte)",
         "empty",
         "malformed notebook",
+        "symbolic link",
+        "symbolic link",
     ]
     # A folder of archives alone, whose name stands in front.
     assert [item.path for item in read(tmp_path)] == [f"{tmp_path.name}/{item.path}" for item in found]
+
+
+def test_what_is_no_file_of_an_archive_is_counted(tmp_path):
+    for folder in ("d", "d/.hidden"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "d/a.py").write_text("x = 1\n")
+    for name in ("d/zz.py", "d/.hidden/b.py"):
+        (tmp_path / name).hardlink_to(tmp_path / "d/a.py")
+    os.mkfifo(tmp_path / "d/pipe")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name in ("d/a.py", "d/zz.py", "d/pipe", "d/.hidden"):
+            archive.add(tmp_path / name, name)
+    found = read(tmp_path / "a.tar")
+    assert [item.text for item in found if isinstance(item, Document)] == ["x = 1\n"]
+    dropped = {item.path: item.reason for item in found if not isinstance(item, Document)}
+    assert dropped == {
+        "a.tar/d/zz.py": "hard link",
+        "a.tar/d/pipe": "unreadable",
+        "a.tar/d/.hidden/": "hidden",
+    }
 
 
 def test_samples_of_a_web_data_set(tmp_path):

@@ -96,6 +96,17 @@ def test_a_damaged_file_is_named_or_counted(tmp_path, name, damage, reason):
     assert before[-1].value.startswith(f"{name} cannot be read")  # and does not say where it lies
 
 
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.tar.gz"])
+def test_what_stands_in_front_of_the_damage_is_kept(tmp_path, name):
+    texts = [os.urandom(20).hex() for _ in range(3000)]
+    data = tar({f"{i}": text.encode() for i, text in enumerate(texts)}) if "tar" in name else lines(*texts)
+    packed = zstd(data) if name.endswith("zst") else gzip.compress(data)
+    (tmp_path / name).write_bytes(packed[:-2000])
+    *before, last = read(tmp_path / name, on_error="drop")
+    assert [item.text for item in before] == texts[: len(before)] and len(before) > 2000
+    assert (last.path, last.reason) == (name, "damaged file")
+
+
 def tar(files):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

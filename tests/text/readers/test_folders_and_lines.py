@@ -153,7 +153,9 @@ def test_jsonl(tmp_path):
         (b"[" * 100_000, r":2 is not valid JSON"),
         (b'["a"]', r":2 has no text in the field 'text'; it holds list"),
         (b'{"content": "a", "n": 1}', r":2 has no text in the field 'text'; it holds the fields content, n"),
-        (b'{"text": 3}', r":2 has no text in the field 'text'"),
+        (b'{"text": 3}', r"'text'; it holds a number there\. Correct it, or set on_error: drop to pass"),
+        (b'{"text": null}', r":2 has no text in the field 'text'; it holds null there"),
+        (b'{"text": [true]}', r":2 has no text in the field 'text'; it holds a list there"),
     ],
 )
 def test_broken_jsonl_names_the_line(tmp_path, line, message):

@@ -23,7 +23,17 @@ def found(rule, text):
         ("a@bo.com,b@bo.com;c@bo.org.", ["a@bo.com", "b@bo.com", "c@bo.org"]),
         (r"text = 'line\nann@bo.com\tbob@bo.com'", ["ann@bo.com", "bob@bo.com"]),
         (r"'\u00e4ann@bo.com'", ["ann@bo.com"]),
-        ("éann@bo.com", ["ann@bo.com"]),
+        ("jürgen@bo.com, o'brien@bo.com, d’arc@bo.com", ["jürgen@bo.com", "o'brien@bo.com", "d’arc@bo.com"]),
+        ("mail = f'ann@bo.com'; 邮箱ann@bo.com", ["ann@bo.com", "ann@bo.com"]),
+        ("ann@corp-mail.shop ann@corp-mail.engineer 'ann@bücher.de'", [
+            "ann@corp-mail.shop", "ann@corp-mail.engineer", "ann@bücher.de"]),
+        (r"?u=ann%40bo.com 'ann\x40bo.com' ann\u0040bo.com ann&#64;bo.com ann&#x40;bo.com ann＠bo.com", [
+            "ann%40bo.com", r"ann\x40bo.com", r"ann\u0040bo.com", "ann&#64;bo.com", "ann&#x40;bo.com",
+            "ann＠bo.com"]),
+        ("http://lists.bo.com/ann@bo.com http://bo.com/%20bob@bo.com", ["ann@bo.com", "bob@bo.com"]),
+        ('"%d@bo.com" % 5, "%-5s@bo.com", "%02d@bo.com", "%ld@bo.com"', []),
+        ('"%(name)s@bo.com", "$USER@bo.com", "{}@bo.com"', []),
+        ('"%dann@bo.com" % 5', ["ann@bo.com"]),
         ("@ann @bo.com ann@ a@b @@ ann@bo", []),
         ("ann@example.com x@a.example.org t@t.test me@localhost a@host.local", []),
         ("noreply@bo.com no-reply@bo.com git@github.com 1+a@users.noreply.github.com", []),
@@ -81,3 +91,22 @@ def test_random_public_addresses_are_found_in_an_assignment():
             met += 1
             assert found(find_ip_addresses, f'connect("{address}", 80)') == [str(address)], address
     assert met > 2_000
+
+
+def test_an_at_sign_between_names_of_a_python_program_is_an_operator():
+    text = (
+        'def f(W, n):\n    """Of ann@bo.ai, see <bob@bo.ai>."""\n    y = W@m.ai + n@x.co  # by cy@bo.ai\n'
+        '    return y, "dan@bo.ai"\n'
+    )
+    assert [text[one.start : one.end] for one in find_emails(text, is_python=True)] == [
+        "ann@bo.ai", "bob@bo.ai", "cy@bo.ai", "dan@bo.ai",
+    ]  # fmt: skip
+    assert len(list(find_emails(text))) == 6
+    for prose in ("Mail ann@bo.ai or\nsay it.", "x = 'open\nann@bo.ai", '"""open\nann@bo.ai'):
+        assert found(lambda one: find_emails(one, is_python=True), prose) == ["ann@bo.ai"]
+
+
+def test_each_address_of_a_long_line_is_met_once():
+    for address in ("51.15.20.7", "ann@bo.com"):
+        rule = find_emails if "@" in address else find_ip_addresses
+        assert found(rule, f"{address} " * 2_000) == [address] * 2_000

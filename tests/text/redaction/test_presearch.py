@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from spanmix.text.redaction.library import _LEFT_OUT, _plugins
 from spanmix.text.redaction.needs import (
+    ADDRESS,
     ASSIGNED,
+    BESIDE_NAME,
     COMMAND,
     HEADER,
     NAMED_VALUE,
@@ -59,7 +61,7 @@ ALL = PATTERNS | KEYWORDS | SERVICES | {("JwtTokenDetector", 0): JWT}
 
 def test_every_rule_says_what_it_needs():
     asked = {type(plugin).__name__ for plugin in _plugins()}
-    ours = {ASSIGNED, VARIABLE, NAMED_VALUE, HEADER, COMMAND}  # see test_unquoted.py
+    ours = {ASSIGNED, VARIABLE, NAMED_VALUE, HEADER, COMMAND, BESIDE_NAME, ADDRESS}  # see test_unquoted.py
     assert set(NEEDS) == asked | set(RULES) | ours | {PRIVATE_KEY}
     assert {name for name, _ in ALL} == set(NEEDS) - ours
 
@@ -150,5 +152,5 @@ def test_encoded_data_and_source_maps_are_hardly_looked_at():
 def test_a_line_is_given_only_to_the_rules_that_can_find_something_in_it():
     token = "ghp_" + "a1B2c3D4e5F6" * 3
     assert rules_for(f"x = '{token}'") == {"GitHubTokenDetector"}
-    assert rules_for(f"password({token})") == {"GitHubTokenDetector", "KeywordDetector"}
+    assert rules_for(f"password({token})") == {"GitHubTokenDetector", "KeywordDetector", BESIDE_NAME}
     assert rules_for("\ud800 x = 1") == set()

@@ -13,8 +13,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spanmix.corpus_configs.layout import LayoutConfig
 from spanmix.corpus_configs.redaction import RedactionConfig
 from spanmix.errors import InputError
+from spanmix.text.preparation.layout import join_repositories, lay_out
 from spanmix.text.redaction.placeholders import Placeholders, parsable
 from spanmix.text.redaction.plausible import is_plausible_key, is_plausible_password, is_stand_in
 from spanmix.text.redaction.private_keys import private_keys
@@ -214,3 +216,34 @@ def test_the_step_is_built_anew_from_its_configuration():
     with pytest.raises(InputError, match=r"redaction.salt") as caught:
         RedactionConfig(salt="short")
     assert "'short'" not in str(caught.value)
+
+
+def test_path_and_repository_are_redacted_as_the_text_is():
+    rows = []
+    document = Document(
+        "mail('bob@bo.com', 'ann@bo.com')\n", "code", f"ann@bo.com/{TOKEN}/a.py", repository="ann@bo.com/x"
+    )
+    step = RedactionStep(RedactionConfig())
+    redacted = step(document, lambda kind, row: rows.append(row))
+    assert redacted.text == "mail('user1@example.com', 'user2@example.com')\n"
+    assert redacted.path == f"user2@example.com/{parsable(TOKEN)}/a.py"
+    assert redacted.repository == "user2@example.com/x"
+    assert [row["line"] for row in rows] == [0, 0, 0, 1, 1]
+    assert {row["path"] for row in rows} == {redacted.path}
+    laid = lay_out(redacted, 7, LayoutConfig(path_share=1.0, repository_share=1.0), 1).document.text
+    joined = [
+        one.document.text
+        for one in join_repositories([lay_out(redacted, 7, LayoutConfig(), 1)], LayoutConfig())
+    ]
+    for written in (laid, *joined, json.dumps(rows)):
+        assert "bo.com" not in written and TOKEN not in written and redacted.path in written
+    same, none = redact("x = 1\n", path="src/app.py")
+    assert same.path == "src/app.py" and none == []
+
+
+def test_an_address_keeps_how_its_at_sign_is_written():
+    text = r"'ann@bo.com' '?u=ann%40bo.com' 'bob\x40bo.com' '&#64;' 'bob&#64;bo.com'"
+    assert redact(text)[0].text == (
+        r"'user1@example.com' '?u=user1%40example.com' 'user2\x40example.com' '&#64;' 'user2&#64;example.com'"
+    )
+    assert redact(redact(text)[0].text)[1] == []

@@ -118,7 +118,7 @@ def _making(figures: CorpusFigures) -> list[str]:
         largest = f", the largest of {count(copies.largest, 'document')}" if copies.groups else ""
         lines += [
             "",
-            f"Exact copies were dropped. Near-copies were searched for by MinHash: "
+            f"Exact copies were dropped. Among the other documents near-copies were searched for by MinHash: "
             f"{count(copies.pairs, 'pair')} in {count(copies.groups, 'group')}{largest}."
             + (
                 f" Of {copies.checked:,} near-copies that were dropped and compared word by word, "

@@ -13,6 +13,7 @@ from typing import Any
 
 from spanmix.text.corpus_page.figures import CorpusFigures, SourceFigures
 from spanmix.text.document_table import table_path
+from spanmix.text.filters.presets import resolve
 from spanmix.text.languages.names import PROSE
 from spanmix.text.report import HELD_OUT_SUFFIX
 
@@ -39,8 +40,8 @@ def header_fields(figures: CorpusFigures) -> dict[str, Any]:
     fields["license"] = licences[0] if len(licences) == 1 else licences
     if "other" in licences:
         fields["license_name"] = "licences-of-each-document"
-    if has_code(figures):
-        fields["language"] = ["code"]
+    if languages := [*(["code"] if has_code(figures) else []), *spoken_languages(figures)]:
+        fields["language"] = languages
     fields["task_categories"] = ["text-generation"]
     fields["size_categories"] = [size_category(figures.total("documents"))]
     fields["tags"] = [*(["code"] if has_code(figures) else []), "spanmix", "megatron-core"]
@@ -94,6 +95,22 @@ def has_code(figures: CorpusFigures) -> bool:
         for name in side.languages
     }
     return bool(known - PROSE - {""})
+
+
+def spoken_languages(figures: CorpusFigures) -> list[str]:
+    """Return the codes of the languages that people speak in which the prose of a source is, as far as a
+    filter saw to it that it is in that one alone."""
+    configs = {} if figures.recipe is None else {one.name: one.filters for one in figures.recipe.sources}
+    found: set[str] = set()
+    for source in figures.sources:
+        if (config := configs.get(source.name)) is None:
+            continue
+        bounds = resolve(config)
+        kept = source.train.languages.keys() | source.held_out.languages.keys()
+        has_prose = bounds.kind == "prose" or (bounds.kind == "by_language" and kept & PROSE)
+        if has_prose and source.in_corpus and len(bounds.prose_languages or ()) == 1:
+            found.update(bounds.prose_languages or ())
+    return sorted(found)
 
 
 def size_category(num_documents: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from spanmix import html
-from spanmix.amounts import share
+from spanmix.amounts import count, share
 from spanmix.html import Html
 from spanmix.text.corpus_page.figures import CorpusFigures
 from spanmix.text.corpus_page.harmless import one_line, passage
@@ -41,8 +41,9 @@ def near_copies(figures: CorpusFigures) -> Html:
     copies, recipe = figures.report.copies, figures.recipe
     if copies is None:
         return html.paragraph("Nothing is on record of near-copies in this corpus.")
+    compared = NOTHING if copies.agreements is None else f"{copies.agreements:,}"
     rows = [
-        ("candidates: pairs that agreed in a band", f"{copies.candidates:,}"),
+        ("comparisons: two documents that agreed in a band, once for each band", compared),
         ("pairs whose signatures agreed in the threshold", f"{copies.pairs:,}"),
         ("groups of two documents or more", f"{copies.groups:,}"),
         ("documents in the largest group", f"{copies.largest:,}" if copies.groups else NOTHING),
@@ -52,7 +53,8 @@ def near_copies(figures: CorpusFigures) -> Html:
         duplicates = recipe.duplicates
         words = (
             f"Two documents are near-copies if they have a share of {duplicates.threshold:g} of their "
-            f"windows of {duplicates.window_words} words in common, as estimated by MinHash. "
+            f"windows of {duplicates.window_words} words in common, as estimated by MinHash. Exact copies "
+            "are not among the figures. "
         )
         words += {
             "drop": "Of near-copies one was kept.",
@@ -168,7 +170,7 @@ def _tasks(source: str, name: str, benchmark: BenchmarkFigures) -> Html:
         rows.append([html.text(f"{len(rest):,} others"), html.text(f"{number:,}"), html.text("")])
     table = html.table(["task", "documents", "method"], rows)
     matches = html.columns(_matches(tasks[:_MOST_TASKS]))
-    summary = f"{one_line(source)}, {one_line(name)}: {len(tasks):,} tasks, and what matched where"
+    summary = f"{one_line(source)}, {one_line(name)}: {count(len(tasks), 'task')}, and what matched where"
     return html.details(summary, html.join([table, matches]))
 
 

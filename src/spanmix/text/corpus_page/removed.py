@@ -11,6 +11,7 @@ from spanmix.row_charts import Row, horizontal_bars
 from spanmix.text.corpus_page.dropped import Example
 from spanmix.text.corpus_page.figures import SourceFigures
 from spanmix.text.corpus_page.harmless import one_line, passage
+from spanmix.text.dropped import EMPTY
 from spanmix.text.duplicates.decide import REASONS
 
 _MOST_BARS = 16
@@ -75,7 +76,7 @@ def _changes(source: SourceFigures, kept_bytes: int) -> Html:
     report = source.report
     assert report.read is not None
     difference = report.train.bytes + report.held_out.bytes - kept_bytes
-    parts = []
+    parts = [html.paragraph(f"{one_line(words)}.") for words in report.read.other_fields(source.name)]
     if difference:
         words = (
             f"{source.name}: the text in the corpus is {abs(difference):,} bytes "
@@ -131,7 +132,7 @@ def _examples(reason: str, number: int, examples: tuple[Example, ...]) -> Html:
         return html.details(summary, html.columns(_example(one, measured) for one in examples))
     rows = []
     for one in examples:
-        size_in_bytes = f"{one.num_bytes:,}" if one.num_bytes else "–"
+        size_in_bytes = f"{one.num_bytes:,}" if one.num_bytes or reason == EMPTY else "–"
         cells = (one_line(one.name, 300), _rounded(one.value) or "–", size_in_bytes)
         rows.append([html.text(cell) for cell in cells])
     return html.details(summary, html.table(["document", measured, "bytes"], rows, label_columns=2))

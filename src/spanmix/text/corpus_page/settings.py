@@ -10,6 +10,7 @@ from spanmix.corpus_configs.filters import FROM_PRESET
 from spanmix.html import Html
 from spanmix.text.corpus_page.figures import CorpusFigures
 from spanmix.text.corpus_page.harmless import one_line, passage
+from spanmix.text.shown_paths import without_places
 
 NOT_ON_RECORD = "not on record"
 _LONG = 200
@@ -29,7 +30,7 @@ def settings(figures: CorpusFigures) -> Html:
     ]
     sources: list[dict[str, Any]] = []
     if report.made_with is not None:
-        for section, fields in report.made_with.items():
+        for section, fields in without_places(report.made_with).items():
             if section == "corpus":
                 sources = fields.get("sources", [])
                 fields = {name: value for name, value in fields.items() if name != "sources"}

@@ -48,19 +48,20 @@ class Pairs:
 
     Args:
         exact: int64 [n, 2], documents with the same bytes.
-        near: int64 [m, 2], documents whose signatures agree in at least the threshold.
-        num_candidates: pairs that agreed in a band and were compared.
+        near: int64 [m, 2], others whose signatures agree in at least the threshold.
+        num_agreements: how often two documents, other than exact copies, agreed in a band and were compared;
+            a pair that agrees in several bands counts in each.
     """
 
     exact: NDArray[np.int64]
     near: NDArray[np.int64]
-    num_candidates: int
+    num_agreements: int
 
     @classmethod
     def load(cls, path: str) -> Pairs:
         """Read what `find_pairs` wrote."""
         with np.load(path) as file:
-            return cls(file["exact"], file["near"], int(file["num_candidates"]))
+            return cls(file["exact"], file["near"], int(file["num_agreements"]))
 
 
 def pair_jobs(facts: Facts, num_keys: int, threshold: float, folder: Path, num_jobs: int) -> list[PairsJob]:
@@ -81,17 +82,19 @@ def find_pairs(text: str) -> str:
     job = parse_json(text, PairsJob, "the job")
     out = Path(job.out)
     if not out.exists():
-        exact, near, num_candidates = [np.zeros((0, 2), np.int64)], [np.zeros((0, 2), np.int64)], 0
+        exact, near, num_agreements = [np.zeros((0, 2), np.int64)], [np.zeros((0, 2), np.int64)], 0
         for band in job.bands:
             for pairs in _candidates(job, band):
+                digests = [job.facts.rows("digests", pairs[:, side]) for side in (0, 1)]
+                same = (digests[0] == digests[1]).all(axis=1)
                 if band == 0:
-                    digests = [job.facts.rows("digests", pairs[:, side]) for side in (0, 1)]
-                    exact.append(pairs[(digests[0] == digests[1]).all(axis=1)])
+                    exact.append(pairs[same])
                 else:
-                    num_candidates += len(pairs)
-                    near.append(pairs[similarity(job.facts, pairs) >= job.threshold])
+                    others = pairs[~same]
+                    num_agreements += len(others)
+                    near.append(others[similarity(job.facts, others) >= job.threshold])
         aside = out.with_suffix(".partial.npz")
-        found = Pairs(np.concatenate(exact), np.concatenate(near), num_candidates)
+        found = Pairs(np.concatenate(exact), np.concatenate(near), num_agreements)
         np.savez(aside, **dataclasses.asdict(found))
         aside.replace(out)
     return json.dumps({"out": job.out})

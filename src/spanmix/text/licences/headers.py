@@ -12,17 +12,20 @@ from dataclasses import dataclass
 
 from spanmix.text.licences.expressions import all_of, any_of, licence_ids, spdx_expression
 from spanmix.text.licences.phrases import licences_in, offers_choice, words_of
+from spanmix.text.licences.restrictions import negated, restrictions
 
 HEADER_CHARACTERS = 8_000
 """How much of a file's start is read for notices: three BSD texts with their copyright lines."""
 _MOST_COPYRIGHTS = 20
 _LONGEST_LINE = 300
 
-_TAG = "SPDX-License-Identifier:"
-# Nothing but signs of a comment may stand in front, or a program that writes tags would seem to have them.
-_TAGGED = re.compile(
-    rf"^(?:[^\w\n\"'`]{{0,20}}|(?i:rem|dnl|\.\.)[ \t]+){_TAG}[ \t]*([^\n\r]{{1,{_LONGEST_LINE}}})",
-    re.MULTILINE,
+_TAG = re.compile(rf"spdx-license-identifier:[ \t]*([^\n\r]{{1,{_LONGEST_LINE}}})", re.IGNORECASE)
+# Nothing but signs of a comment may stand in front, or a program that writes tags would seem to have them; in
+# a comment also what ends in a separator, or speaks of copyright.
+_IN_FRONT = re.compile(
+    r"""[^\w"'`]{0,20}|\s*r?(?:\"{3}|'{3})\s*|(?:rem|dnl|\.\.)[ \t]+"""
+    r"""|\s*(?:#|//|/?\*|--|;|%|<!--|\"{3}|'{3})[^"'`]*(?:[|,;.()–—-]|(?:copyright|©|file:)[^"'`]*)\s*""",
+    re.IGNORECASE,
 )
 _TAG_END = re.compile(r"\s*(?:\*+/|\*\||-->|#\}|\*\)|--\]\]|\|#|%>|\"\"\"|'''|-\}).*$")
 _TELLING = (
@@ -34,6 +37,10 @@ _TELLING = (
     "©",
     "proprietary",
     "perl itself",
+    "gpl",
+    "cc by",
+    "creativecommons",
+    "creative commons",
 )
 _BEFORE, _BEHIND = 500, 1_600
 """Characters of a notice in front of the first telling word and behind the last: a disclaimer has 900."""
@@ -84,20 +91,31 @@ def header_licence(text: str) -> Stated:
 
     Tags count wherever they begin a comment line. Notices count in the first `HEADER_CHARACTERS`. All of them
     together hold (AND), except that a tag already speaks for the texts of the licences that it names, and
-    that a notice which offers a choice is one (OR).
+    that a notice which offers a choice is one (OR). A restriction holds beside whatever else is said.
     """
     tagged, unknown = _tags(text)
-    head = _notice(text[:HEADER_CHARACTERS])
+    start = text[:HEADER_CHARACTERS]
+    limits = restrictions(start)
+    head = _notice(start)
     if not head:
-        return Stated(tagged, unknown)
-    return Stated(with_texts(tagged, text_expression(head)), unknown, copyright_lines(head))
+        return Stated(_with_limits(tagged, limits), unknown)
+    words = words_of(head)
+    stated = _with_limits(with_texts(tagged, _granted(words)), limits)
+    return Stated(stated, unknown or negated(words), copyright_lines(head))
 
 
 def text_expression(text: str) -> str | None:
-    """Return the SPDX expression of a notice or a licence file's text, or None."""
-    words = words_of(text)
+    """Return the SPDX expression of a notice or a licence file's text with its restrictions, or None."""
+    return _with_limits(_granted(words_of(text)), restrictions(text))
+
+
+def _granted(words: str) -> str | None:
     ids = licences_in(words)
     return any_of(ids) if offers_choice(words) else all_of(ids)
+
+
+def _with_limits(expression: str | None, limits: tuple[str, ...]) -> str | None:
+    return all_of((*([] if expression is None else [expression]), *limits))
 
 
 def with_texts(declared: str | None, texts: str | None) -> str | None:
@@ -149,10 +167,13 @@ def _notice(head: str) -> str:
 
 
 def _tags(text: str) -> tuple[str | None, str]:
-    if _TAG not in text:
+    if "spdx-license-identifier:" not in text.lower():
         return None, ""
     known, unknown = [], ""
-    for match in _TAGGED.finditer(text):
+    for match in _TAG.finditer(text):
+        line = text[max(0, match.start() - _LONGEST_LINE) : match.start()].rpartition("\n")[2]
+        if _IN_FRONT.fullmatch(line) is None:
+            continue
         statement = _TAG_END.sub("", match[1]).strip()
         expression = spdx_expression(statement)
         if expression is None:

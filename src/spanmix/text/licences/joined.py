@@ -7,6 +7,7 @@ import re
 from spanmix.text.licences.expressions import all_of, any_of, licence_ids
 from spanmix.text.licences.headers import Stated, copyright_lines, text_expression
 from spanmix.text.licences.phrases import licences_in, words_of
+from spanmix.text.licences.restrictions import restrictions
 
 _CHOICE = re.compile(r"\beither\b.{0,200}licen[sc]es\b", re.DOTALL)
 
@@ -28,8 +29,9 @@ def join(declared: list[str], texts: list[str], unknown: str = "") -> Stated:
             return Stated(any_of(known), "", copyrights)
         return Stated(all_of(known), "" if known else unknown, copyrights)
     named = {_base(one) for one in licence_ids(whole)}
-    others = []
+    others: list[str] = []
     for text in texts:
+        others += restrictions(text)
         first = licences_in(words_of(text))[:1]
         if first and _base(first[0]) not in named:
             others.append(text_expression(text) or first[0])

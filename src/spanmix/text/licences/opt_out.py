@@ -19,20 +19,10 @@ from typing import Any, NamedTuple
 import re2  # type: ignore[import-untyped]
 
 from spanmix.errors import InputError
+from spanmix.text.licences.canonical_names import Named, addressed, of_row, plain, plain_host, repositories
+from spanmix.text.licences.canonical_names import path as canonical_path
 
 _NAME = re.compile(r"[^\s/@:-][^\s/@:]*(?:/[^\s/:]+)*")
-_ADDRESS = re.compile(
-    r"(?:(?:https?|ssh|git)://(?:[^/@\s]+@)?|git@)(?P<host>[a-z0-9.-]+)(?::\d+(?=/))?[/:]~?"
-    r"(?P<shown>[^#]+?)(?:\?[\w-]+=.*)?(?:#.*)?"  # ? is any character, but in front of a query
-)
-_BARE_ADDRESS = re.compile(
-    r"(?P<host>(?:www\.)?(?:github\.com|gitlab\.com|bitbucket\.org|codeberg\.org|gitee\.com|git\.sr\.ht)(?=/)"
-    r"|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}(?=/[^/]+/[^/]))/~?(?P<shown>.+)"
-)
-"""An address without ``https://``; of a host that is no known forge at least a repository must be named."""
-_HOST_PREFIX = re.compile(r"(?:www|ssh|altssh)\.")
-_SHOWN = re.compile(r"([^/]+/.+?)/(?:-/)?(?:blob|tree|(?:src|raw)/(?:branch|tag|commit)|raw)/[^/]+(?=/|$)")
-"""What an address of a file or a folder has in front of its path: repository and branch."""
 _SLASH = re.compile("/")
 _WILDCARD = re.compile(r"(\*\*/|\*+|\?)")
 _MEANINGS = {"**/": "(?:.*/)?", "?": "."}
@@ -49,10 +39,9 @@ class Entry(NamedTuple):
     host: str = ""
 
 
-class _Named(NamedTuple):
+class _Meaning(NamedTuple):
     kinds: tuple[str, ...]
-    text: str
-    host: str = ""
+    named: Named
 
 
 @dataclass(frozen=True)
@@ -99,7 +88,7 @@ class OptOut:
             if not entry or entry in entries:
                 continue
             entries[entry] = None
-            for kinds, named, host in _meanings(entry.lower()):
+            for kinds, (named, host) in _meanings(entry):
                 if _NAME.fullmatch(_WILDCARD.sub("x", named.strip("/"))) is None:
                     raise InputError(
                         f"{path}, line {number}, is {line.strip()!r}, which is no account, repository or "
@@ -117,22 +106,19 @@ class OptOut:
         """Return the entries that leave a document out, each once; none if it may stay.
 
         Args:
-            repository: ``owner/name``, or ``""`` if unknown: then only paths can fit.
+            repository: ``owner/name`` in any spelling that a line may have, several with commas between, or
+                ``""`` if unknown: then only paths can fit, and paths that are addresses.
             path: the document's path, inside the repository if it is in one.
             root: what of the path names the source's folder.
             host: the one that the repository lies on, or ``""`` if unknown: then those of lines do not count.
         """
-        path = path.lower()
-        paths = dict.fromkeys((path, path.removeprefix(root.lower())))
-        places = [(kind, place) for kind in (FOLDER, FILE) for place in paths]
-        if repository:
-            places.insert(0, (REPOSITORY, f"{repository.lower()}/{path}"))
-        host = _plain_host(host)
+        if not self.entries:
+            return []
         found: dict[str, None] = {}
-        for kind, place in places:
+        for kind, place, its_host in _places(repository, path, root, plain_host(host)):
             for entry in self._naming(kind, place):
                 # A path may begin with a repository that is not known otherwise, and tells nothing if it is.
-                is_meant = not repository if kind == FOLDER else entry.host == host or not host
+                is_meant = not repository if kind == FOLDER else entry.host == its_host or not its_host
                 if not entry.host or is_meant:
                     found[entry.line] = None
         return list(found)
@@ -146,40 +132,38 @@ class OptOut:
         yield from (entry for of, pattern, entry in self.patterns if of == kind and pattern.fullmatch(place))
 
 
-def _meanings(entry: str) -> Iterator[_Named]:
-    """Yield what a line in lower case may name.
+def _places(repository: str, path: str, root: str, host: str) -> Iterator[tuple[str, str, str]]:
+    """Yield what a document is called, by kind, with the host that is known of it."""
+    paths = dict.fromkeys(canonical_path(one) for one in (path, path.removeprefix(root)))
+    for named in of_row(repository):
+        yield REPOSITORY, canonical_path(f"{named.text}/{path}"), named.host or host
+    if not repository and (address := addressed(path)) is not None:
+        yield REPOSITORY, canonical_path(address.text), address.host
+    for kind in (FOLDER, FILE):
+        for one in paths:
+            yield kind, one, ""
 
-    >>> [named.text for named in _meanings("https://github.com/ann/tool/blob/main/src/a.py")]
+
+def _meanings(entry: str) -> Iterator[_Meaning]:
+    """Yield what a line may name.
+
+    >>> [meaning.named.text for meaning in _meanings("https://github.com/ann/tool/blob/main/src/a.py")]
     ['ann/tool/src/a.py']
-    >>> [(named.kinds, named.text) for entry in ("ann", "./src") for named in _meanings(entry)]
+    >>> [(one.kinds, one.named.text) for entry in ("ann", "./src") for one in _meanings(entry)]
     [(('repository', 'file'), 'ann'), (('folder',), 'src')]
     """
-    address = _ADDRESS.fullmatch(entry)
-    if address is None:
-        plain = entry.removeprefix("./")
-        is_path = plain != entry or plain.startswith("/") or ("/" not in plain[:-1] and plain.endswith("/"))
-        is_one_part = "/" not in plain and not _WILDCARD.search(plain)
-        kinds = (FOLDER,) if is_path else (REPOSITORY, FILE if is_one_part else FOLDER)
-        yield _Named(kinds, plain.removeprefix("/") if is_path else _without_git(plain))
-        address = None if is_path else _BARE_ADDRESS.fullmatch(plain)
-    if address is not None:
-        shown = _SHOWN.sub(r"\1", _without_git(address["shown"].rstrip("/")))
-        yield _Named(
-            (REPOSITORY, FOLDER) if "/" in shown else (REPOSITORY,), shown, _plain_host(address["host"])
-        )
-
-
-def _without_git(named: str) -> str:
-    return named.removesuffix(".git") if "/" in named else named
-
-
-def _plain_host(host: str) -> str:
-    """Return a host as it is compared, or ``""`` for a name of this machine or of its SSH alone.
-
-    >>> _plain_host("www.GitHub.com"), _plain_host("ssh.github.com"), _plain_host("github-work")
-    ('github.com', 'github.com', '')
-    """
-    return _HOST_PREFIX.sub("", host.lower(), count=1) if "." in host else ""
+    entry = plain(entry)
+    is_of_top = entry.startswith(("/", "./"))
+    if is_of_top or ("/" not in entry[:-1] and entry.endswith("/")):
+        yield _Meaning((FOLDER,), Named(canonical_path(entry)))
+        return
+    for named in repositories(entry):
+        is_one_part = "/" not in named.text
+        if named.host or addressed(entry):
+            kinds = (REPOSITORY,) if is_one_part else (REPOSITORY, FOLDER)
+        else:
+            kinds = (REPOSITORY, FILE if is_one_part and not _WILDCARD.search(named.text) else FOLDER)
+        yield _Meaning(kinds, Named(canonical_path(named.text), named.host))
 
 
 def _compiled(named: str) -> Any:

@@ -24,11 +24,13 @@ class OptOutCount:
         path: the list's name, with as much of its path in front as tells two of the same name apart.
         entry: the line without its comment.
         documents: how many it fits, of all sources that have the list; one may fit several lines.
+        sources: names of these; none in corpora made before they were written down.
     """
 
     path: str
     entry: str
     documents: int
+    sources: tuple[str, ...] = ()
 
 
 def counts_path(folder: Path) -> Path:
@@ -71,17 +73,19 @@ def unmatched(counts: Sequence[OptOutCount]) -> dict[str, list[str]]:
 def unmatched_words(counts: Sequence[OptOutCount]) -> list[str]:
     """Return a sentence for each list with lines that fit no document, which names the first of them.
 
-    >>> unmatched_words([OptOutCount("lists/out.txt", "ann", 3), OptOutCount("lists/out.txt", "src/*.rs", 0)])
-    ['1 of 2 lines of the opt-out list lists/out.txt fit no document: src/*.rs']
+    >>> unmatched_words([OptOutCount("out.txt", "ann", 3), OptOutCount("out.txt", "src/*.rs", 0, ("code",))])
+    ['1 of 2 lines of the opt-out list out.txt fit no document of code: src/*.rs']
     """
     sizes: dict[str, int] = {}
+    sources: dict[str, str] = {}
     for one in counts:
         sizes[one.path] = sizes.get(one.path, 0) + 1
+        sources[one.path] = f" of {', '.join(one.sources)}" if one.sources else ""
     sentences = []
     for name, entries in unmatched(counts).items():
         named = ", ".join(entry[:_MOST_CHARACTERS] for entry in entries[:_MOST_NAMED])
         more = len(entries) - _MOST_NAMED
         rest = f" and {more:,} more, see audit/opt_out.jsonl" if more > 0 else ""
         count = f"{len(entries):,} of {sizes[name]:,} lines"
-        sentences.append(f"{count} of the opt-out list {name} fit no document: {named}{rest}")
+        sentences.append(f"{count} of the opt-out list {name} fit no document{sources[name]}: {named}{rest}")
     return sentences

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 
+from spanmix.text.licences.creative_commons import creative_commons
 from spanmix.text.licences.gnu import gnu_licences
+from spanmix.text.licences.restrictions import without_negations
 from spanmix.text.licences.rules import RULES, Rule
 
 # The dot comes first, as a fixed sign is what a pattern is quick to look for.
@@ -77,11 +79,17 @@ def words_of(text: str) -> str:
 
 
 def licences_in(words: str) -> tuple[str, ...]:
-    """Return the SPDX ids of what `words_of` a text states, by where they stand, each once."""
+    """Return the SPDX ids of what `words_of` a text states, by where they stand, each once.
+
+    That a licence does not hold (``not licensed under the MIT License``) states none.
+    """
+    words = without_negations(words)
     at: dict[str, int] = {}
     names_others = any(phrase in words for phrase in _OF_OTHERS)
     for spdx, place in gnu_licences(words, whole_texts_only=names_others):
         at[spdx] = min(place, at.get(spdx, place))
+    if not names_others:
+        at |= creative_commons(words)
     for rule in RULES:
         if rule.phrases[0] in words and _holds(rule, words):
             at.setdefault(rule.spdx, words.index(rule.phrases[0]))

@@ -9,7 +9,7 @@ from pathlib import Path
 from spanmix.text.licences.headers import Stated
 from spanmix.text.licences.joined import join
 from spanmix.text.licences.metadata import read_metadata
-from spanmix.text.licences.stating_files import StatingFiles
+from spanmix.text.licences.stating_files import LookedAt, StatingFiles
 
 _MOST_LISTING_BYTES = 50_000_000
 
@@ -28,7 +28,7 @@ class PythonPackages:
         self._stating = stating
         self._of_top: dict[str, list[str]] = {}
         self._files: dict[str, frozenset[str]] = {}
-        self._stated: dict[str, Stated] = {}
+        self._stated: dict[str, tuple[Stated, dict[str, LookedAt]]] = {}
         for name in names:
             if name.endswith((".dist-info", ".egg-info")):
                 self._add(name)
@@ -37,15 +37,16 @@ class PythonPackages:
         """Say whether no package lists its files."""
         return not self._of_top
 
-    def of(self, path: str) -> Stated:
-        """Return what the package states that a file belongs to, by its path in the folder."""
+    def of(self, path: str) -> tuple[Stated, dict[str, LookedAt]]:
+        """Return what the package states that a file belongs to, by its path in the folder, and the package's
+        files that say so."""
         path = path.replace("\\", "/")
         candidates = self._of_top.get(path.partition("/")[0], [])
         owners = (
             [one for one in candidates if path in self._files[one]] if len(candidates) > 1 else candidates
         )
         if len(owners) != 1:
-            return Stated()
+            return Stated(), {}
         return self._read(owners[0])
 
     def _add(self, name: str) -> None:
@@ -63,11 +64,10 @@ class PythonPackages:
         for top in sorted(tops):
             self._of_top.setdefault(top, []).append(name)
 
-    def _read(self, name: str) -> Stated:
-        stated = self._stated.get(name)
-        if stated is None:
-            stated = self._stated[name] = self._join(self._folder / name)
-        return stated
+    def _read(self, name: str) -> tuple[Stated, dict[str, LookedAt]]:
+        if name not in self._stated:
+            self._stated[name] = self._join(self._folder / name), self._stating.looked_at()
+        return self._stated[name]
 
     def _join(self, info: Path) -> Stated:
         declared = Stated()

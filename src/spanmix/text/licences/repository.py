@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spanmix.text.licences import dep5
@@ -31,7 +32,7 @@ from spanmix.text.licences.headers import Stated
 from spanmix.text.licences.joined import join
 from spanmix.text.licences.metadata import READERS, read_metadata, reuse_patterns
 from spanmix.text.licences.python_packages import PythonPackages
-from spanmix.text.licences.stating_files import StatingFiles
+from spanmix.text.licences.stating_files import LookedAt, StatingFiles
 
 _LICENCE_FILE = re.compile(
     r"(?:un)?licen[sc]es?(?:[-_.].*)?|copying(?:[-_.].*)?|copyright(?:\.txt|\.md)?|mit-license.*", re.I
@@ -64,10 +65,12 @@ class RepositoryLicence:
     Args:
         stated: licence and copyright lines, or what of it could not be understood.
         folder: the folder that states it, or ``""``.
+        looked_at: by path, the files that were opened to find it, from the file's folder upwards.
     """
 
     stated: Stated = field(default_factory=Stated)
     folder: str = ""
+    looked_at: Mapping[str, LookedAt] = field(default_factory=dict, compare=False)
 
 
 class RepositoryLicences:
@@ -96,22 +99,24 @@ class RepositoryLicences:
         by_path = self._by_path.get(found.folder)
         if by_path is not None:
             stated = by_path.of(os.path.relpath(full, found.folder))
-            return RepositoryLicence(stated, found.folder) if stated is not None else found
+            return replace(found, stated=stated) if stated is not None else found
         packages = self._packages.get(found.folder)
         if packages is not None:
-            return RepositoryLicence(packages.of(os.path.relpath(full, found.folder)), found.folder)
+            stated, looked_at = packages.of(os.path.relpath(full, found.folder))
+            return replace(found, stated=stated, looked_at={**found.looked_at, **looked_at})
         return found
 
     def _of_folder(self, folder: str) -> RepositoryLicence:
-        passed = []
+        passed: list[tuple[str, dict[str, LookedAt]]] = []
         found = RepositoryLicence()
         while True:
             known = self._folders.get(folder)
             if known is not None:
                 found = known
                 break
-            passed.append(folder)
-            if self._states(folder):
+            states = self._states(folder)
+            passed.append((folder, self._stating.looked_at()))
+            if states:
                 found = self._folders[folder]
                 break
             parent = os.path.dirname(folder)  # noqa: PTH120
@@ -121,8 +126,10 @@ class RepositoryLicences:
             if os.path.basename(folder) in _ENDS:  # noqa: PTH119
                 break
             folder = self._led_to.get(folder, parent)
-        for one in passed:
-            self._folders.setdefault(one, found)
+        for one, own in reversed(passed):
+            if own:
+                found = replace(found, looked_at={**own, **found.looked_at})
+            self._folders[one] = found
         return found
 
     def _states(self, folder: str) -> bool:
@@ -151,6 +158,7 @@ class RepositoryLicences:
         """Note in which folder the search goes on, if a licence file is a link to it; else name the link."""
         for name in filter(_is_licence_file, links):
             above = _led_to(Path(folder), name)
+            self._stating.note_link(Path(folder) / name, os.path.relpath(above, folder) if above else "")
             if above is None:
                 return f"{name} is a symbolic link"
             if str(above) != folder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,18 +64,20 @@ def count_opt_outs(
 ) -> list[OptOutCount]:
     """Count how many documents each line of each opt-out list fits, of all sources together."""
     counts: dict[str, dict[str, int]] = {}
+    users: dict[str, list[str]] = defaultdict(list)
     for source, mine in zip(sources, parts, strict=True):
         path = None if source.licences is None else source.licences.opt_out
         if path is None:
             continue
+        users[path].append(source.name)
         if path not in counts:
             counts[path] = dict.fromkeys(OptOut.load(path).entries, 0)
         for row in (json.loads(line) for part in mine for line in part.notes(OPT_OUT)):
             counts[path][row["entry"]] += 1
     names = distinct_names([Path(path) for path in counts])
     return [
-        OptOutCount(name, entry, number)
-        for name, entries in zip(names, counts.values(), strict=True)
+        OptOutCount(name, entry, number, tuple(users[path]))
+        for name, (path, entries) in zip(names, counts.items(), strict=True)
         for entry, number in entries.items()
     ]
 
@@ -101,6 +103,7 @@ def _report(parts: Sequence[Part], encoded: Sequence[Encoded]) -> SourceReport:
         kept,
         _sorted(dropped_bytes),
         _sorted(changed),
+        _sorted(sum((Counter(part.summary.text_fields) for part in parts), Counter())),
     )
     licences = sum((Counter(counts.licences) for counts in encoded), Counter())
     languages = sum((Counter(counts.languages) for counts in encoded), Counter())

@@ -13,6 +13,7 @@ from spanmix.files import parse_json
 from spanmix.text.preparation.clean_partition import Summary, clean_partition
 from spanmix.text.preparation.partitions import AGAINST, Partition
 from spanmix.text.preparation.work import Advance, Work
+from spanmix.text.source_tokenizer import hash_source_tokenizer
 from spanmix.text.tokenizer import Tokenizer
 
 _ONLY_LATER = ("path", "sources", "held_out_share", "seed", "layout", "opt_out_contact", "partition_bytes")
@@ -53,12 +54,14 @@ def clean_all(
     folder = work.folder / "given_tokenizer"
     if tokenizer is not None:
         tokenizer.save(folder)
+    decoders = [source.tokenizer and hash_source_tokenizer(source.tokenizer) for source in config.sources]
     places: list[Path] = []
     jobs: list[dict[str, Any]] = []
     for partition in partitions:
         source = dataclasses.asdict(_source(config, partition.source))
         fields = {"source": source, "partition": dataclasses.asdict(partition)}
-        places.append(work.place("clean", fields | deciding))
+        decoder = None if partition.source < 0 else decoders[partition.source]
+        places.append(work.place("clean", fields | deciding | {"source_tokenizer": decoder}))
         given = None if tokenizer is None else str(folder)
         jobs.append(fields | {"config": whole, "tokenizer": given, "out": str(places[-1])})
     cleaned = []

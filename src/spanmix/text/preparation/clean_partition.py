@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,12 +31,14 @@ from spanmix.files import parse_json
 from spanmix.text.dropped import Dropped
 from spanmix.text.duplicates.facts import FactsWriter
 from spanmix.text.partition_tables import DocumentWriter, DroppedWriter
-from spanmix.text.preparation.inputs import hash_input, inputs_of
+from spanmix.text.preparation.inputs import hash_file, hash_input, inputs_of
 from spanmix.text.preparation.notes import NotesWriter
 from spanmix.text.preparation.once import make_once
 from spanmix.text.preparation.partitions import Partition
+from spanmix.text.preparation.stating import changed_file
 from spanmix.text.preparation.steps_of import NamedStep, build_steps
-from spanmix.text.readers.units import changed, read_unit
+from spanmix.text.readers.files import size_and_change
+from spanmix.text.readers.units import Unit, changed, files_of, read_unit
 from spanmix.types import Document
 
 READING = "read"
@@ -73,6 +75,8 @@ class Summary:
         first_dropped: by reason, where on this machine the first was.
         seconds: by step.
         inputs: SHA-256 of each of `inputs_of` the partition.
+        text_fields: by field, how many documents were read that had their text in it and not in the one that
+            the source names.
     """
 
     num_documents: int
@@ -83,6 +87,7 @@ class Summary:
     first_dropped: dict[str, str]
     seconds: dict[str, float]
     inputs: tuple[str, ...]
+    text_fields: dict[str, int]
 
 
 def clean_partition(text: str) -> str:
@@ -114,7 +119,8 @@ class _Cleaning:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._notes = NotesWriter()
         self._num_documents = self._num_bytes = 0
-        self._hashes: list[str] = []
+        self._hashes: list[tuple[Path, str]] = []
+        self._text_fields: Counter[str] = Counter()
 
     def run(self) -> Summary:
         kept_documents = kept_bytes = 0
@@ -148,7 +154,8 @@ class _Cleaning:
             {reason: (count, num_bytes) for reason, (count, num_bytes) in sorted(self._dropped.items())},
             dict(sorted(self._first_dropped.items())),
             dict(self._seconds),
-            tuple(self._hashes),
+            tuple(sha256 for _, sha256 in self._hashes),
+            dict(sorted(self._text_fields.items())),
         )
 
     @contextmanager
@@ -160,19 +167,31 @@ class _Cleaning:
     def _items(self) -> Iterator[Document | Dropped]:
         yield from self._job.partition.dropped
         with self._timed("hash"):
-            self._hashes += map(hash_input, inputs_of(self._job.partition, self._job.source.name))
+            for one in inputs_of(self._job.partition, self._job.source.name):
+                self._hashes.append((one.file, hash_input(one)))
         for unit in self._job.partition.units:
             before = time.perf_counter()
             for item in read_unit(unit, self._job.source, self._job.config.max_document_bytes):
                 self._seconds[READING] += time.perf_counter() - before
                 yield item
                 before = time.perf_counter()
-            if changed(unit):
-                raise InputError(
-                    f"source {self._job.source.name}: {unit.origin.file} changed while it was read; "
-                    "start again"
-                )
+            if changed(unit) and self._has_other_bytes(unit):
+                raise self._changed_meanwhile(unit.origin.file)
             self._seconds[READING] += time.perf_counter() - before
+        if file := changed_file(self._job.partition.stating):
+            raise self._changed_meanwhile(file)
+
+    def _has_other_bytes(self, unit: Unit) -> bool:
+        """Return whether a unit may hold other bytes than were hashed; or its rights alone have changed."""
+        hashes = dict(self._hashes)
+        for one in files_of(unit):
+            now = size_and_change(one.file)
+            if now is None or now[0] != one.num_bytes or hashes.get(one.file) != hash_file(one.file):
+                return True
+        return False
+
+    def _changed_meanwhile(self, file: str) -> InputError:
+        return InputError(f"source {self._job.source.name}: {file} changed while it was read; start again")
 
     def _through_steps(self, item: Document | Dropped, number: int) -> tuple[Document | Dropped, int]:
         """Do all steps to a document, the partition's `number` if it is kept; also return its bytes as it was
@@ -182,6 +201,8 @@ class _Cleaning:
         self._num_bytes += num_bytes
         if isinstance(item, Dropped):
             return item, num_bytes
+        if item.text_field:
+            self._text_fields[item.text_field] += 1
         changed_by = []
         for step in self._steps:
             first = self._notes.num_pending

@@ -109,7 +109,8 @@ def _repository_edges(facts: Facts, near: NDArray[np.int64]) -> Iterator[NDArray
 def _report(
     config: CorpusConfig, facts: Facts, documents: Documents, decisions: Decisions, pairs: list[Pairs]
 ) -> CopiesReport:
-    _, sizes = np.unique(documents.near, return_counts=True)
+    is_first = documents.exact == np.arange(facts.num_documents)
+    _, sizes = np.unique(documents.near[is_first], return_counts=True)
     dropped = np.flatnonzero(decisions.fates == NEAR_COPY)
     copies = np.stack([dropped, decisions.copy_of[dropped]], axis=1)
     duplicates = config.duplicates
@@ -118,15 +119,15 @@ def _report(
         folders = [Path(folder) for folder in facts.folders]
         shares = true_shares(copies, folders, facts.starts, duplicates.window_words, config.seed)
     return CopiesReport(
-        sum(found.num_candidates for found in pairs),
-        len(_distinct([found.near for found in pairs])),
+        len(_distinct([documents.exact[found.near] for found in pairs])),
         int((sizes > 1).sum()),
         int(sizes.max(initial=0)),
         len(shares),
         sum(share < duplicates.threshold for share in shares),
         round(float(np.mean(shares)), 4) if shares else None,
+        sum(found.num_agreements for found in pairs),
     )
 
 
 def _distinct(pairs: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.unique(np.concatenate(pairs), axis=0)
+    return np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)

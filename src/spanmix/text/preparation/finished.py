@@ -107,7 +107,8 @@ def _differences(out: Path, report: CorpusReport, made_of: MadeOf, progress: Pro
         there = load_inputs(out)
     if fingerprint(made_of.settings, there) != report.made_from:
         return differences(report.made_with, made_of.record) or [
-            "corpus.redaction.salt is another (which is not written down), or it was made by another Spanmix"
+            "corpus.redaction.salt is another, or the folders in front of an absolute path are (neither is "
+            "written down), or it was made by another Spanmix"
         ]
     done = 0
 

@@ -1,12 +1,14 @@
 """Say what a corpus was read from: each file by its bytes, so that when or where it was written is nothing.
 
 ``audit/inputs.parquet`` of a corpus has a row for each file that was listed, and for what was left out
-without being opened. ``audit/inputs.seen.npy`` beside it has the times of change at which they were hashed.
-It spares reading again what was not written since, holds only on this machine, and may be lost.
+without being opened; then, source by source, for what else was opened to know the licences of documents.
+``audit/inputs.seen.npy`` beside it has the times of change at which they were hashed. It spares reading again
+what was not changed since, holds only on this machine, and may be lost.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -23,6 +26,7 @@ from spanmix.config import CorpusConfig
 from spanmix.errors import InputError
 from spanmix.text.dropped import printable
 from spanmix.text.preparation.partitions import Partition
+from spanmix.text.preparation.stating import StatingFile
 from spanmix.text.readers.units import files_of
 
 INPUTS_FILE = "audit/inputs.parquet"
@@ -62,18 +66,42 @@ class Input:
 
 
 def list_inputs(config: CorpusConfig, partitions: Iterable[Partition]) -> list[Input]:
-    """Return the inputs of a recipe, in the order of reading."""
-    inputs: list[Input] = []
+    """Return the inputs of a recipe: what is read in the order of reading, then what states licences.
+
+    Of these the hashes are known. A file that is read as well is none of them.
+    """
+    read: list[Input] = []
+    stating: list[Input] = []
+    for number, group in groupby(partitions, lambda partition: partition.source):
+        name = KEPT_OUT if number < 0 else config.sources[number].name
+        mine = list(group)
+        for partition in mine:
+            read += inputs_of(partition, name)
+        stating += _stating_inputs(mine, name)
+    return read + stating
+
+
+def _stating_inputs(partitions: Sequence[Partition], source: str) -> list[Input]:
+    """Return what states licences of one source's documents, each once, in the order of names."""
+    files: dict[str | tuple[str, str], StatingFile] = {}
     for partition in partitions:
-        name = KEPT_OUT if partition.source < 0 else config.sources[partition.source].name
-        inputs += inputs_of(partition, name)
-    return inputs
+        for one in partition.stating:  # called as the first to look at it calls it
+            files.setdefault(one.file or (one.repository, one.path), one)
+    if not files:
+        return []
+    places = (unit.origin.file for partition in partitions for unit in partition.units)
+    are_read = {os.path.abspath(place) for place in places}  # noqa: PTH100
+    return [
+        Input(ReadInput(source, one.repository, one.path, "", one.num_bytes, one.sha256), Path(one.file), 0)
+        for one in sorted(files.values(), key=dataclasses.astuple)
+        if one.file not in are_read
+    ]
 
 
 def inputs_of(partition: Partition, source: str) -> Iterator[Input]:
     """Yield what a partition of the source `source` is the first to read of, and what was left out."""
     for one in partition.dropped:
-        yield Input(ReadInput(source, "", one.path, one.reason, one.num_bytes), Path(one.file), 0)
+        yield Input(ReadInput(source, one.repository, one.path, one.reason, one.num_bytes), Path(one.file), 0)
     for unit in partition.units:
         if unit.start:  # the part of a file that another unit begins
             continue
@@ -87,10 +115,13 @@ def inputs_of(partition: Partition, source: str) -> Iterator[Input]:
 
 def hash_input(item: Input) -> str:
     """Return the SHA-256 of a file, in hex; ``""`` of what is not opened or cannot be read."""
-    if item.known.reason:
-        return ""
+    return "" if item.known.reason else hash_file(item.file)
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex; ``""`` of what cannot be read."""
     try:
-        with item.file.open("rb") as stream:
+        with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return ""
@@ -164,7 +195,7 @@ def input_differences(
 ) -> list[str]:
     """Say in which files the inputs of a finished corpus and those of now differ.
 
-    Only what was written since, and has the size that it had, is read again. If all is as it was, that is
+    Only what was changed since, and has the size that it had, is read again. If all is as it was, that is
     written down for the next time.
 
     Args:
@@ -177,10 +208,16 @@ def input_differences(
     if found:
         return found
     times = _seen(folder, len(there))
-    again = [i for i, item in enumerate(here) if item.changed_ns != times[i] and not item.known.reason]
+    now = {i: item.known.sha256 for i, item in enumerate(here) if item.known.sha256}
+    again = [
+        i
+        for i, item in enumerate(here)
+        if item.changed_ns != times[i] and not item.known.reason and i not in now
+    ]
     total = sum(here[i].known.num_bytes for i in again)
     hashes = hash_inputs([here[i] for i in again], lambda num_bytes: advance(num_bytes, total))
-    for i, sha256 in zip(again, hashes, strict=True):
+    now |= zip(again, hashes, strict=True)
+    for i, sha256 in sorted(now.items()):
         if sha256 != there[i].sha256:
             what = "has other contents" if sha256 else "cannot be read now"
             found.append(_said(there[i], f"{what} than it had, {there[i].num_bytes:,} bytes"))

@@ -13,6 +13,7 @@ from spanmix.config import CORPUS_FORMAT_VERSION, CorpusConfig, TokenizerConfig
 from spanmix.text.preparation.differences import FILES
 from spanmix.text.preparation.inputs import Input, ReadInput, list_inputs
 from spanmix.text.preparation.partitions import Partition
+from spanmix.text.shown_paths import without_places
 from spanmix.text.source_tokenizer import hash_source_tokenizer
 from spanmix.text.tokenizer import Tokenizer
 
@@ -25,8 +26,9 @@ class MadeOf:
 
     Args:
         settings: the recipe, and hashes of the files that it names, as text.
-        record: the same, how many files each source has, and versions; as JSON holds it, and without salt.
-        inputs: what is read, as it was listed.
+        record: the same, how many files each source has, and versions; as JSON holds it, without salt, and
+            with the last part alone of paths that lead from the root or from a home.
+        inputs: what is read, as it was listed, and behind it what states licences, with its hashes.
     """
 
     settings: str
@@ -63,11 +65,11 @@ class MadeOf:
         )
 
     def read(self, hashes: Sequence[str]) -> list[ReadInput]:
-        """Return what was read, with the SHA-256 of each input."""
-        return [
-            dataclasses.replace(item.known, sha256=sha256)
-            for item, sha256 in zip(self.inputs, hashes, strict=True)
-        ]
+        """Return what was read, with the SHA-256 of each input; `hashes` are of those without one."""
+        known = [item.known for item in self.inputs if item.known.sha256]
+        others = [item.known for item in self.inputs if not item.known.sha256]
+        read = [dataclasses.replace(one, sha256=sha256) for one, sha256 in zip(others, hashes, strict=True)]
+        return read + known
 
 
 def settings_text(
@@ -96,7 +98,7 @@ def _record(
         "inputs": {source.name: _inputs(number, partitions) for number, source in enumerate(config.sources)},
         "versions": {name: metadata.version(name) for name in _PACKAGES},
     }
-    plain: dict[str, Any] = json.loads(json.dumps(record))  # as it is read again
+    plain: dict[str, Any] = without_places(json.loads(json.dumps(record)))  # as it is read again
     if config.redaction is not None and config.redaction.salt:
         plain["corpus"]["redaction"]["salt"] = "(not shown)"
     return plain

@@ -11,6 +11,7 @@ from spanmix.config import CorpusConfig, SourceFilesConfig
 from spanmix.corpus_configs.sources import EVERY_FILE
 from spanmix.errors import InputError
 from spanmix.text.dropped import Dropped
+from spanmix.text.preparation.stating import StatingFile, StatingSearch
 from spanmix.text.readers.units import UNIT_BYTES, Unit, list_units
 
 AGAINST = "against"
@@ -25,11 +26,13 @@ class Partition:
         source: position of the source in the configuration; -1 for what is kept out.
         units: what to read, in order.
         dropped: files that could not even be listed.
+        stating: what was opened to know the licences of its documents.
     """
 
     source: int
     units: tuple[Unit, ...]
     dropped: tuple[Dropped, ...]
+    stating: tuple[StatingFile, ...] = ()
 
     @property
     def num_bytes(self) -> int:
@@ -56,6 +59,7 @@ def _cut(number: int, source: SourceFilesConfig, config: CorpusConfig, out: Path
     units: list[Unit] = []
     dropped: list[Dropped] = []
     num_bytes = 0
+    stating = StatingSearch(source)
     for item in list_units(source, out, min(UNIT_BYTES, config.partition_bytes)):
         if isinstance(item, Dropped):
             dropped.append(item)
@@ -63,10 +67,10 @@ def _cut(number: int, source: SourceFilesConfig, config: CorpusConfig, out: Path
         units.append(item)
         num_bytes += item.num_bytes
         if num_bytes >= config.partition_bytes:
-            yield Partition(number, tuple(units), tuple(dropped))
+            yield Partition(number, tuple(units), tuple(dropped), stating.of(units))
             units, dropped, num_bytes = [], [], 0
     if units or dropped:
-        yield Partition(number, tuple(units), tuple(dropped))
+        yield Partition(number, tuple(units), tuple(dropped), stating.of(units))
 
 
 def refuse_empty(config: CorpusConfig, partitions: list[Partition]) -> None:

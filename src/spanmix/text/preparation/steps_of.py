@@ -6,8 +6,10 @@ A step is imported where it is asked for: some compile patterns for a tenth of a
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,6 +94,21 @@ def check_steps(config: CorpusConfig) -> dict[str, str]:
         found["the table of benchmarks"] = _decontamination(config.decontamination).fingerprint
         found |= {f"the benchmark {name}": _hash(name) for name in names if Path(name).is_file()}
     return found
+
+
+def libraries(config: CorpusConfig) -> dict[str, str]:
+    """Return the versions of what decides what becomes of a recipe's documents, by name."""
+    names = ["daft", "tokenizers"]
+    if any(source.prose for source in config.sources):
+        names.append("selectolax")
+    if any(source.filters is not None for source in config.sources):
+        names.append("py3langid")
+    if any(source.licences is not None for source in config.sources):
+        names += ["google-re2", "license-expression"]
+    if config.redaction is not None:
+        names += ["detect-secrets", "google-re2"]
+    own = {"Spanmix": metadata.version("spanmix"), "Python": platform.python_version()}
+    return own | {name: metadata.version(name) for name in names}
 
 
 def _hash(path: str) -> str:

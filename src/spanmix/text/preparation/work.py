@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,12 @@ Advance = Callable[[int], None]
 KEPT_FROM_BYTES = 100_000_000
 """Work on less than this is not kept after an error: doing it again takes seconds."""
 
-_VERSION = 4
+_VERSION = 5
 """Goes up when a task writes something else from the same job, but for other columns and fields."""
 
 _FORM_FILE = "form"
+_FORM = "form"
+"""Stands in that file, among the libraries, for what Spanmix itself writes."""
 
 
 class Work:
@@ -81,22 +83,27 @@ def _form() -> str:
 
 
 @contextmanager
-def work_folder(out: Path, num_bytes: int, tell: Callable[[str], None]) -> Iterator[Path]:
+def work_folder(
+    out: Path, num_bytes: int, libraries: Mapping[str, str], tell: Callable[[str], None]
+) -> Iterator[Path]:
     """Give the folder in which `out` is made, with what is left from before; afterwards it goes.
 
     After an error it stays if there is much to do again and some of it is done. The error says so if it was
-    done now. What another version left is removed.
+    done now, and an interruption always. What another version of Spanmix left, or
+    one that had other libraries, is removed.
 
     Args:
         out: the corpus.
         num_bytes: how much text there is.
+        libraries: versions of what does the steps, see `spanmix.text.preparation.steps_of.libraries`.
         tell: called with a sentence if something was removed.
     """
     out = follow(out)
     folder = out.with_name(f".{out.name}.spanmix-work")
-    _remove_others(folder, tell)
+    made_by = {_FORM: _form(), **libraries}
+    others = _remove_others(folder, made_by, tell)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _FORM_FILE).write_text(_form(), encoding="utf-8")
+    (folder / _FORM_FILE).write_text(json.dumps({**others, **made_by}), encoding="utf-8")
     before = finished_folders(folder)
     try:
         with _disk_of(out), full_disk_named(out):
@@ -105,7 +112,7 @@ def work_folder(out: Path, num_bytes: int, tell: Callable[[str], None]) -> Itera
         finished = finished_folders(folder)
         if num_bytes < KEPT_FROM_BYTES or not finished:
             shutil.rmtree(folder, ignore_errors=True)
-        elif isinstance(error, SpanmixError) and finished - before:
+        elif isinstance(error, KeyboardInterrupt) or (isinstance(error, SpanmixError) and finished - before):
             error.add_note(
                 f"what was done so far is kept in {folder}, and the same command goes on from there"
             )
@@ -113,17 +120,34 @@ def work_folder(out: Path, num_bytes: int, tell: Callable[[str], None]) -> Itera
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_others(folder: Path, tell: Callable[[str], None]) -> None:
-    """Remove work that another version of Spanmix left, which may have written other columns or rules."""
+def _remove_others(folder: Path, made_by: Mapping[str, str], tell: Callable[[str], None]) -> dict[str, str]:
+    """Remove work of other versions, which may have written other columns or followed other rules.
+
+    Returns:
+        The versions that what is left was done with, of libraries that are not asked for now, too.
+    """
     finished = len(finished_folders(folder))
-    form = folder / _FORM_FILE
-    if not finished or (form.is_file() and form.read_text(encoding="utf-8", errors="replace") == _form()):
-        return
+    there = _read_form(folder / _FORM_FILE)
+    others = [name for name in made_by if there.get(name, made_by[name]) != made_by[name]]
+    if not finished or (_FORM in there and not others):
+        return there if finished else {}
     shutil.rmtree(folder)
+    libraries = [f"{name} ({there[name]}, now {made_by[name]})" for name in others if name != _FORM]
     tell(
-        f"{folder} held {count(finished, 'finished task')} of another version of Spanmix, which wrote "
-        "something else from the same files; the folder was removed, and all is read again"
+        f"{folder} held {count(finished, 'finished task')} of another version of "
+        f"{', '.join(libraries) or 'Spanmix'}, which may have written something else from the same files; "
+        "the folder was removed, and all is read again"
     )
+    return {}
+
+
+def _read_form(path: Path) -> dict[str, str]:
+    """Return the versions that work was done with; none if that cannot be read, as of older versions."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 @contextmanager

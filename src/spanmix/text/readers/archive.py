@@ -11,7 +11,16 @@ from typing import Any, cast
 from spanmix.corpus_configs.sources import SourceFilesConfig
 from spanmix.text.dropped import UNREADABLE, Dropped, longer_than, printable
 from spanmix.text.readers.columns import Columns, Facts, facts_of, find_columns, names_of
-from spanmix.text.readers.faults import BOMB, DAMAGED, HIDDEN, INVALID_JSON, BombError, fault
+from spanmix.text.readers.faults import (
+    BOMB,
+    DAMAGED,
+    HARD_LINK,
+    HIDDEN,
+    INVALID_JSON,
+    SYMBOLIC_LINK,
+    BombError,
+    fault,
+)
 from spanmix.text.readers.json_values import parse_value
 from spanmix.text.readers.origin import Origin
 from spanmix.text.readers.records import read_record
@@ -41,9 +50,10 @@ def read_tar(
 ) -> Iterator[Document | Dropped]:
     """Yield the documents of a tar archive, in its order; their paths are ``ARCHIVE/NAME``.
 
-    Links and devices are passed over. Hidden files are dropped, a hidden folder as one. If the first files
-    of the archive are a ``.json`` and others of the same name up to the first dot, it is WebDataset's: files
-    of one such name are a sample, and its ``.json`` says what is known of the others (path, language,
+    Hidden files are dropped, a hidden folder as one. So are symbolic links, devices and hard links: of a file
+    with several names an archive has the content once, and its other names are such links. If the first
+    files of the archive are a ``.json`` and others of the same name up to the first dot, it is WebDataset's:
+    files of one such name are a sample, and its ``.json`` says what is known of the others (path, language,
     licence, repository, stars), or holds the text itself. A sample has at most 64 files and twice the bytes
     of the longest document.
 
@@ -110,12 +120,15 @@ class _Reader:
             while (member := archive.next()) is not None:
                 archive.members = []  # they would all be kept
                 name = printable(member.name)
-                if not member.isfile():
+                if member.isdir():
                     continue
                 if entry := _hidden_entry(name):
                     if entry not in hidden and not entry.endswith(".git/"):
                         yield self._place(entry).dropped(HIDDEN)
                     hidden.add(entry)
+                    continue
+                if reason := _no_file(member):
+                    yield self._place(name).dropped(reason)
                     continue
                 if member.size > most_bytes(name, self._max_document_bytes):
                     reason = longer_than(self._max_document_bytes)
@@ -178,6 +191,13 @@ class _Reader:
 
     def _place(self, name: str) -> Origin:
         return self._origin.at(f"/{name.removeprefix('./')}")
+
+
+def _no_file(member: tarfile.TarInfo) -> str:
+    """Return why a member that is no folder is not read; ``""`` of a file."""
+    if member.isfile():
+        return ""
+    return SYMBOLIC_LINK if member.issym() else HARD_LINK if member.islnk() else UNREADABLE
 
 
 def _hidden_entry(name: str) -> str:

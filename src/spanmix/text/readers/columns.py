@@ -15,7 +15,9 @@ datatrove, dolma               ``text``, ``id``, and of ``metadata`` what it has
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+import re
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -25,6 +27,9 @@ from spanmix.text.languages.names import language_name
 from spanmix.text.readers.origin import Origin
 
 _PILE_SET = "meta.pile_set_name"
+_LONGEST_SHOWN = 300
+_CHOICE = re.compile(r" or |[/|]", re.IGNORECASE)
+"""What stands for a choice in a licence's statement, see `spanmix.text.licences.expressions`."""
 _ROLES = {
     "text": ("text", "content", "code", "body"),
     "path": (
@@ -160,7 +165,7 @@ def facts_of(record: Any, columns: Columns) -> Facts:
         _string(record, columns.path),
         language_name(_string(record, columns.language)),
         _licences(_first(record, columns.licence)),
-        _string(record, columns.repository),
+        _repositories(record, columns.repository),
         _count(_first(record, columns.stars)),
     )
 
@@ -188,20 +193,43 @@ def _string(record: Any, names: tuple[str, ...]) -> str:
     return printable(next(found, ""))
 
 
+def _repositories(record: Any, names: tuple[str, ...]) -> str:
+    """Return a text, or those of a list with commas between: a file may lie in several."""
+    found = (", ".join(_texts(look_up(record, name))) for name in names)
+    return printable(next(filter(None, found), ""))
+
+
 def _licences(value: Any) -> str:
     """Join the licences of a list: they were all found in the repository, so all of them have to be kept.
 
+    What is no text, nor a list of them in any depth, stays as it is, and is then no licence that is known.
+
     >>> _licences(["MIT", "Apache-2.0"]), _licences(["MIT OR GPL-2.0", "MIT"]), _licences("mit")
     ('MIT AND Apache-2.0', '(MIT OR GPL-2.0) AND MIT', 'mit')
+    >>> _licences(["mit", ["gpl-3.0"]]), _licences({"id": "mit"})
+    ('mit AND gpl-3.0', '{"id": "mit"}')
     """
     if isinstance(value, str):
         return printable(value)
-    if not isinstance(value, list):
-        return ""
-    names = dict.fromkeys(printable(name.strip()) for name in value if isinstance(name, str) and name.strip())
+    names = dict.fromkeys(printable(name.strip()) for name in _texts(value, other=_as_json))
     if len(names) == 1:
         return next(iter(names))
-    return " AND ".join(f"({name})" if " or " in name.lower() else name for name in names)
+    return " AND ".join(f"({name})" if _CHOICE.search(name) else name for name in names)
+
+
+def _texts(value: Any, other: Callable[[Any], str] = lambda value: "") -> Iterator[str]:
+    """Yield the texts of a list of any depth that are not empty; `other` makes one of what is none."""
+    pending = [value]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, list):
+            pending += reversed(one)
+        elif one is not None and (text := one if isinstance(one, str) else other(one)).strip():
+            yield text
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:_LONGEST_SHOWN]
 
 
 def _count(value: Any) -> int | None:

@@ -17,7 +17,7 @@ NOTEBOOK = "malformed notebook"
 PAGE = "malformed web page"
 HIDDEN, CORPUS = "hidden", "corpus of Spanmix"
 IGNORED, SUBMODULE = "ignored by git", "git submodule"
-SYMBOLIC_LINK = "symbolic link"
+SYMBOLIC_LINK, HARD_LINK = "symbolic link", "hard link"
 GENERATED, VENDORED = "linguist-generated", "linguist-vendored"
 
 

@@ -207,10 +207,14 @@ def list_file(path: Path, origin: Origin, kind: str, beside: Iterable[Path] = ()
 
 
 def size_and_change(path: Path) -> tuple[int, int] | None:
-    """Return the size of a file, in bytes, and its time of change, in nanoseconds; None if it is none."""
+    """Return the size of a file, in bytes, and its time of change, in nanoseconds; None if it is none.
+
+    That is the time of the last change of its bytes, its rights or its links (``st_ctime``), which no program
+    sets back; the time at which its bytes were written (``st_mtime``) can be set to anything.
+    """
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
     # Reading a pipe would wait for ever.
-    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+    return (status.st_size, status.st_ctime_ns) if stat.S_ISREG(status.st_mode) else None

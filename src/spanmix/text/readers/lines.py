@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-BLOCK = 1 << 18
+BLOCK = 1 << 14
+"""Bytes read at once: of a damaged file, so much of what stands in front of the damage may be lost."""
 
 
 def bounded_lines(

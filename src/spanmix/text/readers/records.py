@@ -15,6 +15,16 @@ from spanmix.text.readers.prose import to_prose
 from spanmix.text.readers.web_page import MalformedPageError
 from spanmix.types import Document
 
+_KINDS = {
+    type(None): "null",
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "a mapping",
+}
+"""By type, how people call what stands in a field."""
+
 
 def read_record(
     record: Any, origin: Origin, columns: Columns, source: SourceFilesConfig, max_document_bytes: int
@@ -78,6 +88,7 @@ def _read(
         origin.root,
         origin.file,
         read_bytes,
+        text_field="" if columns.text == (source.columns.text or source.text_field) else columns.text,
     )
 
 
@@ -85,7 +96,10 @@ def _no_text(record: Any, name: str, value: Any, origin: Origin, source: SourceF
     if isinstance(record, dict) and "blob_id" in record and value is None:
         return fault(source, origin, NO_TEXT, explain_missing(list(record), source))
     held = f"the fields {listed(record)}" if isinstance(record, dict) else type(record).__name__
-    return fault(source, origin, NO_TEXT, f"has no text in the field {name!r}; it holds {held}")
+    if isinstance(record, dict) and (value is not None or name in record):
+        held = f"{_KINDS.get(type(value), type(value).__name__)} there"
+    way = "Correct it, or set on_error: drop to pass over such records"
+    return fault(source, origin, NO_TEXT, f"has no text in the field {name!r}; it holds {held}. {way}")
 
 
 def _decoded(value: str | bytes) -> str:

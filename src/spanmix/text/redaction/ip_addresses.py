@@ -38,19 +38,26 @@ _PACKAGE = re.compile(r"[A-Za-z]/$|[=<>~^!]=[\s\"']*$|[A-Za-z]@$")
 _DRAWING_BEFORE = re.compile(r"(?:^|[\s,a-zA-Z-])\d*\.?\d+[ ,]$")
 _DRAWING_BEHIND = re.compile(r"[ ,]?-?\d*\.\d+(?![\d.]*\.\d)|-?\.?\d")
 """Numbers beside the four: the outline of a drawing, where ``1.41.72.96`` is three of them."""
-_AROUND = 60
+_AROUND, _MOST_ADDRESS = 60, 45
 
 
 def find_ip_addresses(text: str) -> Iterator[Found]:
     """Yield the public addresses of a text."""
+    done = 0
     for line in lines_with(text, _QUICK):
-        for match in _IPV4.finditer(line.text):
-            if is_public(match[0]) and not _is_version(line.text, match):
-                yield _found(line.start + match.start(), match[0], "IPv4 Address")
-        for match in _IPV6.finditer(line.text):
-            value = match[0] if match[0].endswith("::") else match[0].rstrip(":")
-            if is_public(value):
-                yield _found(line.start + match.start(), value, "IPv6 Address")
+        end = line.start + len(line.text)
+        # The end of a part of a long line is left to the next part, which begins before it.
+        last = len(line.text) - (_AROUND if text[end : end + 1] not in ("", "\n") else 0)
+        first = max(0, done - line.start)
+        for pattern, name in ((_IPV4, "IPv4 Address"), (_IPV6, "IPv6 Address")):
+            for match in pattern.finditer(line.text, first):
+                if match.end() > last:
+                    break
+                done = max(done, line.start + match.end())
+                value = match[0] if match[0].endswith("::") else match[0].rstrip(":")
+                if is_public(value) and not (pattern is _IPV4 and _is_version(line.text, match)):
+                    yield _found(line.start + match.start(), value, name)
+        done = max(done, line.start + last - _MOST_ADDRESS)
 
 
 def _found(start: int, value: str, detector: str) -> Found:

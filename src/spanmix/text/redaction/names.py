@@ -38,10 +38,19 @@ def assigned_tokens(line: str, suffix: str) -> Iterator[tuple[str, str, str]]:
     if not matches and suffix in UNQUOTED_SUFFIXES:
         matches = list(_UNQUOTED.finditer(line))
     for match in matches:
-        before = line[max(0, match.start() - _MOST_NAME) : match.start()]
-        name = before[len(before.rstrip(_NAME_CHARACTERS)) :] + match["name"]
+        name = name_up_to(line, match.start()) + match["name"]
         if not is_harmless(name) and is_plausible_key(match["value"]):
             yield KEY, "Assigned Token", match["value"]
+
+
+def name_up_to(text: str, place: int) -> str:
+    """Return what stands of a name in front of a place.
+
+    >>> name_up_to("x = csrf_token", 9)
+    'csrf_'
+    """
+    before = text[max(0, place - _MOST_NAME) : place]
+    return before[len(before.rstrip(_NAME_CHARACTERS)) :]
 
 
 def is_harmless(name: str) -> bool:

@@ -18,6 +18,7 @@ from spanmix.text.redaction.service_tokens import RULES
 
 KEYWORD, ASSIGNED, PRIVATE_KEY = "KeywordDetector", "Assigned Token", "PrivateKeyDetector"
 VARIABLE, NAMED_VALUE, HEADER, COMMAND = "Variable", "Named Value", "Request Header", "Command Option"
+BESIDE_NAME, ADDRESS = "Beside a Name", "Password in an Address"
 
 _DIGIT = r"\p{Nd}"  # as the library writes \d, which in Python are the digits of all scripts
 _SPACE = r"[ \t\r\f\v\x1c-\x1f\x85\p{Z}]"  # what \s is in Python, without the end of a line
@@ -81,6 +82,12 @@ NEEDS = {
         r"|-(?i:pass(?:word|wd)?|pwd|token|secret|api-?key|(?:access|secret|private)-key)"
         rf"(?:[= \t]|[\"'],[ \t]*)[\"']?{_UNQUOTED}"
     ),
+    BESIDE_NAME: (
+        rf"(?i:passw|pass_?phrase|pwd|secret|identified[ \t]+by|{_KEYWORDS[-2]}"
+        rf"|(?:access|{'|'.join(_NAMES)})[_-]?key|(?:token|credential)[\w-]*[\"'`\\\])]*"
+        rf"(?:(?:[ \t]*:[ \t]*\w+)?[ \t]*[:=,>(]+[ \t]*|[ \t]+)[bfru]?[\"'`\\]*{_UNQUOTED})"
+    ),
+    ADDRESS: r"://[^\s/:\"'`<>?#@]*(?:@|:[^\s\"'`<>?#@]*@)",
     PRIVATE_KEY: r"PRIVATE KEY|PuTTY-User-Key-File",
     **RULES,
     # Three letters and a long run are in all encoded data, so what is in front of a token counts.
@@ -105,7 +112,7 @@ def rules_for(line: str) -> frozenset[str]:
     """Return the names of the rules that can find something in a line.
 
     >>> sorted(rules_for("login(password)")), sorted(rules_for("x = 'AKIAABCDEFGHIJKLMNOP'"))
-    (['KeywordDetector'], ['AWSKeyDetector'])
+    (['Beside a Name', 'KeywordDetector'], ['AWSKeyDetector'])
     """
     return frozenset(_NAMES_OF_RULES[number] for number in _all_needs().Match(without_surrogates(line)) or ())
 

@@ -32,6 +32,7 @@ from collections.abc import Iterator
 from itertools import cycle
 from urllib.parse import unquote_to_bytes
 
+from spanmix.text.redaction.emails import AT_SIGNS
 from spanmix.text.redaction.found import EMAIL, IP_ADDRESS, KEY, PASSWORD
 
 _KEPT = re.compile(
@@ -125,9 +126,12 @@ class Placeholders:
             return self._ipv6(number) if family == "IPv6" else self._ipv4(number)
         if self._is_bigcode:
             return _BIGCODE[kind]
-        return (
-            f"user{self._number(EMAIL, value.lower()) + 1}@example.com" if kind == EMAIL else parsable(value)
-        )
+        return self._email(value) if kind == EMAIL else parsable(value)
+
+    def _email(self, value: str) -> str:
+        """Return another address, with the ``@`` written as it is in this one."""
+        at = next(sign for sign in AT_SIGNS if sign in value)
+        return f"user{self._number(EMAIL, value.replace(at, '@').lower()) + 1}{at}example.com"
 
     def _number(self, family: str, value: str) -> int:
         numbers = self._numbers.setdefault(family, {})

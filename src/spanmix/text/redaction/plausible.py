@@ -7,13 +7,13 @@ import re
 from collections import Counter
 
 _PLACEHOLDER = re.compile(
-    r"example|sample|placeholder|change.?me|change.?it|your.?|xxx|\*\*\*|\.\.\.|dummy|redacted|foobar|"
+    r"example|sample|placeholder|change.?me|change.?it|your.?|xxx|\*\*\*|\.\.\.|…|dummy|redacted|foobar|"
     r"insert|replace|<|>|todo|fixme|not.?set|undefined|none$|null$|true$|false$|default|environ|getenv|process\.env|"
     r"lorem|12345|abcdef|abc123|qwert|asdf|hunter2$|test|fake|mock|invalid|secret.?key|^(?:sha|md|aes|rsa|utf|iso|base|oauth|hmac|ecdsa|bcrypt|scrypt|pbkdf|argon)[-_]?\d|password|passwd|passphrase|"
     r"(?:my|some|super|top|a|the|bad|wrong|new|old|no|s3cr3t|se?cr).?(?:secret|pass|token|key)",
     re.IGNORECASE,
 )
-_TEMPLATE = re.compile(r"[{}]|\$\w|\$\(|%[sdr(]|%\w+%|#\{|<%|\\[sdwbSDWB]|@@")
+_TEMPLATE = re.compile(r"[{}]|\$\w|\$\(|%[sdr(]|%\w+%|#\{|<%|\\[sdwbSDWB]|@@|\(\?")
 _WORDS = re.compile(r"[A-Za-z]+[0-9]{0,2}(?:[_\-. /:]+[A-Za-z]*[0-9]{0,2})*")
 _CALL = re.compile(r"\w[\w.]*[(\[].*|[\w.]+::\w+.*|(?:self|this|os|config|settings|args|options|env)\.\w.*")
 _PATH = re.compile(r"(?:[~.]{0,2}/|[A-Za-z]:\\|\w+://)\S*")
@@ -23,6 +23,11 @@ _MASKED = re.compile(r"[xö字𝔸]+|[Xö字𝔸]+|1+|(?:a1)+a?|(?:A1)+A?")
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _KEY_CHARACTERS = re.compile(r"[A-Za-z0-9+/=_.~-]+")
+_RUNS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_VERSION = re.compile(r"\d\.\d")
+_MOST_RUN = 2.2
+"""Mean length of the runs of capital letters, of small ones with a capital in front, and of digits, up to
+which a value is random: 1.3 to 1.8 in random ones, 3 to 5 in the names of programs."""
 _LEAST_PASSWORD, _LEAST_SHORT_KEY, _LEAST_KEY = 6, 10, 16
 _MOST = 512
 
@@ -81,6 +86,18 @@ def is_plausible_short_key(value: str) -> bool:
     digits = sum(c.isdigit() for c in value)
     has_cases = value != value.lower() and value != value.upper()
     return value.isalnum() and digits >= 2 and has_cases and bits_per_character(value) >= 3.0
+
+
+def is_random(value: str) -> bool:
+    """Say whether letters and digits change so often in a value that it is no name, version or word.
+
+    >>> [is_random(one) for one in ("q8Zr2mPw9xK", "Base64String", "OAuth2Token1", "1.0.0-rc.1")]
+    [True, False, False, False]
+    """
+    runs = _RUNS.findall(value)
+    letters = sum(c.isalpha() for c in value)
+    is_mixed = letters >= 4 and any(c.isdigit() for c in value) and len(value) >= 8
+    return is_mixed and not _VERSION.search(value) and sum(map(len, runs)) <= _MOST_RUN * len(runs)
 
 
 def is_plausible_token(value: str) -> bool:

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import re2  # type: ignore[import-untyped]
 
 LONG_LINE = 4_000
-_AROUND = 600
-"""Characters looked at in front of a find in a long line, and half of those behind it."""
+_FRONT, _BEHIND, _STEP = 300, 1_600, 1_000
+"""Characters looked at in front of a find in a long line, those behind it, and how far behind it the next
+find may be that is looked at with it: its value may go on for the rest."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MEMORY_BYTES = 128 << 20
 """For the automaton, which RE2 builds as far as texts need it; the default of 8 MB would be built again and
@@ -47,8 +48,8 @@ def lines_with(text: str, pattern: str) -> Iterator[Line]:
             last = last if last >= 0 else len(text)
         start, end, done = first, last, last
         if end - start > LONG_LINE:
-            start, end = max(start, place - _AROUND), min(end, place + 2 * _AROUND)
-            done = min(done, place + _AROUND)
+            start, end = max(start, place - _FRONT), min(end, place + _BEHIND)
+            done = min(done, place + _STEP)
         yield Line(number, start, text[start:end])
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from spanmix.text.redaction.address_passwords import address_passwords
+from spanmix.text.redaction.beside_names import beside_names
 from spanmix.text.redaction.commands import command_options
+from spanmix.text.redaction.everywhere import is_whole, places_of
 from spanmix.text.redaction.found import Found, without_overlaps
 from spanmix.text.redaction.library import hits
 from spanmix.text.redaction.names import assigned_tokens, suffix_of
 from spanmix.text.redaction.needs import (
+    ADDRESS,
     ASSIGNED,
+    BESIDE_NAME,
     COMMAND,
     HEADER,
     NAMED_VALUE,
@@ -25,7 +30,12 @@ from spanmix.text.redaction.requests import request_headers
 from spanmix.text.redaction.service_tokens import service_tokens
 from spanmix.text.redaction.variables import named_values, variables
 
-_UNQUOTED = {VARIABLE: variables, HEADER: request_headers, COMMAND: command_options}
+_UNQUOTED = {
+    VARIABLE: variables,
+    HEADER: request_headers,
+    COMMAND: command_options,
+    ADDRESS: address_passwords,
+}
 _EVERYWHERE = 12
 """A value of this many characters is replaced wherever it stands in the file, a shorter one in its line."""
 
@@ -45,27 +55,29 @@ def find_secrets(text: str, file_name: str) -> list[Found]:
         rules = rules_for(line.text)
         has_private_key = has_private_key or PRIVATE_KEY in rules
         given = list(_given(text, line, rules))
-        found += given
         values = [(one.kind, one.detector, text[one.start : one.end]) for one in given]
-        for kind, detector, value in (*_values(line.text, suffix, rules), *values):
-            found += (Found(place, place + len(value), kind, detector) for place in places(text, value, line))
+        for kind, detector, value in dict.fromkeys((*_values(line.text, suffix, rules), *values)):
+            found += (
+                Found(place, place + len(value), kind, detector) for place in _places(text, value, line)
+            )
             if len(value) >= _EVERYWHERE:
                 everywhere.setdefault(value, (kind, detector))
-    for value, (kind, detector) in everywhere.items():
-        found += (Found(place, place + len(value), kind, detector) for place in places(text, value))
+        found += given
+    found += (
+        Found(place, place + len(value), *everywhere[value]) for place, value in places_of(text, everywhere)
+    )
     if has_private_key:
         found += private_keys(text)
     return without_overlaps(found)
 
 
-def places(text: str, value: str, line: Line | None = None) -> Iterator[int]:
-    """Yield where a value stands as a whole word in a text, or in one line of it."""
-    start, stop = (0, len(text)) if line is None else (line.start, line.start + len(line.text))
-    place = text.find(value, start, stop)
+def _places(text: str, value: str, line: Line) -> Iterator[int]:
+    """Yield where a value stands as a whole word in a line of a text."""
+    stop = line.start + len(line.text)
+    place = text.find(value, line.start, stop)
     while place >= 0:
         end = place + len(value)
-        before, behind = text[place - 1 : place], text[end : end + 1]
-        if not (value[0].isalnum() and before.isalnum()) and not (value[-1].isalnum() and behind.isalnum()):
+        if is_whole(text, place, end):
             yield place
         place = text.find(value, end, stop)
 
@@ -85,3 +97,5 @@ def _given(text: str, line: Line, rules: Collection[str]) -> Iterator[Found]:
                 yield one._replace(start=line.start + one.start, end=line.start + one.end)
     if NAMED_VALUE in rules:
         yield from named_values(text, line)
+    if BESIDE_NAME in rules:
+        yield from beside_names(text, line)

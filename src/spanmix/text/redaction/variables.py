@@ -43,7 +43,9 @@ _PAIR = re.compile(
 )
 _MOST_PAIR = 400
 """Characters looked at behind the first of two lines."""
-_PASSWORD = re.compile(r"PASSW|(?:^|_|DB|PG|ROOT|USER|ADMIN|SMTP|KEY)PASS(?:$|_|PHRASE)|PWD", re.IGNORECASE)
+_PASSWORD = re.compile(
+    r"PASSW|IDENTIFIED\s+BY|(?:^|_|DB|PG|ROOT|USER|ADMIN|SMTP|KEY)PASS(?:$|_|PHRASE)|PWD", re.IGNORECASE
+)
 _KEY = re.compile(
     r"SECRET|TOKEN|CREDENTIAL|(?:API|ACCESS|AUTH|ACCOUNT|SERVICE|CLIENT|PRIV|PRIVATE|SIGNING|ENCRYPTION|MASTER|"
     r"DEPLOY)[_-]?KEY",

@@ -65,7 +65,7 @@ class TraceIndex:
             _check_sizes(folder, number, shard.sizes)
         self._shards = [Shard(folder, number, shard) for number, shard in enumerate(record.shards)]
         self._tables = {
-            name: DocumentTable(corpus / name, source.train.documents, source.train.bytes)
+            name: DocumentTable(corpus / name, source.train.documents, source.train.bytes, report.files)
             for name, source in report.sources.items()
         }
         _require_files(corpus, report, self._tables)
@@ -83,6 +83,8 @@ class TraceIndex:
     @classmethod
     def open(cls, corpus: Path | str) -> TraceIndex:
         """Open the index of a corpus, in milliseconds: sizes are checked here, checksums by `build_index`.
+
+        The tables of documents are checked against their hashes when a place is first named.
 
         Raises:
             InputError: there is no corpus, or no index of it, or one of another corpus, or a file is cut

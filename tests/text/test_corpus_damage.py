@@ -112,7 +112,10 @@ def test_a_value_of_another_type_in_the_report_names_the_file(folder):
     report = json.loads(file.read_text())
     del report["content_sha256"], report["made_with"]  # written for people, of any form
     fitting = {
-        **{name: [None] for name in ("settings", "read", "copies", "mean_share", "held_out_draw")},
+        **{
+            name: [None]
+            for name in ("settings", "read", "copies", "agreements", "mean_share", "held_out_draw")
+        },
         **{name: [{}] for name in ("licences", "dropped", "dropped_bytes", "changed")},
         **{name: [None, {}] for name in ("languages", "files", "text_fields")},
         "ends_with_eod": [True],

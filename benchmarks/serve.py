@@ -82,7 +82,7 @@ def servers(folder: Path, tokenizer: Tokenizer, dtype: str, vllm_python: str | N
     python = sys.executable
     ours = [python, "-m", "spanmix", "serve", "--port", str(PORT)]
     int8 = folder.with_name("int8")
-    convert(folder, int8, "ctranslate2", "int8")
+    convert(str(folder), int8, "ctranslate2", "int8")
     found = [
         Server(
             name,

@@ -362,8 +362,9 @@ def test_overrides_may_stand_behind_a_flag(capsys, tmp_path):
     assert "learing_rate (did you mean 'learning_rate'?)" in said
     said = fails(capsys, "train", "demo", "run.sed=1", "--out", str(tmp_path / "run"), "run.num_steps=5")
     assert "run.sed (did you mean 'seed'?)" in said
-    assert "unrecognized arguments: --fast" in fails(capsys, "train", "demo", "--out", "run", "--fast")
-    assert "unrecognized arguments: more" in fails(capsys, "demo", "more")
+    said = fails(capsys, "train", "demo", "--out", "run", "--fast")
+    assert "unrecognized arguments: --fast; see `spanmix train --help`" in said
+    assert "unrecognized arguments: more; see `spanmix demo --help`" in fails(capsys, "demo", "more")
     assert not (tmp_path / "run").exists()
 
 

@@ -8,7 +8,7 @@ from spanmix.serve.front import documented
 STREAMED = {
     "/v1/completions": {"stream": True, "max_tokens": 2},
     "/v1/fim/completions": {"stream": True, "max_tokens": 2, "prompt": "x"},
-    "/infill": {"stream": True, "n_predict": 2},
+    "/infill": {"stream": True, "n_predict": 2, "prompt": "x"},
     "/completion": {"stream": True, "n_predict": 2},
     "/completions": {"stream": True, "n_predict": 2},
     "/api/generate": {"options": {"num_predict": 2}},

@@ -121,6 +121,8 @@ def test_a_copy_that_is_too_long_is_ended_in_front_of_it(serve, index, saying, b
                 if line and line != "data: [DONE]":
                     streamed += json.loads(line[6:])["choices"][0]["text"]
         assert streamed == choice["text"]
+        [told] = httpx.post(f"{url}/v1/completions", json=ASKED | {"logprobs": 1}).json()["choices"]
+        assert told["text"].startswith("".join(told["logprobs"]["tokens"]))  # none of what is withheld
 
 
 def test_what_the_index_cannot_find_is_refused(index):

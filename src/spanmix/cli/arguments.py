@@ -44,6 +44,7 @@ def add_verb(
         allow_abbrev=False,
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(prog=parser.prog)
     if run is not None:
         parser.set_defaults(run=run)
     return parser

@@ -48,7 +48,7 @@ EPILOG = """\
 `spanmix VERB --help` shows a verb's arguments and an example.
 Exit codes: 0 done, 1 failed, 2 the input cannot be used and nothing was written, 3 stopped early by
 SIGTERM or SIGUSR1 and saved: the same command goes on, 130 interrupted by Ctrl-C, `prepare` by SIGTERM
-too: the same command goes on with what was kept."""
+too: the same command goes on with what was kept. `serve` ends in order at the first Ctrl-C, with 0."""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -75,7 +75,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     listed = next((name for name in ("overrides", "inputs") if hasattr(args, name)), None)
     strange = [word for word in rest if word.startswith("-") or listed is None]
     if strange:
-        raise InputError(f"unrecognized arguments: {' '.join(strange)}; see `{parser.prog} --help`")
+        raise InputError(f"unrecognized arguments: {' '.join(strange)}; see `{args.prog} --help`")
     if listed is not None:
         getattr(args, listed).extend(rest)
     return args

@@ -21,6 +21,7 @@ _READ_TOKENS = 512
 """Of prompts in a step: a client that goes away, or one that waits for its next token, waits no longer."""
 _RESTING_ROWS = 16
 """Prompts that are kept for those that begin alike: some editors with some files each."""
+_MATCH_BYTES = 60
 EXAMPLE = """
 spanmix serve runs/mine
 spanmix serve exports/mine-int8 --port 8012 --api-keys keys.txt --log requests.jsonl
@@ -129,9 +130,8 @@ def _add_provenance(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--match-bytes",
         type=whole_number(1),
-        default=60,
         metavar="N",
-        help="bytes of the shortest match that is told (%(default)s)",
+        help=f"bytes of the shortest match that is told ({_MATCH_BYTES})",
     )
     group.add_argument(
         "--block-verbatim",
@@ -176,26 +176,31 @@ def run(args: argparse.Namespace) -> None:
                 f"--precision {args.precision} is for the torch engine, and {args.model} computes in "
                 f"{info.dtype}; leave it out"
             )
+        own = info.context_tokens
+        if (args.max_model_len or 0) > own:
+            tell(f"--max-model-len is {args.max_model_len:,}, and the model has {own:,} tokens: these hold")
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        tell(
-            f"serving {settings.name} ({info.dtype}, {info.context_tokens:,} tokens) at http://{shown}:{port}"
-        )
+        tokens = f"{settings.context_tokens(own):,} tokens"
+        tell(f"serving {settings.name} ({info.dtype}, {tokens}) at http://{shown}:{port}")
+        if model.asked.infill is None:
+            tell("this model was not trained to infill: it continues texts, and refuses what has a suffix")
         if not settings.api_keys and host not in ("127.0.0.1", "::1"):
             tell("there are no --api-keys: everybody who reaches this address may ask")
-        serve(model, settings, listener, log, provenance, spans)
+        serve(model, settings, listener, tell, log, provenance, spans)
 
 
 def _provenance(args: argparse.Namespace) -> Provenance | None:
     """Return what is asked of the training data."""
     if args.corpus is None:
-        if args.block_verbatim is not None:
-            raise InputError("--block-verbatim needs --corpus, the training data in which it looks")
+        for flag, given in (("--block-verbatim", args.block_verbatim), ("--match-bytes", args.match_bytes)):
+            if given is not None:
+                raise InputError(f"{flag} needs --corpus, the training data in which it looks")
         return None
     from spanmix.serve.provenance import Provenance
     from spanmix.text.trace.index import TraceIndex
 
-    return Provenance(TraceIndex.open(args.corpus), args.match_bytes, args.block_verbatim)
+    return Provenance(TraceIndex.open(args.corpus), args.match_bytes or _MATCH_BYTES, args.block_verbatim)
 
 
 def _log(name: str | None) -> Callable[[str], None] | None:

@@ -149,6 +149,10 @@ class Gaps:
             format, [*self._fronts, last], context_tokens, most_tokens, suffix_share, cut_step
         )
         """That for the first gap."""
+        num_later = sum(len(format.next_gap(gap, self._fronts[gap])) + 1 for gap in range(1, self.num_gaps))
+        num_repeated = self.num_gaps * (most_tokens - max_tokens)
+        self.num_tokens = len(self.prompt.prompt_ids) + num_later + num_repeated
+        """All but the answers: what is asked, and what they repeat of the text."""
         self.prompt_ids = self.prompt.prompt_ids
         """What asks for the gap that is next."""
         self.num_closed = 0
@@ -218,8 +222,8 @@ def infill_prompt(
     if budget < 0:
         raise InputError(
             f"the prompt does not fit the model's context of {context_tokens} tokens: {num_controls} control "
-            f"tokens, {num_between} between the cursors and {num_gaps} x max_tokens {max_tokens}; lower "
-            f"max_tokens or give fewer cursors, nearer to each other"
+            f"tokens, {num_between} between the cursors and {num_gaps} x {max_tokens} for the answers; lower "
+            f"max_tokens{' or give fewer cursors, nearer to each other' if num_gaps > 1 else ''}"
         )
     num_first, num_last = share(len(first), len(last), budget, suffix_share)
     num_cut = min(len(first), -(-(len(first) - num_first) // cut_step) * cut_step)

@@ -19,7 +19,7 @@ from spanmix.generate.formats import InfillFormat
 from spanmix.generate.torch_engine import TorchEngine
 from spanmix.generate.transformers_engine import TransformersEngine
 from spanmix.generate.transformers_folder import is_of_another_family, open_transformers
-from spanmix.model.devices import computes_bf16
+from spanmix.model.devices import check_device, computes_bf16
 from spanmix.model.folder import load_model_folder, resolve_model
 from spanmix.model.weights import weights_checksum
 from spanmix.text.text_tokenizer import TextTokenizer
@@ -148,14 +148,17 @@ def open_model(
         tuning: what the torch engine is told beside that.
 
     Raises:
-        InputError: there is no such model, it cannot be opened, or the engine does not run such folders.
+        InputError: there is no such model or device, it cannot be opened, the engine does not run such
+            folders or on such a device, or the lead fills the context.
     """
+    if device is not None:
+        check_device(device)
     folder = resolve_model(name)
     engine, tokenizer, asked = _open_engine(folder, engine_name, device, tuning or TorchTuning())
     news = None
     if engine_name == "auto" and isinstance(engine, TransformersEngine):
         news = f"{name} is of another family than CodeGen2's, and is run by transformers"
-    return OpenModel(name, engine, tokenizer, _with_lead(asked, lead_tokens), folder, news)
+    return OpenModel(name, engine, tokenizer, _with_lead(asked, lead_tokens, engine), folder, news)
 
 
 def open_served(url: str, served: Served, lead_tokens: int | None = None) -> OpenModel:
@@ -187,12 +190,17 @@ def open_served(url: str, served: Served, lead_tokens: int | None = None) -> Ope
         allow_unseeded=served.allow_unseeded,
     )
     name = f"{endpoint.model} at {endpoint.url}"
-    asked = _with_lead(read_asked(folder, tokenizer), lead_tokens)
+    asked = _with_lead(read_asked(folder, tokenizer), lead_tokens, engine)
     return OpenModel(name, engine, tokenizer, asked, None)
 
 
-def _with_lead(asked: Asked, lead_tokens: int | None) -> Asked:
+def _with_lead(asked: Asked, lead_tokens: int | None, engine: Engine) -> Asked:
     if lead_tokens is not None and asked.infill is not None:
+        if lead_tokens >= (context := engine.info.context_tokens):
+            raise InputError(
+                f"a lead of {lead_tokens} tokens leaves nothing of the model's context of {context}; give "
+                "fewer"
+            )
         asked = replace(asked, infill=replace(asked.infill, lead_tokens=lead_tokens))
     return asked
 
@@ -206,6 +214,11 @@ def _open_engine(
             raise InputError(
                 f"{folder} is a CTranslate2 folder, which PyTorch does not run; use --engine ctranslate2, or "
                 "name the folder that it was made from"
+            )
+        if device not in (None, "cpu"):
+            raise InputError(
+                f"{folder} is a CTranslate2 folder, which runs on the processor, not on {device}; leave the "
+                "device out, or name the folder that it was made from"
             )
         return _open_ctranslate2(folder)
     if engine_name == "ctranslate2":

@@ -46,6 +46,7 @@ from spanmix.serve.settings import ServeSettings
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+_CHATS = ("/chat/completions", "/api/chat")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -143,14 +144,29 @@ async def _failed(request: Request, error: Any) -> Response:
 
 async def _invalid(request: Request, error: Any) -> Response:
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        what = json.JSONDecodeError(first["ctx"]["error"], error.body, first["loc"][-1])
+        return written(ApiError(400, f"the body is no JSON: {_placed(what)}"), request.url.path)
     where = [str(part) for part in first["loc"] if part != "body"]
     about = f"{'.'.join(where)}: " if where else ""
     param = where[0] if where else None
     return written(ApiError(400, f"{about}{first['msg']}", param=param), request.url.path)
 
 
+def _placed(error: json.JSONDecodeError) -> str:
+    return f"{error.msg} at line {error.lineno}, column {error.colno}"
+
+
 async def _http(request: Request, error: Any) -> Response:
-    return written(ApiError(error.status_code, str(error.detail), headers=error.headers), request.url.path)
+    path, message = request.url.path, str(error.detail)
+    if error.status_code == 404:
+        message = f"there is no {path} here; /openapi.json lists what there is"
+        if path.endswith(_CHATS):
+            message = (
+                f"there is no {path}: the model continues and infills texts, and does not chat; use "
+                "/v1/completions, with a prompt"
+            )
+    return written(ApiError(error.status_code, message, headers=error.headers), path)
 
 
 HANDLERS = {

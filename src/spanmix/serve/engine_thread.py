@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
-from spanmix.errors import SpanmixError
+from spanmix.errors import InputError, SpanmixError
 from spanmix.generate.engine import Engine, GenerateRequest, Score, ScoreRequest, TokenEvent
 from spanmix.serve.asked_stream import AskedStream
 
@@ -84,8 +84,19 @@ class EngineThread:
         return self._num_requests
 
     def check_room(self, num_requests: int) -> None:
-        """Raise `BusyError` if so many more requests would be too many, `EndedError` if none is answered."""
+        """Look whether so many more requests can be taken now.
+
+        Raises:
+            InputError: they are too many even when nothing else runs.
+            BusyError: they are too many beside what runs and waits.
+            EndedError: none is answered any more.
+        """
         self._check_alive()
+        if num_requests > self._max_requests:
+            raise InputError(
+                f"{num_requests} answers are more than the {self._max_requests} that run or wait at once on "
+                "this server (its --max-requests); ask for fewer"
+            )
         if self._num_requests + num_requests > self._max_requests:
             raise BusyError(self._num_requests - self.num_running, self._retry_seconds(num_requests))
 

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel
 
+CHARACTERS_PER_TOKEN = 64
+"""A text of more characters for each token of the room is not counted: it does not fit."""
+
 
 class ExtraFile(BaseModel):
     """A file, or a part of one, that the model is shown.
@@ -32,8 +35,10 @@ def shown(file: ExtraFile) -> str:
     return f"{_comment_mark(name)} {name}\n{text}"
 
 
-def with_files(files: Sequence[ExtraFile], prefix: str, num_tokens: Callable[[str], int], room: int) -> str:
-    """Return a prefix with as many of the files in front of it as there is room for.
+def with_files(
+    files: Sequence[ExtraFile], prefix: str, num_tokens: Callable[[str], int], room: int
+) -> tuple[str, int]:
+    """Return a prefix with as many of the files in front of it as there is room for, and how many were not.
 
     Files that come later are nearer to what is written, so the first are left out first; each is shown whole
     or not at all.
@@ -47,12 +52,12 @@ def with_files(files: Sequence[ExtraFile], prefix: str, num_tokens: Callable[[st
     taken: list[str] = []
     for file in reversed(files):
         text = shown(file)
-        needed = num_tokens(text)
-        if needed > room:
+        # Hardly any token is longer, and to count those of a long text takes time.
+        if len(text) > CHARACTERS_PER_TOKEN * room or (needed := num_tokens(text)) > room:
             break
         room -= needed
         taken.append(text)
-    return "".join([*reversed(taken), prefix])
+    return "".join([*reversed(taken), prefix]), len(files) - len(taken)
 
 
 def _comment_mark(name: str) -> str:

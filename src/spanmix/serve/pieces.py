@@ -53,7 +53,7 @@ class Limits:
     """Where an answer ends beside its end and its stop strings.
 
     Args:
-        seconds: after the first token; the answer ends at the next end of a line, or at once if it has one.
+        seconds: after the first token; the answer ends at the first end of a line that comes then.
         least_blanks: in front of each of its lines but the first (see `BlockEnd`); 0 does not look.
     """
 

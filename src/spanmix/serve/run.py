@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DRAIN_SECONDS = 30
 """Longest time that answers on their way get when the server is asked to end."""
+_INTERRUPTED = 130
 _HEAD_BYTES = 64 * 1024
 _FILES = 65_536
 """Most open files that are asked for."""
@@ -58,8 +61,9 @@ def read_keys(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
-        raise InputError(f"{path}: cannot be read as keys: {error}") from None
-    keys = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read as keys: {why}; name a text file of keys") from None
+    keys = tuple(key for line in lines if (key := line.strip()) and not key.startswith("#"))
     if not keys:
         raise InputError(f"{path} holds no key; write one a line, or leave the flag out to let everybody in")
     return keys
@@ -69,22 +73,26 @@ def serve(
     model: OpenModel,
     settings: ServeSettings,
     listener: socket.socket,
+    say: Callable[[str], None],
     log: Callable[[str], None] | None,
     provenance: Provenance | None = None,
     spans: TracerProvider | None = None,
 ) -> None:
-    """Serve a model until SIGTERM or Ctrl-C, and then finish what is on its way.
+    """Serve a model until SIGTERM or Ctrl-C, and then finish what is on its way; a second Ctrl-C ends the
+    process at once, with exit code 130.
 
     Args:
         model: what is served.
         settings: what is allowed.
         listener: where clients come; it is closed at the end.
+        say: tells the user, in one line, what an end waits for.
         log: is given a line of JSON for each request that is over.
         provenance: what is asked of the training data, if anything.
         spans: where a span of each request goes, if anywhere.
     """
     _allow_files()
-    _Server(configuration(make_app(model, settings, log, provenance, spans))).run(sockets=[listener])
+    server = _Server(configuration(make_app(model, settings, log, provenance, spans)), say)
+    server.run(sockets=[listener])
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:
@@ -112,6 +120,10 @@ def _allow_files() -> None:
 class _Server(uvicorn.Server):
     """Ends in order at SIGTERM and Ctrl-C; uvicorn's own would then die of the signal."""
 
+    def __init__(self, config: uvicorn.Config, say: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._say = say
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Let signals end the server, and nothing else."""
@@ -121,6 +133,24 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; at a Ctrl-C after that, end at once.
+
+        Uvicorn's own would cancel each answer, with a traceback, and leave the engine's thread to abort the
+        process.
+        """
+        if self.should_exit and sig == signal.SIGINT:
+            os.write(2, b"spanmix: interrupted; answers on their way were cut short\n")
+            os._exit(_INTERRUPTED)
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is on its way."""
+        if num := len(self.server_state.tasks):
+            answers = "1 answer is" if num == 1 else f"{num} answers are"
+            self._say(f"ends when {answers} done, at most {_DRAIN_SECONDS} s; Ctrl-C then ends at once")
+        await super().shutdown(sockets)
 
 
 def stamped(line: str) -> str:

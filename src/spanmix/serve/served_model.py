@@ -23,6 +23,7 @@ from spanmix.serve.engine_thread import EngineThread
 from spanmix.serve.front.errors import refused
 from spanmix.serve.front.gate import MATCH, RECORD, STARTED
 from spanmix.serve.interfaces.token_logprobs import TokenNames
+from spanmix.serve.line_end import LineEnd
 from spanmix.serve.pieces import NO_LIMITS, Limits, Piece, ServedReason, Whole, merged
 from spanmix.serve.prompts import Prompt, PromptWriter
 from spanmix.serve.provenance import Provenance, in_words
@@ -51,10 +52,9 @@ class ServedModel:
         self.tokenizer = model.tokenizer
         self.names = TokenNames(model.tokenizer)
         self.thread = EngineThread(model.engine, settings.max_requests)
-        own = model.engine.info.context_tokens
-        self.context_tokens = min(own, settings.max_model_tokens or own)
+        self.context_tokens = settings.context_tokens(model.engine.info.context_tokens)
         self.reading = Reading(model.engine.info.keeps_prompts)
-        self.prompts = PromptWriter(model, self.context_tokens, settings.suffix_share)
+        self.prompts = PromptWriter(model, self.context_tokens, settings.suffix_share, settings.clamp)
 
     def sampling(
         self, max_tokens: int, seed: int, temperature: float | None, top_p: float | None, **others: Any
@@ -107,10 +107,9 @@ class ServedModel:
     ) -> AsyncGenerator[Piece]:
         """Yield an answer as it comes; closing the generator ends the work on it."""
         asked_at = time.perf_counter()
-        block = BlockEnd(limits.least_blanks)
+        block, line = BlockEnd(limits.least_blanks), LineEnd(limits.seconds)
         guard = None if self._provenance is None else self._provenance.guard()
         texts: list[str] = []
-        first_at: float | None = None
         opening, num_told = prompt.opening, 0
         answer = Answer(
             self.tokenizer.token_bytes, prompt.end_ids, sampling.stop, opening, sampling.max_tokens
@@ -126,13 +125,12 @@ class ServedModel:
                     text += block.flush()
                 if len(answer.events) == answer.num_repeated:
                     continue
-                first_at = first_at or time.perf_counter()
-                is_late = limits.seconds is not None and time.perf_counter() - first_at > limits.seconds
                 reason: ServedReason | None = answer.finish_reason
                 if block.is_over:
                     reason = "stop"
-                elif reason is None and is_late and "\n" in answer.text:
-                    reason = "length"
+                elif reason is None:
+                    text = line.push(text, time.perf_counter())
+                    reason = "length" if line.is_over else None
                 if guard is not None and await asyncio.to_thread(guard.add, text) is not None:
                     text, reason = "", "content_filter"
                 texts.append(text)
@@ -142,6 +140,8 @@ class ServedModel:
                 is_first = num_told <= answer.num_repeated
                 repeated = tuple(event.token_id for event in answer.events[num_told : answer.num_repeated])
                 new = tuple(answer.events[max(num_told, answer.num_repeated) :])
+                if reason == "content_filter":
+                    repeated, new = (), ()
                 num_told = len(answer.events)
                 num_split = answer.num_split if is_first else 0
                 yield Piece(index, text, new, reason, answer.stopped_by, match, repeated, num_split)
@@ -193,7 +193,7 @@ class ServedModel:
     ) -> AsyncGenerator[Piece]:
         began_at: float | None = None
         for gap, sampling in enumerate(samplings):
-            prompt, ids, texts = self.prompts.of_gap(gaps), list[int](), list[str]()
+            prompt, ids, texts = self.prompts.of_gap(gaps, sampling.max_tokens), list[int](), list[str]()
             left = limits.seconds
             if left is not None and began_at is not None:
                 left = max(0.0, left - time.perf_counter() + began_at)

@@ -21,7 +21,8 @@ class ServeSettings:
         max_stops: most stop strings of a request, each of at most 512 characters.
         max_logprobs: most of the likeliest tokens that are reported at a position.
         max_body_bytes: longest request; longer ones are refused with 413.
-        temperature, top_p: where a request does not say. Editors do not, and mean "sensibly".
+        temperature, top_p: where a request does not say. Editors do not, and mean "sensibly". The
+            temperature is at most 2, as in OpenAI's requests.
         suffix_share: of the room for a prompt that does not fit whole, how much its suffix may take.
         clamp: where prompt and ``max_tokens`` do not fit together, lower ``max_tokens``; else refuse.
 
@@ -49,9 +50,21 @@ class ServeSettings:
         if self.max_model_tokens is not None and self.max_model_tokens < 8:
             raise InputError(f"max_model_tokens is {self.max_model_tokens}; use 8 or more")
         Sampling(temperature=self.temperature, top_p=self.top_p)  # which checks itself
+        if self.temperature > 2:
+            raise InputError(
+                f"temperature is {self.temperature}; use a value from 0 to 2, as in OpenAI's requests"
+            )
         if not 0 <= self.suffix_share <= 1:
             raise InputError(
                 f"suffix_share is {self.suffix_share}; it is a share, so use a value from 0 to 1"
             )
         if any(not key or key != key.strip() for key in self.api_keys):
             raise InputError("an API key is empty or has a blank at an end")
+
+    def context_tokens(self, own: int) -> int:
+        """Return the longest prompt plus completion, in tokens, with a model whose own context is `own`.
+
+        >>> ServeSettings(max_model_tokens=128).context_tokens(512), ServeSettings().context_tokens(512)
+        (128, 512)
+        """
+        return min(own, self.max_model_tokens or own)

@@ -86,7 +86,7 @@ class GatedEngine(TorchEngine):
 
 def left_over():
     """What a process holds: files, threads, and tasks that are not done."""
-    tasks = sum(isinstance(one, asyncio.Task) and not one.done() for one in gc.get_objects())
+    tasks = sum(type(one) is asyncio.Task and not one.done() for one in gc.get_objects())
     return len(list(Path("/proc/self/fd").iterdir())), threading.active_count(), tasks
 
 
@@ -100,6 +100,7 @@ def nothing_leaks(url):
     """Give a client; check that what it did leaves nothing behind, and the server well."""
     with httpx.Client(base_url=url) as http:
         assert http.get("/health").status_code == 200
+        assert http.post("/tokenize", json={"content": "x"}).status_code == 200  # starts a pool of threads
     before = left_over()
     with httpx.Client(base_url=url, timeout=60) as http:
         yield http
@@ -221,6 +222,29 @@ def test_requests_that_come_at_once_on_one_connection_are_answered_in_order(url)
     with nothing_leaks(url):
         answer = received(connect(url, one + one + request_of("/nothing", {}, "Connection: close")))
         assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"200", b"404"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/detokenize", {"tokens": [""] * 3_000_000}, "tokens"),
+        ("/detokenize", {"tokens": [5] * 1_000_001}, "tokens"),
+        ("/completion", {"prompt": [5] * 1_000_001}, "prompt"),
+        ("/completion", {"prompt": "x", "stop": [1.5] * 300_000}, "stop"),
+        ("/v1/completions", {"prompt": "x", "stop": [1.5] * 300_000}, "stop"),
+        ("/generate", {"inputs": "x", "parameters": {"stop": [1.5] * 300_000}}, "stop"),
+        ("/api/generate", {"prompt": "x", "options": {"stop": [1.5] * 300_000}}, "stop"),
+        ("/infill", {"input_prefix": "x", "input_extra": [{}] * 1_000_000}, "input_extra"),
+        ("/infill", {"input_prefix": "x", "response_fields": [""] * 1_000_000}, "response_fields"),
+        ("/v1/completions", {"input_parts": ["x"] * 1_000_000}, "input_parts"),
+        ("/infill", {"input_prefix": "x", "t_max_predict_ms": 10**400}, "t_max_predict_ms"),
+        ("/infill", {"input_prefix": "x", "t_max_prompt_ms": 10**400}, "t_max_prompt_ms"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_list_that_is_too_long_is_one_fault_and_not_a_million(http, path, body, field):
+    answer = http.post(path, json=body)
+    assert answer.status_code == 400 and field in answer.text and len(answer.text) < 1_000
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/completion", "/api/generate", "/"])

@@ -1,5 +1,6 @@
 """Who is let in, what is too large or too much, and what becomes of a client that goes away."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -12,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from spanmix.generate.torch_engine import TorchEngine
 from spanmix.serve.app import make_app
+from spanmix.serve.front.gate import Gate
 from spanmix.serve.settings import ServeSettings
 
 ENDLESS = {"prompt": "x", "max_tokens": 250, "ignore_eos": True, "temperature": 1}
@@ -60,6 +62,9 @@ def test_a_key_is_asked_for_on_every_route_that_tells_or_runs_anything(serve):
                 refused = http.request(method, path, json={}, headers=headers)
                 assert refused.status_code == 401, path
                 assert "error" in refused.json()
+                has_one = "Bearer wrong" in headers.values()
+                what = "the API key is not one of this server's" if has_one else "no API key was given"
+                assert what in refused.text
         for headers in ({"Authorization": "Bearer secret"}, {"X-Api-Key": "other"}):
             assert http.get("/v1/models", headers=headers).status_code == 200
         assert http.get("/health").json() == {"status": "ok"}
@@ -110,6 +115,34 @@ def test_what_is_no_json_or_no_text_is_refused(http, content):
     assert http.get("/health").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/completions", "/infill", "/api/generate", "/generate"])
+def test_json_that_is_broken_is_placed(http, path):
+    response = http.post(path, content=b'{"n": 1,\n "x",}', headers={"Content-Type": "application/json"})
+    assert response.status_code == 400 and '"0"' not in response.text
+    assert "the body is no JSON: Expecting ':' delimiter at line 2, column 5" in response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v1/chat/completions", "use /v1/completions, with a prompt"),
+        ("/api/chat", "use /v1/completions, with a prompt"),
+        ("/v2/completions", "there is no /v2/completions here; /openapi.json lists"),
+    ],
+)
+def test_a_route_that_is_not_there_says_what_is(http, path, said):
+    response = http.post(path, json={"messages": []})
+    assert response.status_code == 404 and said in response.text
+
+
+def test_more_choices_than_ever_run_at_once_are_refused_for_good(serve):
+    with serve(max_requests=2) as url:
+        refused = httpx.post(f"{url}/v1/completions", json={"prompt": "x", "n": 3})
+        assert refused.status_code == 400 and "retry-after" not in refused.headers
+        assert "3 answers are more than the 2 that run or wait at once" in refused.json()["error"]["message"]
+        assert httpx.post(f"{url}/v1/completions", json={"prompt": "x", "n": 2}).status_code == 200
+
+
 def test_more_than_can_wait_is_refused_with_the_time_to_come_back(serve, decoder):
     with serve(SlowEngine(decoder, max_rows=1), max_requests=3) as url:
         threads = [
@@ -147,6 +180,39 @@ def test_a_client_that_goes_away_is_forgotten_at_once(serve, decoder, stream, pa
         wait_for(lambda: engine.cancelled == 2)
         wait_for(lambda: gauge(url, "spanmix_num_requests_running") == 0)
         assert engine.step() == []
+        wait_for(lambda: gauge(url, "spanmix_requests_total", path=path, status="499") == 1)
+        assert gauge(url, "spanmix_requests_total", path=path, status="200") is None
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_an_answer_that_the_servers_end_cuts_short_is_told_without_a_traceback(begins):
+    sent, records = [], []
+
+    async def endless(scope, receive, send):
+        await receive()
+        if begins:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.Event().wait()
+
+    async def whole():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    async def ended():
+        gate = Gate(endless, ServeSettings(), records.append)
+        scope = {"type": "http", "method": "POST", "path": "/v1/completions", "headers": []}
+        task = asyncio.create_task(gate(scope, whole, send))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    asyncio.run(ended())
+    assert [record["status"] for record in records] == [503]
+    assert sent[0]["status"] == (200 if begins else 503)
+    assert begins == (len(sent) == 1), "a stream that was cut does not look as if it were whole"
 
 
 def test_an_engine_that_fails_ends_its_requests_and_goes_on(serve, decoder):

@@ -16,6 +16,7 @@ from spanmix.generate.opening import OpenModel
 from spanmix.generate.text import Sampling
 from spanmix.generate.torch_engine import TorchEngine
 from spanmix.serve.block_end import BlockEnd
+from spanmix.serve.line_end import LineEnd
 from spanmix.serve.prompts import PromptWriter
 from spanmix.serve.reading import Reading
 
@@ -81,8 +82,9 @@ def test_other_files_are_shown_while_there_is_room(http, body):
     large = {"filename": "large.py", "text": "x = 1\n" * 500}
     assert http.post("/infill", json=body | {"input_extra": [files[0], large]}).json() == {
         "tokens_evaluated": without,
-        "truncated": False,
+        "truncated": True,
     }
+    assert not http.post("/infill", json=body | {"input_extra": files}).json()["truncated"]
 
 
 def test_completion_with_several_answers_stop_words_and_ids(http, tokenizer):
@@ -111,6 +113,38 @@ def test_tokens_come_and_go_with_either_name(http, tokenizer):
     assert answer["content"] == answer["prompt"] == text
     refused = http.post("/detokenize", json={"tokens": [999]})
     assert refused.status_code == 400 and "0 to 383" in refused.json()["error"]["message"]
+
+
+def test_when_the_time_is_over_an_answer_ends_at_the_first_end_of_a_line_that_comes():
+    text = "a\nb = 1\n    c\nd"
+    for size in range(1, 9):
+        rule = LineEnd(1.0)
+        pieces = [text[start : start + size] for start in range(2, len(text), size)]
+        given = rule.push("a\n", 5.0)
+        while not rule.is_over:
+            given += rule.push(pieces.pop(0), 6.0)
+        assert given == "a\nb = 1\n"
+    assert LineEnd(None).push("a\nb", 1e9) == LineEnd(9.0).push("a\nb", 1e9) == "a\nb"
+
+
+def test_the_time_for_an_answer_never_ends_it_within_a_line(http):
+    asked = {"input_prefix": "x = [", "input_suffix": "]\n", "n_predict": 60, "temperature": 2, "top_p": 1}
+    num_ended = 0
+    for seed in range(20):
+        whole = http.post("/infill", json=asked | {"seed": seed}).json()
+        ended = http.post("/infill", json=asked | {"seed": seed, "t_max_predict_ms": 1}).json()
+        if ended["content"] != whole["content"]:
+            assert whole["content"].startswith(ended["content"]) and ended["content"].endswith("\n")
+            assert ended["stop_type"] == "limit"
+            num_ended += 1
+    assert num_ended > 0
+
+
+def test_an_empty_file_is_answered_and_a_body_without_text_refused(http):
+    empty = {"input_prefix": "", "input_suffix": "", "n_predict": 2}
+    assert http.post("/infill", json=empty).status_code == 200
+    refused = http.post("/infill", json={"max_tokens": 3})
+    assert refused.status_code == 400 and "there is no text" in refused.json()["error"]["message"]
 
 
 def test_errors_are_in_llama_cpps_form(http, body):

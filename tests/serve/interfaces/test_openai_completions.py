@@ -143,17 +143,33 @@ def test_offsets_are_the_same_whole_and_streamed(client):
     assert min(met["not a character"], met["begins in front"]) >= 3, met
 
 
+def test_an_answer_ends_at_the_ids_that_a_request_names(client, tokenizer):
+    asked = GREEDY | {"prompt": "def f(x):", "temperature": 2, "seed": 4, "logprobs": 0}
+    named = client.completions.create(**asked, extra_body={"return_tokens_as_token_ids": True})
+    ids = [int(name.removeprefix("token_id:")) for name in named.choices[0].logprobs.tokens]
+    place = next(place for place, token in enumerate(ids) if place >= 3 and token not in ids[:place])
+    ended = client.completions.create(**asked, extra_body={"stop_token_ids": [ids[place]]}).choices[0]
+    expected = tokenizer.decode_bytes(ids[:place]).decode(errors="replace")
+    assert (ended.finish_reason, ended.text) == ("stop", expected)
+
+
 REFUSED = [
+    ({"extra_body": {"stop_token_ids": [384]}}, "outside the vocabulary, 0 to 383", "stop_token_ids"),
     ({"prompt": []}, "empty list", "prompt"),
     ({"prompt": [384]}, "outside the vocabulary, 0 to 383", "prompt"),
-    ({"prompt": "x" * 4000}, "maximum context length is 256 tokens. However, you requested", "prompt"),
+    (
+        {"prompt": "x" * 40_000, "max_tokens": 12},
+        "maximum context length is 256 tokens. However, you requested at least ",
+        "prompt",
+    ),
+    ({"prompt": "x" * 40_000, "max_tokens": 12}, "in the prompt, 12 in the completion", "prompt"),
+    ({"prompt": [1] * 300, "max_tokens": 12}, "requested 312 tokens (300 in the prompt, 12 in", "prompt"),
     ({"n": 33}, "more than this server's 32", "n"),
     ({"n": 3, "best_of": 2}, "best_of 2 is below n 3", "best_of"),
     ({"best_of": 2, "stream": True}, "cannot be streamed", "best_of"),
     ({"echo": True, "suffix": "x"}, "Echo is unsupported with suffix", "echo"),
     ({"max_tokens": 0}, "max_tokens is 0", "max_tokens"),
     ({"max_tokens": -1}, "max_tokens: ", "max_tokens"),
-    ({"max_tokens": 300, "suffix": "x"}, "does not fit the model's context of 256", "max_tokens"),
     ({"logprobs": 21}, "reports up to 20", "logprobs"),
     ({"stop": ["x" * 513]}, "longer than 512", "stop"),
     ({"stop": [str(n) for n in range(33)]}, "33 stop strings", "stop"),
@@ -205,6 +221,7 @@ def test_several_cursors_get_a_choice_each_streamed_or_not(client, engine, token
     # Tokens that only repeat the end of a part are not told.
     assert all(len(choice.logprobs.tokens) <= 7 for choice in found.choices)
     assert found.usage.completion_tokens == sum(len(choice.logprobs.tokens) for choice in found.choices)
+    asked["suffix"] = ""  # as nothing is said, beside the prompt that the client always sends
     texts = ["", ""]
     for event in client.completions.create(**asked, stream=True):
         texts[event.choices[0].index] += event.choices[0].text

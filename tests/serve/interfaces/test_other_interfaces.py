@@ -52,7 +52,28 @@ def test_zed_through_ollama_writes_the_sentinels_itself(http, text):
     prompt = f"<|fim_prefix|>{PREFIX}<|fim_suffix|>{SUFFIX}<|fim_middle|>"
     body = {"model": "m", "prompt": prompt, "raw": True, "stream": False}
     body["options"] = {"num_predict": 20, "temperature": 0, "stop": ["<|endoftext|>", "<|file_sep|>"]}
-    assert http.post("/api/generate", json=body).json()["response"] == text
+    answer = http.post("/api/generate", json=body)
+    assert answer.json()["response"] == text and answer.headers["x-fim-dialect"] == "qwen"
+    with http.stream("POST", "/api/generate", json=body | {"stream": True}) as streamed:
+        assert streamed.headers["x-fim-dialect"] == "qwen"
+
+
+def test_continue_writes_sentinels_to_llama_cpps_and_mistrals_routes(http, text):
+    prompt = f"<fim_prefix>{PREFIX}<fim_suffix>{SUFFIX}<fim_middle>"
+    body = {"prompt": prompt, "n_predict": 20, "max_tokens": 20, "temperature": 0}
+    for path in ("/completion", "/v1/fim/completions"):
+        answer = http.post(path, json=body)
+        assert text in (answer.json().get("content"), _mistral_text(answer.json()))
+        assert answer.headers["x-fim-dialect"] == "starcoder"
+        with http.stream("POST", path, json=body | {"stream": True}) as streamed:
+            assert streamed.headers["x-fim-dialect"] == "starcoder"
+    plain = {"prompt": PREFIX, "max_tokens": 20, "temperature": 0}
+    continued = http.post("/v1/completions", json=plain).json()["choices"][0]["text"]
+    assert _mistral_text(http.post("/v1/fim/completions", json=plain).json()) == continued
+
+
+def _mistral_text(answer):
+    return answer["choices"][0]["message"]["content"] if "choices" in answer else None
 
 
 def test_tgi(http, text):

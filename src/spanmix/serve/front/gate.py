@@ -21,7 +21,8 @@ OPEN_PATHS = frozenset({"/", "/health", "/ready", "/metrics"})
 """What can be read without a key: nothing that runs the model or tells of its texts."""
 
 CLIENT_GONE = 499
-"""nginx's status of a request whose client did not wait; nobody reads it, but it is counted."""
+"""nginx's status of a request whose client did not wait, for its answer or for the end of a stream; nobody
+reads it, but it is counted."""
 RECORD, STARTED = "spanmix.record", "spanmix.started"
 """Where a request's scope keeps what is known of it, and when it came (`time.perf_counter`)."""
 _READS = frozenset({"GET", "HEAD"})
@@ -62,18 +63,29 @@ class Gate:
         }
         scope[RECORD] = record
         started = scope[STARTED] = time.perf_counter()
+        is_whole = False
 
         async def noted(message: Message) -> None:
+            nonlocal is_whole
             if message["type"] == "http.response.start":
                 record["status"] = message["status"]
                 answered = MutableHeaders(scope=message)
                 answered["x-request-id"] = record["request_id"]
                 if MATCH in scope:
                     answered["x-spanmix-match"] = scope[MATCH]
+            elif message["type"] == "http.response.body":
+                is_whole = not message.get("more_body", False)
             await send(message)
 
         try:
             await self._pass(scope, receive, noted, headers)
+            if not is_whole:
+                record["status"] = CLIENT_GONE
+        except asyncio.CancelledError:  # the server ends, and waits no longer; a traceback would help nobody
+            if record["status"] == CLIENT_GONE:  # nothing has been sent yet
+                late = ApiError(503, "the server ends, and this answer was not done in time", "unavailable")
+                await written(late, scope["path"])(scope, receive, noted)
+            record["status"] = 503
         finally:
             record["route"] = getattr(scope.get("route"), "path", "other")
             record["seconds"] = round(time.perf_counter() - started, 4)
@@ -82,9 +94,10 @@ class Gate:
     async def _pass(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         is_open = scope["method"] == "OPTIONS" or (scope["method"] in _READS and scope["path"] in OPEN_PATHS)
         if not is_open and not self._knows(headers):
+            what = "the API key is not one of this server's" if _given(headers) else "no API key was given"
             error = ApiError(
                 401,
-                "no API key of this server was given: send it as `Authorization: Bearer KEY`",
+                f"{what}: send one as `Authorization: Bearer KEY`",
                 "invalid_api_key",
                 headers={"WWW-Authenticate": "Bearer"},
             )
@@ -135,13 +148,17 @@ class Gate:
         """Return whether a request brings a key; where there are none, whatever it brings will do."""
         if not self._keys:
             return True
-        kind, _, bearer = headers.get("authorization", "").partition(" ")
-        given = bearer.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "")
-        digest = hashlib.sha256(given.encode()).digest()
+        digest = hashlib.sha256(_given(headers).encode()).digest()
         is_known = False
         for key in self._keys:  # every one is compared, so that the time tells nothing
             is_known |= hmac.compare_digest(digest, key)
         return is_known
+
+
+def _given(headers: Headers) -> str:
+    """Return the key that a request brings, or nothing."""
+    kind, _, bearer = headers.get("authorization", "").partition(" ")
+    return bearer.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "")
 
 
 def log_line(record: Record) -> str:

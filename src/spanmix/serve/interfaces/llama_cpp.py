@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -14,7 +15,6 @@ from starlette.responses import Response
 
 from spanmix.generate.infill import Gaps
 from spanmix.generate.text import Sampling
-from spanmix.serve.extra_files import with_files
 from spanmix.serve.front.connection import compact, event_stream, json_response, unless_gone
 from spanmix.serve.front.documented import answered_as
 from spanmix.serve.front.errors import refused
@@ -29,7 +29,7 @@ from spanmix.serve.pieces import Limits, Piece
 from spanmix.serve.prompts import Prompt
 from spanmix.serve.served_model import ServedModel, seeds
 
-_MOST_PREDICTED = 4096
+_TEXT_FIELDS = {"input_prefix", "prompt", "input_suffix", "input_parts"}
 
 
 @dataclass
@@ -74,7 +74,11 @@ class LlamaCpp:
 
     async def infill(self, body: InfillBody, request: Request) -> Response:
         """Write what stands between ``input_prefix`` with ``prompt`` and ``input_suffix``, or at cursors."""
-        max_tokens, server = self._max_tokens(body), self._server
+        max_tokens, server = _max_tokens(body), self._server
+        if body.n_predict != 0 and not _TEXT_FIELDS & body.model_fields_set:
+            raise refused(
+                "there is no text: give input_prefix and input_suffix, or input_parts", "input_prefix"
+            )
         if body.input_parts is not None:
             if body.input_prefix or body.prompt or body.input_suffix or body.input_extra or body.n_cmpl > 1:
                 raise refused(
@@ -82,40 +86,32 @@ class LlamaCpp:
                     "prompt, input_suffix, input_extra and n_cmpl",
                     "input_parts",
                 )
-            gaps = server.prompts.gaps(body.input_parts, max_tokens, body.token_healing)
-            return await self._respond(body, server.prompts.of_gap(gaps), max_tokens, request, gaps)
-        prompt = self._around_cursor(body, max_tokens, server.context_tokens - max_tokens)
+            gaps, room = server.prompts.gaps(body.input_parts, max_tokens, body.token_healing)
+            return await self._respond(body, server.prompts.of_gap(gaps, room), request, gaps)
+        parts = [body.input_prefix + body.prompt, body.input_suffix]
+
+        def written(most_prompt: int | None) -> Prompt:
+            return server.prompts.infill(parts, max_tokens, body.token_healing, most_prompt, body.input_extra)
+
+        prompt = written(None)
         if body.t_max_prompt_ms > 0 and body.n_predict != 0:
             most = server.reading.most_tokens(prompt.ids, body.t_max_prompt_ms / 1000)
             if most is not None:
-                prompt = self._around_cursor(body, max_tokens, min(most, server.context_tokens - max_tokens))
-        return await self._respond(body, prompt, max_tokens, request)
-
-    def _around_cursor(self, body: InfillBody, max_tokens: int, most_prompt: int) -> Prompt:
-        """Return the prompt for one cursor, with as many of the other files as there is room for."""
-        prompts = self._server.prompts
-
-        def written(prefix: str) -> Prompt:
-            return prompts.infill([prefix, body.input_suffix], max_tokens, body.token_healing, most_prompt)
-
-        prefix = body.input_prefix + body.prompt
-        alone = written(prefix)
-        if not body.input_extra or alone.num_cut:
-            return alone
-        room = most_prompt - alone.num_tokens
-        return written(with_files(body.input_extra, prefix, lambda text: len(prompts.encode(text)), room))
+                prompt = written(most)
+        return await self._respond(body, prompt, request)
 
     async def complete(self, body: CompletionBody, request: Request) -> Response:
         """Continue a prompt."""
-        wanted = self._max_tokens(body)
-        prompt = self._server.prompts.write(self._text(body.prompt), None, wanted, body.token_healing)
-        max_tokens = self._server.prompts.room(prompt.num_tokens, wanted, clamp=True)
-        return await self._respond(body, prompt, max_tokens, request)
+        max_tokens = _max_tokens(body)
+        text = self._text(body.prompt, max_tokens)
+        prompt = self._server.prompts.write(text, None, max_tokens, body.token_healing)
+        return await self._respond(body, prompt, request)
 
     async def tokenize(self, body: TokenizeBody) -> dict[str, Any]:
         """Return the ids of a text; names of controls in it are text."""
         text = body.content if body.content is not None else body.prompt or ""
-        ids = self._server.prompts.encode(text)
+        # A long one takes seconds, in which others would wait.
+        ids = await asyncio.to_thread(self._server.prompts.encode, text)
         if body.add_special:
             ids = [*self._server.model.asked.start_ids, *ids]
         names = self._server.names
@@ -129,7 +125,7 @@ class LlamaCpp:
         size = self._server.model.engine.info.vocab_size
         if any(not 0 <= token < size for token in body.tokens):
             raise refused(f"tokens holds an id outside the vocabulary, 0 to {size - 1}", "tokens")
-        text = self._server.tokenizer.decode(body.tokens)
+        text = await asyncio.to_thread(self._server.tokenizer.decode, body.tokens)
         return {"content": text, "prompt": text}
 
     async def props(self) -> dict[str, Any]:
@@ -147,18 +143,14 @@ class LlamaCpp:
             "modalities": {"vision": False, "audio": False},
         }
 
-    def _text(self, prompt: str | list[int | str]) -> str | list[int]:
+    def _text(self, prompt: str | list[int | str], max_tokens: int | None) -> str | list[int]:
         if isinstance(prompt, str):
             return prompt
         ids: list[int] = []
-        self._server.prompts.room(len(prompt), None, clamp=True)  # before each part is read
+        self._server.prompts.check_length(len(prompt), max_tokens)  # before each part is read
         for part in prompt:
             ids += self._server.prompts.encode(part) if isinstance(part, str) else [part]
         return ids
-
-    def _max_tokens(self, body: CompletionBody) -> int:
-        most = min(_MOST_PREDICTED, self._server.context_tokens // 2)
-        return most if body.n_predict < 0 else min(max(body.n_predict, 1), most)
 
     def _sampling(self, body: CompletionBody, max_tokens: int, seed: int) -> Sampling:
         top_p = body.top_p if body.top_p is None or 0 < body.top_p <= 1 else 1.0
@@ -181,7 +173,6 @@ class LlamaCpp:
         self,
         body: CompletionBody,
         prompt: Prompt,
-        max_tokens: int,
         request: Request,
         gaps: Gaps | None = None,
     ) -> Response:
@@ -197,7 +188,7 @@ class LlamaCpp:
             most = self._server.settings.max_choices
             raise refused(f"{number} answers are more than this server's {most}; ask for fewer", "n_cmpl")
         samplings = [
-            self._sampling(body, max_tokens, seed)
+            self._sampling(body, prompt.max_tokens, seed)
             for seed in seeds(None if body.seed < 0 else body.seed, number)
         ]
         self._server.thread.check_room(len(samplings) if gaps is None else 1)
@@ -209,9 +200,10 @@ class LlamaCpp:
             pieces = self._server.gap_pieces(gaps, samplings, request, limits)
         told = [_Told(index) for index in range(number)]
         if body.stream:
-            return event_stream(self._stream(body, prompt, told, pieces, request))
+            return event_stream(self._stream(body, prompt, told, pieces, request), prompt.headers)
         answers = await unless_gone(request, self._answers(body, prompt, told, pieces, request))
-        return json_response(compact(answers if number > 1 or gaps is not None else answers[0]))
+        answer = answers if number > 1 or gaps is not None else answers[0]
+        return json_response(compact(answer), prompt.headers)
 
     async def _answers(
         self,
@@ -265,13 +257,18 @@ class LlamaCpp:
             "tokens_predicted": num_made,
             "tokens_evaluated": num_read,
             "generation_settings": {"n_ctx": self._server.context_tokens},
-            "truncated": prompt.num_cut > 0,
+            "truncated": prompt.is_cut,
             "stop_type": told.stop_type,
             "stopping_word": told.stopping_word,
             "tokens_cached": num_read + max(0, num_made - 1),
             "timings": _timings("prompt", num_read, first - started)
             | _timings("predicted", num_made, now - first),
         }
+
+
+def _max_tokens(body: CompletionBody) -> int | None:
+    """Return how long an answer may be, if that is said; nothing is made where it is 0."""
+    return None if body.n_predict < 0 else max(body.n_predict, 1)
 
 
 def _timings(name: str, number: int, seconds: float) -> dict[str, float]:

@@ -6,9 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spanmix.serve.extra_files import ExtraFile
-
-Text = Annotated[str, Field(max_length=50_000_000)]
+from spanmix.serve.interfaces.fields import Files, Ids, Milliseconds, Names, Parts, Text
 
 
 class CompletionBody(BaseModel):
@@ -16,10 +14,10 @@ class CompletionBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
-    prompt: Text | list[int | str] = ""
+    prompt: Text | Annotated[list[int | str], Field(max_length=1_000_000, fail_fast=True)] = ""
     n_predict: int = -1
     stream: bool = False
-    stop: list[str] = []
+    stop: Names = []
     temperature: Annotated[float, Field(ge=0)] | None = None
     top_k: int = 0
     top_p: Annotated[float, Field(ge=0)] | None = None
@@ -28,9 +26,9 @@ class CompletionBody(BaseModel):
     n_probs: Annotated[int, Field(ge=0)] = 0
     n_cmpl: Annotated[int, Field(ge=1)] = 1
     n_indent: Annotated[int, Field(ge=0)] = 0
-    t_max_prompt_ms: int = 0
+    t_max_prompt_ms: Milliseconds = 0
     """Of ``/infill``: the prompt is cut around the cursor to what is likely to be read in this time."""
-    t_max_predict_ms: int = 0
+    t_max_predict_ms: Milliseconds = 0
     """After the first token; the answer ends at the next end of a line."""
     token_healing: bool | None = None
     """Go on inside a word; if not said, ``/infill`` does and ``/completion`` does not."""
@@ -38,7 +36,7 @@ class CompletionBody(BaseModel):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     ignore_eos: bool = False
-    response_fields: list[str] | None = None
+    response_fields: Names | None = None
     return_tokens: bool = False
     model: str = ""
 
@@ -49,8 +47,8 @@ class InfillBody(CompletionBody):
     prompt: Text = ""
     input_prefix: Text = ""
     input_suffix: Text = ""
-    input_extra: list[ExtraFile] = []
-    input_parts: Annotated[list[Text], Field(min_length=2)] | None = None
+    input_extra: Files = []
+    input_parts: Parts | None = None
     """The text around several cursors, in the place of ``input_prefix``, ``prompt`` and ``input_suffix``."""
 
 
@@ -66,7 +64,7 @@ class TokenizeBody(BaseModel):
 class DetokenizeBody(BaseModel):
     """``POST /detokenize``."""
 
-    tokens: list[int]
+    tokens: Ids
 
 
 def only(answer: dict[str, Any], fields: list[str] | None) -> dict[str, Any]:

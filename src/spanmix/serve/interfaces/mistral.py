@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from spanmix.serve.front.connection import compact, event_stream, json_response, unless_gone
+from spanmix.serve.interfaces.fields import Names
 from spanmix.serve.pieces import Piece
 from spanmix.serve.served_model import ServedModel, seeds
 
@@ -35,7 +36,7 @@ class FimBody(BaseModel):
     min_tokens: Annotated[int, Field(ge=0)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    stop: list[str] | str | None = None
+    stop: Names | str | None = None
     random_seed: int | None = None
     stream: bool = False
 
@@ -46,28 +47,28 @@ def mistral_router(server: ServedModel) -> APIRouter:
 
     @router.post("/v1/fim/completions", summary="Infill, as Mistral's clients ask")
     async def fim(body: FimBody, request: Request) -> Response:
-        wanted = min(body.max_tokens or _MAX_TOKENS, server.context_tokens // 2)
-        prompt = server.prompts.infill([body.prompt, body.suffix or ""], wanted)
+        prompt = server.prompts.write(body.prompt, body.suffix, body.max_tokens or _MAX_TOKENS)
         stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
         sampling = server.sampling(
-            wanted,
+            prompt.max_tokens,
             seeds(body.random_seed, 1)[0],
             body.temperature,
             body.top_p,
             stop=server.stops(stop),
-            min_tokens=min(body.min_tokens or 0, wanted),
+            min_tokens=min(body.min_tokens or 0, prompt.max_tokens),
         )
         head = {"id": secrets.token_hex(12), "created": int(time.time()), "model": server.settings.name}
         server.thread.check_room(1)
         if body.stream:
             pieces = server.all_pieces([prompt], [sampling], request)
-            return event_stream(_events(head, pieces, len(prompt.ids)))
+            return event_stream(_events(head, pieces, len(prompt.ids)), prompt.headers)
         answer = await unless_gone(request, server.whole(prompt, sampling, request))
         message = {"role": "assistant", "content": answer.text, "tool_calls": None}
         choice = {"index": 0, "message": message, "finish_reason": answer.finish_reason}
         usage = _usage(len(prompt.ids), len(answer.events))
         return json_response(
-            compact(head | {"object": "chat.completion", "choices": [choice], "usage": usage})
+            compact(head | {"object": "chat.completion", "choices": [choice], "usage": usage}),
+            prompt.headers,
         )
 
     return router

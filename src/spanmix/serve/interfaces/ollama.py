@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from spanmix.serve.front.connection import ClosedStream, compact, json_response, unless_gone
+from spanmix.serve.interfaces.fields import Names
 from spanmix.serve.pieces import Piece
 from spanmix.serve.prompts import Prompt
 from spanmix.serve.served_model import ServedModel, seeds
@@ -38,7 +39,7 @@ class Options(BaseModel):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: int | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    stop: list[str] | str | None = None
+    stop: Names | str | None = None
     seed: int | None = None
     repeat_penalty: Annotated[float, Field(gt=0)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
@@ -85,12 +86,10 @@ class Ollama:
         wanted = (
             _DEFAULT_TOKENS if options.num_predict is None or options.num_predict < 1 else options.num_predict
         )
-        wanted = min(wanted, server.context_tokens // 2)
         prompt = server.prompts.write(body.prompt, body.suffix or None, wanted)
-        max_tokens = server.prompts.room(len(prompt.ids), wanted, clamp=True)
         stop = [options.stop] if isinstance(options.stop, str) else options.stop or []
         sampling = server.sampling(
-            max_tokens,
+            prompt.max_tokens,
             seeds(options.seed, 1)[0],
             options.temperature,
             options.top_p,
@@ -106,10 +105,10 @@ class Ollama:
         if body.stream:
             pieces = server.all_pieces([prompt], [sampling], request)
             lines = self._lines(pieces, prompt, started)
-            return ClosedStream(lines, media_type="application/x-ndjson")
+            return ClosedStream(lines, headers=prompt.headers, media_type="application/x-ndjson")
         answer = await unless_gone(request, server.whole(prompt, sampling, request))
         end = self._end(answer.finish_reason, prompt, len(answer.events), started, None)
-        return json_response(compact(self._part(answer.text) | end))
+        return json_response(compact(self._part(answer.text) | end), prompt.headers)
 
     async def _lines(self, pieces: AsyncGenerator[Piece], prompt: Prompt, started: int) -> AsyncIterator[str]:
         num_made, first_at, reason = 0, None, "length"

@@ -32,7 +32,6 @@ from spanmix.serve.interfaces.token_logprobs import (
     of_prompt,
 )
 from spanmix.serve.pieces import Piece, ServedReason
-from spanmix.serve.prompts import DIALECT_HEADER
 from spanmix.serve.provenance import as_fields
 from spanmix.serve.served_model import ServedModel
 
@@ -66,8 +65,7 @@ class Completions:
             return json_response(await unless_gone(request, tabby_answer(self._server, body, request)))
         plan = self._planner.plan(body)
         self._server.thread.check_room(len(plan.samplings) if plan.gaps is None else 1)
-        dialect = plan.prompts[0].dialect
-        headers = {DIALECT_HEADER: dialect} if dialect else {}
+        headers = plan.prompts[0].headers
         if not body.stream:
             return json_response(await unless_gone(request, self._answer(plan, request)), headers)
         return event_stream(self._stream(plan, request), headers)

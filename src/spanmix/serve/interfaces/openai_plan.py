@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spanmix.generate.infill import Gaps
 from spanmix.generate.text import Sampling
@@ -65,13 +65,13 @@ class Planner:
         wanted = _DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens
         if body.input_parts is not None:
             return self._gaps_plan(body, body.input_parts, wanted)
-        prompts = [server.prompts.write(text, body.suffix, wanted, body.token_healing) for text in texts]
-        room = wanted
-        for prompt in prompts:
-            if wanted:
-                room = min(room, server.prompts.room(prompt.num_tokens, wanted, server.settings.clamp))
+        ends = self._ends(body.stop_token_ids or [])
+        written = [server.prompts.write(text, body.suffix, wanted, body.token_healing) for text in texts]
+        prompts = [replace(prompt, end_ids=prompt.end_ids | ends) for prompt in written]
         samplings = [
-            self._sampling(body, max(1, room), seed) for _ in prompts for seed in seeds(body.seed, num_each)
+            self._sampling(body, max(1, prompt.max_tokens), seed)
+            for prompt in prompts
+            for seed in seeds(body.seed, num_each)
         ]
         echoed = [text if isinstance(text, str) else server.tokenizer.decode(text) for text in texts]
         return Plan(body, prompts, echoed, samplings, num_kept)
@@ -79,17 +79,18 @@ class Planner:
     def _gaps_plan(self, body: CompletionRequest, parts: list[str], max_tokens: int) -> Plan:
         """Return the plan for a text with several cursors."""
         num_gaps, most = len(parts) - 1, self._server.settings.max_choices
-        if body.prompt or body.suffix is not None or (body.n or 1) > 1 or body.best_of or body.echo:
+        others = (body.prompt, body.suffix, (body.n or 1) > 1, body.best_of, body.echo, body.stop_token_ids)
+        if any(others):
             raise refused(
                 "input_parts is the whole text, and has one answer a cursor; leave out prompt, suffix, n, "
-                "best_of and echo",
+                "best_of, echo and stop_token_ids",
                 "input_parts",
             )
         if num_gaps > most:
             raise refused(f"{num_gaps} cursors are more than this server's {most}; give fewer", "input_parts")
-        gaps = self._server.prompts.gaps(parts, max_tokens, body.token_healing)
-        samplings = [self._sampling(body, max_tokens, seed) for seed in seeds(body.seed, num_gaps)]
-        return Plan(body, [self._server.prompts.of_gap(gaps)], [""], samplings, num_gaps, gaps)
+        gaps, room = self._server.prompts.gaps(parts, max_tokens, body.token_healing)
+        samplings = [self._sampling(body, room, seed) for seed in seeds(body.seed, num_gaps)]
+        return Plan(body, [self._server.prompts.of_gap(gaps, room)], [""], samplings, num_gaps, gaps)
 
     def _check(self, body: CompletionRequest, num_prompts: int, num_kept: int, num_each: int) -> None:
         """Refuse what is asked for in a way that cannot be answered, or too much of it."""
@@ -133,6 +134,14 @@ class Planner:
             repetition_penalty=1.0 if body.repetition_penalty is None else body.repetition_penalty,
             num_top_logprobs=body.logprobs or 0,
         )
+
+    def _ends(self, ids: list[int]) -> frozenset[int]:
+        size = self._server.model.engine.info.vocab_size
+        if any(not 0 <= token < size for token in ids):
+            raise refused(
+                f"stop_token_ids holds an id outside the vocabulary, 0 to {size - 1}", "stop_token_ids"
+            )
+        return frozenset(ids)
 
     def _biases(self, logit_bias: dict[str, float] | None) -> tuple[tuple[int, float], ...]:
         size = self._server.model.engine.info.vocab_size

@@ -10,13 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Text = Annotated[str, Field(max_length=50_000_000)]
+from spanmix.serve.interfaces.fields import Ids, Names, Parts, Text, Texts
 
-
-# Of a list of a million numbers, each is else told to be no text.
-_Texts = Annotated[list[Text], Field(fail_fast=True)]
-_Ids = Annotated[list[int], Field(fail_fast=True)]
-_SomeIds = Annotated[list[_Ids], Field(fail_fast=True)]
+_SomeIds = Annotated[list[Ids], Field(fail_fast=True)]
 
 
 class StreamOptions(BaseModel):
@@ -32,15 +28,18 @@ class Snippet(BaseModel):
     body: Text = ""
 
 
+_Snippets = Annotated[list[Snippet], Field(max_length=1024, fail_fast=True)]
+
+
 class Segments(BaseModel):
     """What Tabby's editors send in the place of a prompt."""
 
     prefix: Text
     suffix: Text | None = None
     filepath: str | None = None
-    declarations: list[Snippet] | None = None
-    relevant_snippets_from_changed_files: list[Snippet] | None = None
-    relevant_snippets_from_recently_opened_files: list[Snippet] | None = None
+    declarations: _Snippets | None = None
+    relevant_snippets_from_changed_files: _Snippets | None = None
+    relevant_snippets_from_recently_opened_files: _Snippets | None = None
     clipboard: Text | None = None
 
 
@@ -50,7 +49,7 @@ class CompletionRequest(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     model: str = ""
-    prompt: Text | _Texts | _Ids | _SomeIds = ""
+    prompt: Text | Texts | Ids | _SomeIds = ""
     suffix: Text | None = None
     max_tokens: Annotated[int, Field(ge=0)] | None = 16
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -61,7 +60,7 @@ class CompletionRequest(BaseModel):
     stream_options: StreamOptions | None = None
     logprobs: Annotated[int, Field(ge=0)] | None = None
     echo: bool | None = False
-    stop: str | list[str] | None = None
+    stop: str | Names | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = 0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = 0
     logit_bias: dict[str, float] | None = None
@@ -72,11 +71,11 @@ class CompletionRequest(BaseModel):
     min_tokens: Annotated[int, Field(ge=0)] | None = 0
     repetition_penalty: Annotated[float, Field(gt=0)] | None = 1
     ignore_eos: bool | None = False
-    stop_token_ids: list[int] | None = None
+    stop_token_ids: Ids | None = None
     return_tokens_as_token_ids: bool | None = False
     token_healing: bool | None = None
     """Ours: go on inside a word; if not said, what infills does."""
-    input_parts: Annotated[list[Text], Field(min_length=2)] | None = None
+    input_parts: Parts | None = None
     """Ours: the text around several cursors, in the place of ``prompt`` and ``suffix``; a choice a cursor."""
     segments: Segments | None = None
     """Tabby's form of a request, on the same path."""

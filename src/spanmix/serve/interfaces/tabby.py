@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanmix.serve.extra_files import ExtraFile, with_files
+from spanmix.serve.extra_files import ExtraFile
 from spanmix.serve.interfaces.openai_schema import CompletionRequest, Segments
 from spanmix.serve.served_model import ServedModel, seeds
 
@@ -40,11 +40,8 @@ async def tabby_answer(server: ServedModel, body: CompletionRequest, request: Re
     assert body.segments is not None, "the request has segments"
     segments = body.segments
     parts = [segments.prefix, segments.suffix or ""]
-    alone = server.prompts.infill(parts, _MAX_TOKENS)
-    room = 0 if alone.num_cut else server.context_tokens - _MAX_TOKENS - len(alone.ids)
-    prefix = with_files(_snippets(segments), parts[0], lambda text: len(server.prompts.encode(text)), room)
-    prompt = server.prompts.infill([prefix, parts[1]], _MAX_TOKENS)
-    sampling = server.sampling(_MAX_TOKENS, seeds(body.seed, 1)[0], body.temperature, body.top_p)
+    prompt = server.prompts.infill(parts, _MAX_TOKENS, files=_snippets(segments))
+    sampling = server.sampling(prompt.max_tokens, seeds(body.seed, 1)[0], body.temperature, body.top_p)
     answer = await server.whole(prompt, sampling, request)
     made = TabbyAnswer(id=f"cmpl-{secrets.token_hex(12)}", choices=[TabbyChoice(index=0, text=answer.text)])
     return made.model_dump_json()

@@ -19,8 +19,9 @@ from spanmix import __version__
 from spanmix.generate.text import Sampling
 from spanmix.serve.front.connection import compact, event_stream, json_response, unless_gone
 from spanmix.serve.front.documented import answered_as
+from spanmix.serve.interfaces.fields import Names
 from spanmix.serve.pieces import Piece
-from spanmix.serve.prompts import DIALECT_HEADER, Prompt
+from spanmix.serve.prompts import Prompt
 from spanmix.serve.served_model import ServedModel, seeds
 
 
@@ -37,7 +38,7 @@ class Parameters(BaseModel):
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     seed: int | None = None
-    stop: list[str] = []
+    stop: Names = []
     return_full_text: bool | None = False
     details: bool = False
 
@@ -95,13 +96,13 @@ class TextGenerationInference:
         made = Generated(generated_text=text)
         if body.parameters.details:
             made.details = self._details(answer.finish_reason, len(answer.events), sampling)
-        return json_response(made.model_dump_json(), _headers(prompt))
+        return json_response(made.model_dump_json(), prompt.headers)
 
     async def generate_stream(self, body: GenerateBody, request: Request) -> Response:
         """Answer token by token."""
         prompt, sampling = self._asked(body)
         pieces = self._server.all_pieces([prompt], [sampling], request)
-        return event_stream(self._events(body, pieces, sampling), _headers(prompt))
+        return event_stream(self._events(body, pieces, sampling), prompt.headers)
 
     async def info(self) -> dict[str, Any]:
         """Return what is served."""
@@ -121,13 +122,12 @@ class TextGenerationInference:
     def _asked(self, body: GenerateBody) -> tuple[Prompt, Sampling]:
         server, parameters = self._server, body.parameters
         server.thread.check_room(1)
-        wanted = min(parameters.max_new_tokens or 100, server.context_tokens // 2)
-        prompt = server.prompts.write(body.inputs, None, wanted)
+        prompt = server.prompts.write(body.inputs, None, parameters.max_new_tokens or 100)
         temperature = parameters.temperature
         if temperature is None and not parameters.do_sample:
             temperature = 0.0
         sampling = server.sampling(
-            server.prompts.room(len(prompt.ids), wanted, clamp=True),
+            prompt.max_tokens,
             seeds(parameters.seed, 1)[0],
             temperature,
             parameters.top_p,
@@ -174,7 +174,3 @@ class TextGenerationInference:
     def _details(reason: str, num_made: int, sampling: Sampling) -> Details:
         finish_reason: Literal["length", "eos_token"] = "length" if reason == "length" else "eos_token"
         return Details(finish_reason=finish_reason, generated_tokens=num_made, seed=sampling.seed)
-
-
-def _headers(prompt: Prompt) -> dict[str, str]:
-    return {DIALECT_HEADER: prompt.dialect} if prompt.dialect else {}

@@ -34,6 +34,7 @@ class KVCache(Protocol):
 def by_head(qkv_ED: Tensor, head_dim: int) -> Tensor:
     """Group rows [3, H, C], queries, keys and values one behind the other, by head: [H, 3, C].
 
+    >>> import torch
     >>> by_head(torch.arange(6)[:, None], head_dim=1)[:, 0].tolist()
     [0, 2, 4, 1, 3, 5]
     """

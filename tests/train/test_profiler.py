@@ -40,7 +40,7 @@ def test_a_profiled_run_computes_the_same_bits_and_leaves_trace_and_table(recipe
     assert sum(name == "Optimizer.step#AdamW.step" for name in names) == 2  # of two steps
     assert "aten::mm" in (folder / "steps-3-4.txt").read_text()
     assert kinds(tmp_path / "profiled") == [(4, "profiled")]
-    assert len(told) == 1 and str(folder / "steps-3-4.json.gz") in told[0]
+    assert len(told) == 2 and str(folder / "steps-3-4.json.gz") in told[1]  # behind the start
     assert not (tmp_path / "plain" / "profile").exists()
 
 

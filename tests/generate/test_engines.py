@@ -352,7 +352,7 @@ BAD = [
     ({"logit_bias": ((384, 1.0),)}, "logit_bias holds 384"),
     ({"presence_penalty": 2.5}, "presence_penalty is 2.5; use a number from -2 to 2"),
     ({"frequency_penalty": float("nan")}, "frequency_penalty is nan"),
-    ({"repetition_penalty": 0.0}, "repetition_penalty is 0.0; use a number above 0"),
+    ({"repetition_penalty": 5e-324}, "repetition_penalty is 5e-324; use a number from 0.01 to 100"),
     ({"stop_ids": frozenset(range(384)), "min_tokens": 1}, "every token is suppressed"),
 ]
 

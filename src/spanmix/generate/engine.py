@@ -18,6 +18,8 @@ CAPABILITIES = frozenset(
 )
 MOST_BIAS, MOST_PENALTY = 100.0, 2.0
 """Of a logit's bias and of a presence or frequency penalty, either way; what OpenAI's interface allows."""
+LEAST_REPETITION_PENALTY, MOST_REPETITION_PENALTY = 0.01, 100.0
+"""So that what it divides and multiplies stays a number."""
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-6, 1e6
 """Far outside what makes a difference, and far inside what float64 can divide logits by."""
 
@@ -194,8 +196,11 @@ class GenerateRequest:
                 raise InputError(
                     f"{name} is {value}; use a number from -{MOST_PENALTY:g} to {MOST_PENALTY:g}"
                 )
-        if not 0 < self.repetition_penalty < float("inf"):
-            raise InputError(f"repetition_penalty is {self.repetition_penalty}; use a number above 0")
+        if not LEAST_REPETITION_PENALTY <= self.repetition_penalty <= MOST_REPETITION_PENALTY:
+            raise InputError(
+                f"repetition_penalty is {self.repetition_penalty}; use a number from "
+                f"{LEAST_REPETITION_PENALTY:g} to {MOST_REPETITION_PENALTY:g}"
+            )
 
     @property
     def has_penalties(self) -> bool:

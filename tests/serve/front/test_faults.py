@@ -239,10 +239,14 @@ def test_requests_that_come_at_once_on_one_connection_are_answered_in_order(url)
         ("/v1/completions", {"input_parts": ["x"] * 1_000_000}, "input_parts"),
         ("/infill", {"input_prefix": "x", "t_max_predict_ms": 10**400}, "t_max_predict_ms"),
         ("/infill", {"input_prefix": "x", "t_max_prompt_ms": 10**400}, "t_max_prompt_ms"),
+        ("/completion", {"prompt": "x", "repeat_penalty": 5e-324}, "repeat_penalty"),
+        ("/generate", {"inputs": "x", "parameters": {"repetition_penalty": 1e300}}, "repetition_penalty"),
+        ("/api/generate", {"prompt": "x", "options": {"repeat_penalty": 5e-324}}, "repeat_penalty"),
+        ("/v1/completions", {"prompt": "x", "repetition_penalty": 5e-324}, "repetition_penalty"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_list_that_is_too_long_is_one_fault_and_not_a_million(http, path, body, field):
+def test_what_would_cost_or_break_much_is_one_fault_in_few_words(http, path, body, field):
     answer = http.post(path, json=body)
     assert answer.status_code == 400 and field in answer.text and len(answer.text) < 1_000
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spanmix.serve.interfaces.fields import Files, Ids, Milliseconds, Names, Parts, Text
+from spanmix.serve.interfaces.fields import Files, Ids, Milliseconds, Names, Parts, RepetitionPenalty, Text
 
 
 class CompletionBody(BaseModel):
@@ -32,7 +32,7 @@ class CompletionBody(BaseModel):
     """After the first token; the answer ends at the next end of a line."""
     token_healing: bool | None = None
     """Go on inside a word; if not said, ``/infill`` does and ``/completion`` does not."""
-    repeat_penalty: Annotated[float, Field(gt=0)] = 1.0
+    repeat_penalty: RepetitionPenalty = 1.0
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     ignore_eos: bool = False

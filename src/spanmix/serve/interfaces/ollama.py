@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from spanmix.serve.front.connection import ClosedStream, compact, json_response, unless_gone
-from spanmix.serve.interfaces.fields import Names
+from spanmix.serve.interfaces.fields import Names, RepetitionPenalty
 from spanmix.serve.pieces import Piece
 from spanmix.serve.prompts import Prompt
 from spanmix.serve.served_model import ServedModel, seeds
@@ -41,7 +41,7 @@ class Options(BaseModel):
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     stop: Names | str | None = None
     seed: int | None = None
-    repeat_penalty: Annotated[float, Field(gt=0)] | None = None
+    repeat_penalty: RepetitionPenalty | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
 

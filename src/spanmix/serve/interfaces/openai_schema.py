@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spanmix.serve.interfaces.fields import Ids, Names, Parts, Text, Texts
+from spanmix.serve.interfaces.fields import Ids, Names, Parts, RepetitionPenalty, Text, Texts
 
 _SomeIds = Annotated[list[Ids], Field(fail_fast=True)]
 
@@ -69,7 +69,7 @@ class CompletionRequest(BaseModel):
     top_k: Annotated[int, Field(ge=-1)] | None = 0
     min_p: Annotated[float, Field(ge=0, le=1)] | None = 0
     min_tokens: Annotated[int, Field(ge=0)] | None = 0
-    repetition_penalty: Annotated[float, Field(gt=0)] | None = 1
+    repetition_penalty: RepetitionPenalty | None = 1
     ignore_eos: bool | None = False
     stop_token_ids: Ids | None = None
     return_tokens_as_token_ids: bool | None = False

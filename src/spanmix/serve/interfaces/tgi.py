@@ -19,7 +19,7 @@ from spanmix import __version__
 from spanmix.generate.text import Sampling
 from spanmix.serve.front.connection import compact, event_stream, json_response, unless_gone
 from spanmix.serve.front.documented import answered_as
-from spanmix.serve.interfaces.fields import Names
+from spanmix.serve.interfaces.fields import Names, RepetitionPenalty
 from spanmix.serve.pieces import Piece
 from spanmix.serve.prompts import Prompt
 from spanmix.serve.served_model import ServedModel, seeds
@@ -35,7 +35,7 @@ class Parameters(BaseModel):
     temperature: Annotated[float, Field(gt=0)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0)] | None = None
+    repetition_penalty: RepetitionPenalty | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     seed: int | None = None
     stop: Names = []

@@ -185,7 +185,7 @@ await check("a server with keys: the refusal is said, and the right key is let i
   const visit = await Visit.to(browser, locked);
   await visit.set({ key: "wrong" });
   await visit.page.click("#ask");
-  await visit.status("no API key of this server was given");
+  await visit.status("the API key is not one of this server");
   assert.ok(await visit.page.locator("#ask").isEnabled());
   assert.deepEqual(await visit.violations(), []);
   await visit.set({ key: "right" });

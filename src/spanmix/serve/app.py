@@ -94,9 +94,20 @@ def make_app(
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
+    _add_interfaces(app, server, metrics)
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    app.add_middleware(Gate, settings=settings, tell=tell)
+    if spans is not None:
+        app.add_middleware(Traced, spans=spans, server=server)  # outside of the gate, which is added before
+    return app
+
+
+def _add_interfaces(app: FastAPI, server: ServedModel, metrics: Metrics) -> None:
+    """Add every route, with the form in which it tells of errors."""
     for router, responses in (
         (about_router(server, metrics), errors(OpenAIError)),
-        (Completions(server, _fingerprint(model)).router, errors(OpenAIError)),
+        (Completions(server, _fingerprint(server.model)).router, errors(OpenAIError)),
         (LlamaCpp(server).router, errors(LlamaCppError)),
         (Ollama(server).router, errors(OllamaError) | answered_as("application/x-ndjson")),
         (TextGenerationInference(server).router, errors(TgiError)),
@@ -105,12 +116,6 @@ def make_app(
         (playground_router(server), errors(TgiError)),
     ):
         app.include_router(router, responses=responses)
-    for kind, handler in HANDLERS.items():
-        app.add_exception_handler(kind, handler)
-    app.add_middleware(Gate, settings=settings, tell=tell)
-    if spans is not None:
-        app.add_middleware(Traced, spans=spans, server=server)  # outside of the gate, which is added before
-    return app
 
 
 def _fingerprint(model: OpenModel) -> str:

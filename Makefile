@@ -41,7 +41,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	@set -e; for script in $(filter-out %_sides.py %_checks.py %_inputs.py %_processes.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in $(filter-out %_sides.py %_checks.py %_inputs.py %_processes.py %soak.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script; done
 
 nightly: $(STAMP)
 	SPANMIX_NIGHTLY=1 $(PYTEST) --timeout 3600

@@ -257,6 +257,30 @@ def _whole_records(path):
         return []  # not even the header is whole
 
 
+def test_a_file_that_is_written_late_is_waited_for_and_one_that_stays_short_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    for name in ("late", "short"):
+        (tmp_path / name).mkdir()
+    late, short = (tracked_run(tmp_path / name, "p", {}) for name in ("late", "short"))
+    tracker = WeightsAndBiases(late)
+    tracker.write([Metric("train", "loss", 0.5)], 7)
+    real = tracker._run.finish
+    timer = threading.Timer(0.5, real)
+    monkeypatch.setattr(tracker._run, "finish", timer.start)
+    tracker.close()
+    assert wandb_steps(late.folder) == [7]
+    timer.join()
+
+    tracker = WeightsAndBiases(short)
+    tracker.write([Metric("train", "loss", 0.5)], 9)
+    real = tracker._run.finish
+    monkeypatch.setattr(tracker._run, "finish", lambda: None)
+    monkeypatch.setattr("spanmix.train.web_trackers._FILE_SECONDS", 0)
+    with pytest.raises(RuntimeError, match=r"after 0 s the file in .*short/wandb ends with step 0, not 9"):
+        tracker.close()
+    real()
+
+
 def test_the_run_goes_on_when_they_fail(watched_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(WeightsAndBiases, "__init__", lambda self, run: 1 / 0)
     monkeypatch.setattr(Trackio, "__init__", lambda self, run: setattr(self, "last_step", 0))

@@ -25,6 +25,7 @@ from spanmix.train.metrics import Metric, Tracker, read_metrics
 from spanmix.watch_config import WatchConfig
 
 _ID = "watch_id"
+_FILE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,36 @@ class WeightsAndBiases:
             resume="allow",
             settings=settings,
         )
+        self._tracked = run
+        self._offline = mode == "offline"
         # Online the server tells how far the run is; offline the package knows nothing of earlier starts.
-        self.last_step = written if mode == "offline" else max(self._run.starting_step - 1, 0)
+        self.last_step = written if self._offline else max(self._run.starting_step - 1, 0)
+        self._written = self.last_step
 
     def write(self, metrics: Sequence[Metric], step: int) -> None:
-        """Report the figures of a step."""
-        self._run.log({metric.tag: metric.value for metric in metrics}, step=step)
+        """Report the figures of a step, all of them at once."""
+        self._run.log({metric.tag: metric.value for metric in metrics}, step=step, commit=True)
+        self._written = step
 
     def close(self) -> None:
-        """End the file."""
+        """End the file.
+
+        Raises:
+            RuntimeError: offline, and the file still lacks the last step after `_FILE_SECONDS`. The package's
+                service writes the file, and nothing promises that it has when the run is finished.
+        """
+        from spanmix.train.wandb_files import last_step
+
         self._run.finish()
+        folder = self._tracked.folder / "wandb"
+        end = time.monotonic() + _FILE_SECONDS
+        while self._offline and (found := last_step(folder, self._tracked.id)) < self._written:
+            if time.monotonic() > end:
+                raise RuntimeError(
+                    f"after {_FILE_SECONDS} s the file in {folder} ends with step {found}, not "
+                    f"{self._written}; metrics.jsonl has them all, and another start passes on the rest"
+                )
+            time.sleep(0.05)
 
 
 class Trackio:

@@ -1,7 +1,9 @@
 """An answer that goes on inside a word begins with what was taken back, in tokens that training has."""
 
 import copy
+import email
 from collections import Counter
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import spanmix
 from spanmix.errors import InputError
 from spanmix.generate.adjust import Turn
 from spanmix.generate.engine import EngineInfo, GenerateRequest
@@ -21,14 +22,14 @@ from spanmix.generate.text import Sampling
 from spanmix.generate.torch_engine import TorchEngine
 from spanmix.text.tokenizer import Tokenizer
 
-OWN_FILES = [path.read_text() for path in sorted(Path(spanmix.__file__).parent.glob("generate/*.py"))]
+FILES = [path.read_text() for path in sorted(Path(email.__file__).parent.glob("*.py"))]
 SHAPE = (2, 48, 3, 8, 256)
 
 
 @pytest.fixture(scope="module")
 def large():
     """A tokenizer of code, with tokens of many words."""
-    return Tokenizer.train(OWN_FILES, vocab_size=1024, num_sentinels=9)
+    return Tokenizer.train(FILES, vocab_size=1024, num_sentinels=9)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_what_is_kept_and_taken_back_is_the_prompt_and_every_way_on_spells_it(la
 
 def test_a_cursor_anywhere_in_code_leaves_the_texts_own_tokens_reachable(large):
     healer, met = Healer(large), Counter()
-    for number, text in enumerate(text[:1200] for text in OWN_FILES[::3]):
+    for number, text in enumerate(text[:1200] for text in FILES[::2]):
         true_ids = large.encode(text)
         for cut in range(17 + number, len(text), 97):
             ids = large.encode(text[:cut])
@@ -149,9 +150,8 @@ def test_sampled_prefix_and_answer_are_the_text(engine, large, text, seed):
     raw = b"".join(large.token_bytes[token] for token in got.token_ids)
     whole = (large.decode_bytes(kept) + raw).decode(errors="replace")
     assert whole.startswith(text + got.text)
-    repeated = sum(
-        tuple(got.token_ids[: place + 1]) in opening.next_ids for place in range(len(got.token_ids))
-    )
+    ends = accumulate(len(large.token_bytes[token]) for token in got.token_ids)
+    repeated = sum(end <= len(opening.data) for end in ends)  # the last of them may end where the prompt does
     assert len(got.token_ids) - repeated <= 6
 
 

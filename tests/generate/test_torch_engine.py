@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanmix.generate.batch import generate
+from spanmix.generate.decoder_runner import DecoderRunner
 from spanmix.generate.engine import GenerateRequest, ScoreRequest
 from spanmix.generate.packed import can_pack
 from spanmix.generate.row_cache import RowCache
@@ -162,20 +163,39 @@ def test_drafts_change_no_token_and_save_steps(make_decoder):
 
 
 def test_prompts_are_read_in_parts_while_others_generate(make_decoder):
-    engine = TorchEngine(make_decoder(*SHAPE), read_tokens=10, max_draft_tokens=0)
+    engine = TorchEngine(make_decoder(*SHAPE), read_tokens=10, max_draft_tokens=0, steps_are_short=True)
     running = engine.submit(GenerateRequest(ids_of(1, 5), 40))
     assert [event.id for event in engine.step()] == [running]
     count = positions_read(engine)
     long, short = (engine.submit(GenerateRequest(ids_of(n, length), 9)) for n, length in ((2, 35), (3, 4)))
     steps = []
-    for _ in range(5):
+    for _ in range(7):
         count.clear()
         steps.append({event.id for event in engine.step()})
         assert count["positions"] <= 3 + 10
-    # Thirty of the long one in three steps, then its last five and all of the short one.
-    assert steps == [{running}] * 3 + [{running, long, short}] * 2
+    # Two parts of the long one between tokens, then a third, then its last five and all of the short one.
+    assert steps == [set(), {running}, set(), {running, long, short}, *[{running, long, short}] * 3], steps
     engine.cancel(long)
     assert {event.id for event in engine.step()} == {running, short}
+
+
+@pytest.mark.parametrize("form", ["codegen", "llama"])
+def test_one_column_of_each_row_is_what_it_is_among_all(make_decoder, form):
+    decoder = make_decoder(*((2, 48, 3, 16, 160) if form == "llama" else SHAPE), form=form, hidden_dim=96)
+    runner = DecoderRunner(decoder, torch.float32)
+    rows, starts = [ids_of(1, 30), ids_of(2, 7), ids_of(3, 19)], [0, 0, 0]
+    found = []
+    for only_last in (False, True):
+        cache = RowCache(decoder.architecture, torch.float32, torch.device("cpu"), max_slots=5000)
+        cache.reserve(3, 40)
+        for row in rows:
+            cache.take_row(row)
+        hidden = runner.further(cache, 0, rows, starts, only_last)
+        assert hidden.shape == (3, 1 if only_last else 30, decoder.architecture.dim)
+        found.append([hidden[b, 0 if only_last else len(row) - 1] for b, row in enumerate(rows)])
+        found.append([cache.keys_LBHSC[:, b, :, : len(row)] for b, row in enumerate(rows)])
+    for of_all, alone in zip(found[0] + found[1], found[2] + found[3], strict=True):
+        torch.testing.assert_close(of_all, alone)
 
 
 def test_a_request_may_be_forgotten_while_its_prompt_is_read(make_decoder):

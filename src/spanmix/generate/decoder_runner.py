@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spanmix.generate.engine import Score, ScoreRequest
 from spanmix.generate.row_cache import RowCache
+from spanmix.generate.scores import add_scores
 from spanmix.model.decoder import Decoder
 from spanmix.model.masks import AttentionMask
 from spanmix.types import PAD_SEGMENT
@@ -16,6 +18,9 @@ from spanmix.types import PAD_SEGMENT
 Rows = Sequence[Sequence[int]]
 Places = Sequence[tuple[int, int]]
 """Rows and columns of a batch."""
+
+_LOGITS_ELEMENTS = 4_000_000
+"""Most logits, positions times vocabulary, that exist at once while scoring."""
 
 
 class DecoderRunner:
@@ -42,7 +47,9 @@ class DecoderRunner:
         hidden_BTD: Tensor = self.decoder(token_ids_BT, positions_BT, mask, dtype=self.dtype)
         return hidden_BTD
 
-    def further(self, cache: RowCache, first: int, rows: Rows, starts: Sequence[int]) -> Tensor:
+    def further(
+        self, cache: RowCache, first: int, rows: Rows, starts: Sequence[int], only_last: bool = False
+    ) -> Tensor:
         """Return the hidden states of tokens that go on from what a cache holds, [B, T, D].
 
         Args:
@@ -50,10 +57,14 @@ class DecoderRunner:
             first: the cache's row that belongs to the first of `rows`; the others follow it.
             rows: the tokens.
             starts: position of the first token of each row.
+            only_last: return that of each row's last token alone, [B, 1, D].
         """
         cache.select(first, first + len(rows))
         token_ids_BT, positions_BT = self._pad(rows, starts)
-        hidden_BTD: Tensor = self.decoder(token_ids_BT, positions_BT, cache=cache, dtype=self.dtype)
+        last_B = torch.tensor([len(row) - 1 for row in rows], device=self.device) if only_last else None
+        hidden_BTD: Tensor = self.decoder(
+            token_ids_BT, positions_BT, cache=cache, dtype=self.dtype, only_B=last_B
+        )
         return hidden_BTD
 
     def logits(self, hidden_BTD: Tensor, places: Places) -> Tensor:
@@ -62,6 +73,30 @@ class DecoderRunner:
         columns_N = torch.tensor([t for _, t in places], device=self.device)
         logits_NV: Tensor = self.decoder.head(hidden_BTD[rows_N, columns_N]).float()
         return logits_NV
+
+    def score(
+        self, requests: Sequence[ScoreRequest], prefixes: Sequence[int], scores: Sequence[Score]
+    ) -> None:
+        """Add an entry for each target of some requests to their scores, without a cache.
+
+        Args:
+            requests: all have targets.
+            prefixes: how many first tokens of each see each other in both directions.
+            scores: of each request.
+        """
+        rows = [[*request.context_ids, *request.target_ids] for request in requests]
+        hidden_BTD = self.whole([row[:-1] for row in rows], prefixes)
+        places = [
+            (b, t)
+            for b, (request, row) in enumerate(zip(requests, rows, strict=True))
+            for t in range(len(request.context_ids) - 1, len(row) - 1)
+        ]
+        chunk = max(1, _LOGITS_ELEMENTS // self.decoder.architecture.vocab_size)
+        for start in range(0, len(places), chunk):
+            part = places[start : start + chunk]
+            targets_N = torch.tensor([rows[b][t + 1] for b, t in part], device=self.device)
+            num_top = [requests[b].num_top_logprobs for b, _ in part]
+            add_scores([scores[b] for b, _ in part], num_top, self.logits(hidden_BTD, part), targets_N)
 
     def _pad(self, rows: Rows, starts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return token ids and positions of rows padded on the right, each int64 [B, T].

@@ -14,7 +14,8 @@ from spanmix.model.architecture import Architecture
 LEAST_REUSED = 16
 """Fewer tokens in common with another row are read again: that costs less than to copy them."""
 
-_FIRST_SLOTS = 64
+_SLOTS_AT_ONCE = 128
+"""A step of generation may read all slots that there are (see `attend_cached`): few are kept beyond need."""
 _NOTHING: NDArray[np.int64] = np.empty(0, np.int64)
 
 
@@ -30,7 +31,7 @@ def num_common(one: Sequence[int] | NDArray[np.int64], other: Sequence[int] | ND
 
 
 class RowCache:
-    """A `spanmix.model.blocks.KVCache` with room for more rows and slots, doubled as it fills up.
+    """A `spanmix.model.blocks.KVCache` that makes room for more rows and slots when they are needed.
 
     Rows 0..`num_rows` - 1 run. Those behind them rest: they hold what requests left that are done, until
     their place is needed. A new row begins with what it has in common with any other, running or resting.
@@ -87,11 +88,9 @@ class RowCache:
         if num_rows <= rows and num_slots <= slots:
             return
         if num_slots > slots:
-            doubled = max(_FIRST_SLOTS, slots)
-            while doubled < num_slots:
-                doubled *= 2
-            doubled = max(num_slots, min(doubled, self._context_tokens + 1))
-            slots = doubled if num_rows * doubled <= self._max_slots else num_slots
+            rounded = -(-num_slots // _SLOTS_AT_ONCE) * _SLOTS_AT_ONCE
+            rounded = max(num_slots, min(rounded, self._context_tokens + 1))
+            slots = rounded if num_rows * rounded <= self._max_slots else num_slots
         if num_rows > rows:
             rows = max(num_rows + self._resting_rows, 2 * rows)
         self._resize(max(num_rows, min(rows, self._max_slots // slots)), slots)

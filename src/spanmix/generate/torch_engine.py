@@ -22,23 +22,24 @@ from spanmix.generate.lengths import neighbors_alike
 from spanmix.generate.row_cache import LEAST_REUSED, RowCache, num_common
 from spanmix.generate.running import Running, needed_slots
 from spanmix.generate.sampling import Choice, choose
-from spanmix.generate.scores import add_scores, score_in_parts
+from spanmix.generate.scores import score_in_parts
 from spanmix.model.decoder import Decoder
 
 _DTYPE_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 _FORWARD_TOKENS = 2048
 """Most positions, padding included, that go through the decoder at once while scoring."""
-_LOGITS_ELEMENTS = 4_000_000
-"""Most logits, positions times vocabulary, that exist at once while scoring."""
 _DRAFTED_POSITIONS = 32
 """Most positions of a step, drafts included. Our own choice: what a wider step costs was not measured."""
+_PARTS_BETWEEN = 2
+"""Parts of prompts that are read between two tokens of the others. Our own choice: more keep those waiting
+longer, and fewer let more steps run with few rows, each of which reads all weights."""
 
 
 class TorchEngine:
     """The `Engine` of a decoder in this process, with continuous batching.
 
     A request joins at the next `step`, as soon as a row is free, and leaves with its last token; the others
-    do not notice. Its prompt is read a part at a time, between the tokens of the others; what it has in
+    do not notice. Its prompt is read in parts, two between the tokens of the others; what it has in
     common with another prompt, running or done, is not read again. Where the text repeats itself, the tokens
     that followed before are guessed, and those that turn out to be what is chosen come in one step.
 
@@ -57,7 +58,7 @@ class TorchEngine:
         cache_bytes: most memory for keys and values; one request always runs.
         pack: take the decoder over: where the processor can, its linear maps are replaced by packed ones,
             which are faster and in the place of the others (see `spanmix.generate.packed`).
-        read_tokens: most tokens of prompts that are read in a step.
+        read_tokens: most tokens of prompts that are read at once.
         max_draft_tokens: most tokens that are guessed at once for a request (see `Drafter`); 0 guesses none.
         resting_rows: for how many prompts that are done there is room, for others that begin like them;
             beyond that they stay until their row is needed.
@@ -99,6 +100,8 @@ class TorchEngine:
         """In the order of the cache's rows: first those that have been read, then those that are not yet."""
         self._drafters: list[Drafter] = []
         """Of those that have been read."""
+        self._parts_read = 0
+        """Since the last tokens of those that have been read."""
         self._next_id = 0
 
     @property
@@ -127,8 +130,8 @@ class TorchEngine:
         """
         events: list[TokenEvent] = []
         while not events and (self._running or self._waiting):
-            events = self._decode() if self._drafters else []
             self._admit()
+            events = self._decode() if self._decodes_now() else []
             events += self._read()
             self._drop({event.id for event in events if event.finish_reason is not None})
             if self._steps_are_short:
@@ -158,22 +161,16 @@ class TorchEngine:
         return 0
 
     def _score_part(self, requests: Sequence[ScoreRequest], scores: Sequence[Score]) -> None:
-        rows = [[*r.context_ids, *r.target_ids] for r in requests]
         prefixes = [self.num_prefix_tokens(request.context_ids) for request in requests]
-        hidden_BTD = self._runner.whole([row[:-1] for row in rows], prefixes)
-        places = [
-            (b, t)
-            for b, (request, row) in enumerate(zip(requests, rows, strict=True))
-            for t in range(len(request.context_ids) - 1, len(row) - 1)
-        ]
-        chunk = max(1, _LOGITS_ELEMENTS // self._info.vocab_size)
-        for start in range(0, len(places), chunk):
-            part = places[start : start + chunk]
-            targets_N = torch.tensor([rows[b][t + 1] for b, t in part], device=self._runner.device)
-            num_top = [requests[b].num_top_logprobs for b, _ in part]
-            add_scores(
-                [scores[b] for b, _ in part], num_top, self._runner.logits(hidden_BTD, part), targets_N
-            )
+        self._runner.score(requests, prefixes, scores)
+
+    def _decodes_now(self) -> bool:
+        """Return whether those that have been read get their next tokens, or prompts are read alone."""
+        is_all_read = len(self._drafters) == len(self._running)
+        decodes = bool(self._drafters) and (is_all_read or self._parts_read >= _PARTS_BETWEEN)
+        if decodes:
+            self._parts_read = 0
+        return decodes
 
     def _decode(self) -> list[TokenEvent]:
         """Let each request that has been read choose its next token, and those that its draft had right."""
@@ -243,6 +240,7 @@ class TorchEngine:
             if left > 0:
                 parts.append(list(one.request.prompt_ids[one.num_read : one.num_read + left]))
                 left -= len(parts[-1])
+        self._parts_read += bool(parts)
         events: list[TokenEvent] = []
         for start, end in neighbors_alike([len(part) for part in parts]):
             events += self._read_rows(first + start, parts[start:end])
@@ -252,17 +250,19 @@ class TorchEngine:
     def _read_rows(self, first: int, parts: Sequence[Sequence[int]]) -> list[TokenEvent]:
         """Read a part of the prompts of neighboring rows."""
         rows = self._running[first : first + len(parts)]
-        hidden_BTD = self._runner.further(self._cache, first, parts, [one.num_read for one in rows])
-        done: list[tuple[int, int]] = []
+        starts = [one.num_read for one in rows]
+        hidden_B1D = self._runner.further(self._cache, first, parts, starts, only_last=True)
+        done: list[int] = []
         for b, (one, part) in enumerate(zip(rows, parts, strict=True)):
             one.num_read += len(part)
             self._cache.hold(first + b, one.request.prompt_ids[: one.num_read])
             if one.num_read == len(one.request.prompt_ids):
-                done.append((b, len(part) - 1))
+                done.append(b)
         if not done:
             return []
-        choices = choose(self._runner.logits(hidden_BTD, done), [rows[b].turn() for b, _ in done])
-        return [rows[b].take(choice) for (b, _), choice in zip(done, choices, strict=True)]
+        logits_NV = self._runner.logits(hidden_B1D, [(b, 0) for b in done])
+        choices = choose(logits_NV, [rows[b].turn() for b in done])
+        return [rows[b].take(choice) for b, choice in zip(done, choices, strict=True)]
 
     def _sort_ready(self) -> None:
         """Bring the rows that have been read to their end in front of those that have not."""

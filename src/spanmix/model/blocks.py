@@ -21,6 +21,16 @@ from spanmix.model.masks import AttentionMask
 from spanmix.model.rotary import rotate
 
 
+def columns(x_BTD: Tensor, only_B: Tensor) -> Tensor:
+    """Return one column of each row, [B, 1, D].
+
+    >>> import torch
+    >>> columns(torch.arange(6).view(2, 3, 1), torch.tensor([2, 0])).tolist()
+    [[[2]], [[3]]]
+    """
+    return x_BTD.take_along_dim(only_B[:, None, None], dim=1)
+
+
 class KVCache(Protocol):
     """Keys and values of earlier positions, for generation: slot s of a row holds its position s."""
 
@@ -70,8 +80,9 @@ class Attention(nn.Module):
         positions_BT: Tensor,
         mask: AttentionMask | None,
         cache: KVCache | None,
+        only_B: Tensor | None = None,
     ) -> Tensor:
-        """Return the attention's addition to the residual stream, [B, T, D]."""
+        """Return the attention's addition to the residual stream, [B, T, D], or [B, 1, D] of `only_B`."""
         num_rows, num_tokens, _ = h_BTD.shape
         # H are the heads that are here: all of them, or a tensor-parallel rank's.
         qkv_BTH3C = self.qkv_proj(h_BTD).view(num_rows, num_tokens, -1, 3, self.head_dim)
@@ -80,11 +91,14 @@ class Attention(nn.Module):
         v_BHTC = qkv_BTH3C[..., 2, :].transpose(1, 2)
         if cache is not None:
             keys, values = cache.extend(self.layer, k_BHTC, v_BHTC, positions_BT)
+            if only_B is not None:
+                q_BHTC = q_BHTC.take_along_dim(only_B[:, None, None, None], dim=2)
+                positions_BT = positions_BT.gather(1, only_B[:, None])
             out_BHTC = attend_cached(q_BHTC, keys, values, positions_BT)
         else:
             assert mask is not None, "without a cache the decoder needs a mask"
             out_BHTC = attend(q_BHTC, k_BHTC, v_BHTC, mask)
-        projected: Tensor = self.out_proj(out_BHTC.transpose(1, 2).reshape(num_rows, num_tokens, -1))
+        projected: Tensor = self.out_proj(out_BHTC.transpose(1, 2).flatten(2))
         return projected
 
 
@@ -104,10 +118,14 @@ class ParallelBlock(nn.Module):
         positions_BT: Tensor,
         mask: AttentionMask | None,
         cache: KVCache | None,
+        only_B: Tensor | None = None,
     ) -> Tensor:
         """Return the residual stream after this block."""
         h_BTD = self.ln_1(x_BTD)
-        y_BTD: Tensor = self.attn(h_BTD, table_BTR2, positions_BT, mask, cache) + self.mlp(h_BTD)
+        y_BTD: Tensor = self.attn(h_BTD, table_BTR2, positions_BT, mask, cache, only_B)
+        if only_B is not None:
+            x_BTD, h_BTD = columns(x_BTD, only_B), columns(h_BTD, only_B)
+        y_BTD = y_BTD + self.mlp(h_BTD)
         return x_BTD + y_BTD
 
 
@@ -128,8 +146,10 @@ class SequentialBlock(nn.Module):
         positions_BT: Tensor,
         mask: AttentionMask | None,
         cache: KVCache | None,
+        only_B: Tensor | None = None,
     ) -> Tensor:
         """Return the residual stream after this block."""
-        x_BTD = x_BTD + self.attn(self.ln_1(x_BTD), table_BTR2, positions_BT, mask, cache)
-        y_BTD: Tensor = self.mlp(self.ln_2(x_BTD))
-        return x_BTD + y_BTD
+        y_BTD: Tensor = self.attn(self.ln_1(x_BTD), table_BTR2, positions_BT, mask, cache, only_B)
+        x_BTD = (x_BTD if only_B is None else columns(x_BTD, only_B)) + y_BTD
+        z_BTD: Tensor = self.mlp(self.ln_2(x_BTD))
+        return x_BTD + z_BTD

@@ -64,8 +64,9 @@ class Decoder(nn.Module):
         mask: AttentionMask | None = None,
         cache: KVCache | None = None,
         dtype: torch.dtype | None = None,
+        only_B: Tensor | None = None,
     ) -> Tensor:
-        """Return hidden states after the last norm, [B, T, D].
+        """Return hidden states after the last norm, [B, T, D], or [B, 1, D] if `only_B` is given.
 
         Args:
             token_ids_BT: int [B, T].
@@ -73,6 +74,8 @@ class Decoder(nn.Module):
             mask: who sees whom in a packed batch; needed without a cache.
             cache: earlier keys and values; the new ones are added to it.
             dtype: what to compute in; that of the parameters if not given.
+            only_B: with a cache, the column of each row that is wanted. The last block then computes keys and
+                values of all columns and the rest of this one alone: most of a block less for a prompt.
         """
         x_BTD = self.wte(token_ids_BT)
         if dtype is not None:
@@ -81,6 +84,7 @@ class Decoder(nn.Module):
         if mask is not None:
             prepare(mask, x_BTD.device.type, x_BTD.dtype)
         for block in self.h:
-            x_BTD = block(x_BTD, table_BTR2, positions_BT, mask, cache)
+            only = only_B if block is self.h[-1] else None
+            x_BTD = block(x_BTD, table_BTR2, positions_BT, mask, cache, only)
         hidden_BTD: Tensor = self.ln_f(x_BTD)
         return hidden_BTD

@@ -163,7 +163,7 @@ def test_drafts_change_no_token_and_save_steps(make_decoder):
 
 
 def test_prompts_are_read_in_parts_while_others_generate(make_decoder):
-    engine = TorchEngine(make_decoder(*SHAPE), read_tokens=10, max_draft_tokens=0, steps_are_short=True)
+    engine = TorchEngine(make_decoder(*SHAPE), read_tokens=10, max_draft_tokens=0, part_seconds=60)
     running = engine.submit(GenerateRequest(ids_of(1, 5), 40))
     assert [event.id for event in engine.step()] == [running]
     count = positions_read(engine)
@@ -177,6 +177,20 @@ def test_prompts_are_read_in_parts_while_others_generate(make_decoder):
     assert steps == [set(), {running}, set(), {running, long, short}, *[{running, long, short}] * 3], steps
     engine.cancel(long)
     assert {event.id for event in engine.step()} == {running, short}
+
+
+@pytest.mark.parametrize(("token_seconds", "num_read"), [(1, 128), (0.001, 128), (0.0006, 256), (1e-5, 400)])
+def test_a_part_of_a_prompt_takes_as_long_as_it_may(make_decoder, monkeypatch, token_seconds, num_read):
+    clock = [0.0]
+
+    def whole(rows, prefixes):
+        clock[0] += len(rows[0]) * token_seconds
+
+    runner = DecoderRunner(make_decoder(*SHAPE), torch.float32)
+    monkeypatch.setattr(runner, "whole", whole)
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    assert runner.num_read_in(0.2, 400) == num_read
+    assert runner.num_read_in(0.15, 5) == 5
 
 
 @pytest.mark.parametrize("form", ["codegen", "llama"])

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from spanmix.cli.arguments import Verbs
     from spanmix.serve.provenance import Provenance
 
-_READ_TOKENS = 512
-"""Of prompts in a step: a client that goes away, or one that waits for its next token, waits no longer."""
+_READ_TOKENS, _PART_SECONDS = 512, 0.2
+"""Of prompts, at once: one that a client leaves is not read on, and others get tokens in between."""
 _RESTING_ROWS = 16
 """Prompts that are kept for those that begin alike: some editors with some files each."""
 _MATCH_BYTES = 60
@@ -167,7 +167,7 @@ def run(args: argparse.Namespace) -> None:
     log = _log(args.log)
     spans = None if args.otlp is None else open_spans(args.otlp)
     with listen(args.host, args.port) as listener:
-        tuning = TorchTuning(args.precision, _READ_TOKENS, _RESTING_ROWS, steps_are_short=True)
+        tuning = TorchTuning(args.precision, _READ_TOKENS, _RESTING_ROWS, _PART_SECONDS)
         model = open_model(args.model, args.engine, args.lead_tokens, args.device, tuning)
         tell_news(model)
         info = model.engine.info

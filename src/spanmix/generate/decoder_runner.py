@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ Rows = Sequence[Sequence[int]]
 Places = Sequence[tuple[int, int]]
 """Rows and columns of a batch."""
 
+_FEWEST_READ = 128
+"""Tokens of a prompt that are read at once, however long it takes: fewer are hardly read sooner."""
 _LOGITS_ELEMENTS = 4_000_000
 """Most logits, positions times vocabulary, that exist at once while scoring."""
 
@@ -97,6 +100,25 @@ class DecoderRunner:
             targets_N = torch.tensor([rows[b][t + 1] for b, t in part], device=self.device)
             num_top = [requests[b].num_top_logprobs for b, _ in part]
             add_scores([scores[b] for b, _ in part], num_top, self.logits(hidden_BTD, part), targets_N)
+
+    @torch.inference_mode()
+    def num_read_in(self, seconds: float, most: int) -> int:
+        """Return how many tokens, up to `most`, are read at once in so long; `_FEWEST_READ` at least.
+
+        It reads some, twice as many each time, until they take longer.
+        """
+        fits = num_tokens = min(_FEWEST_READ, most)
+        self.whole([[0] * num_tokens], [0])  # the first time takes longer
+        while fits < most:
+            num_tokens = min(2 * fits, most)
+            before = time.perf_counter()
+            self.whole([[0] * num_tokens], [0])
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            if time.perf_counter() - before > seconds:
+                break
+            fits = num_tokens
+        return fits
 
     def _pad(self, rows: Rows, starts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return token ids and positions of rows padded on the right, each int64 [B, T].

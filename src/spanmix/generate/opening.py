@@ -103,13 +103,13 @@ class TorchTuning:
     Args:
         precision: ``fp32``, ``bf16``, ``auto`` (bf16 where the device has instructions for it), or None: the
             type of the weights.
-        read_tokens, resting_rows, steps_are_short: see `TorchEngine`.
+        read_tokens, resting_rows, part_seconds: see `TorchEngine`.
     """
 
     precision: str | None = None
     read_tokens: int = 2048
     resting_rows: int = 0
-    steps_are_short: bool = False
+    part_seconds: float | None = None
 
     def dtype_on(self, device: str) -> torch.dtype | None:
         """Return what to compute in."""
@@ -249,7 +249,7 @@ def _open_torch(folder: Path, device: str | None, tuning: TorchTuning) -> tuple[
         pack=True,
         read_tokens=tuning.read_tokens,
         resting_rows=tuning.resting_rows,
-        steps_are_short=tuning.steps_are_short,
+        part_seconds=tuning.part_seconds,
     )
     return engine, tokenizer, read_asked(folder, tokenizer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,8 +62,8 @@ class RowCache:
         resting_rows: int = 0,
     ) -> None:
         shape = (architecture.num_layers, 0, architecture.num_heads, 0, architecture.head_dim)
-        self.keys_LBHSC = torch.zeros(shape, dtype=dtype, device=device)
-        self.values_LBHSC = torch.zeros_like(self.keys_LBHSC)
+        self.keys_LBHSC = torch.empty(shape, dtype=dtype, device=device)
+        self.values_LBHSC = torch.empty_like(self.keys_LBHSC)
         self.num_rows = 0
         self._context_tokens = architecture.context_tokens
         self._max_slots = max_slots
@@ -180,12 +181,24 @@ class RowCache:
         kept = [*range(self.num_rows), *resting][:num_rows]
         layers, _, heads, slots, channels = self.values_LBHSC.shape
         slots = min(slots, num_slots)
+        # Of a row that rests it is known how much of it is used.
+        used = [slots if row < self.num_rows else min(slots, len(self._held[row])) for row in kept]
         for name in ("keys_LBHSC", "values_LBHSC"):
             old_LBHSC = getattr(self, name)
-            new_LBHSC = old_LBHSC.new_zeros(layers, num_rows, heads, num_slots, channels)
-            for row, source in enumerate(kept):
-                new_LBHSC[:, row, :, :slots] = old_LBHSC[:, source, :, :slots]
+            new_LBHSC = _zeros(
+                (layers, num_rows, heads, num_slots, channels), old_LBHSC.dtype, old_LBHSC.device
+            )
+            for row, (source, length) in enumerate(zip(kept, used, strict=True)):
+                new_LBHSC[:, row, :, :length] = old_LBHSC[:, source, :, :length]
             setattr(self, name, new_LBHSC)
         num_new = num_rows - len(kept)
         self._held = [self._held[row] for row in kept] + [_NOTHING] * num_new
         self._left_at = [self._left_at[row] for row in kept] + [0] * num_new
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return zeros. The system gives those on a CPU when they are first touched: most rows rest unused."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    raw = torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, np.uint8))
+    return raw.view(dtype).view(shape)

@@ -62,8 +62,8 @@ class TorchEngine:
         max_draft_tokens: most tokens that are guessed at once for a request (see `Drafter`); 0 guesses none.
         resting_rows: for how many prompts that are done there is room, for others that begin like them;
             beyond that they stay until their row is needed.
-        steps_are_short: let a step end where more of a prompt has been read and no token has come, so that a
-            request can be cancelled, or join, in between; an empty step is then no sign that nothing is left.
+        part_seconds: read no more at once than takes so long, which is tried out now, and let a step end
+            behind it, so that a request can be cancelled, or join. It may then be empty before the end.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class TorchEngine:
         read_tokens: int = 2048,
         max_draft_tokens: int = 8,
         resting_rows: int = 0,
-        steps_are_short: bool = False,
+        part_seconds: float | None = None,
     ) -> None:
         own = decoder.wte.weight.dtype
         dtype = dtype or own
@@ -92,8 +92,10 @@ class TorchEngine:
             shape.context_tokens, shape.vocab_size, _DTYPE_NAMES[dtype], CAPABILITIES, keeps_prompts=True
         )
         self._max_rows = max_rows
+        self._has_short_steps = part_seconds is not None
+        if part_seconds is not None:
+            read_tokens = self._runner.num_read_in(part_seconds, read_tokens)
         self._read_tokens = read_tokens
-        self._steps_are_short = steps_are_short
         self._max_draft_tokens = max_draft_tokens
         self._waiting: deque[Running] = deque()
         self._running: list[Running] = []
@@ -113,8 +115,7 @@ class TorchEngine:
         """Accept a request and return its id.
 
         Raises:
-            InputError: it does not fit the context, has an id outside the vocabulary, or suppresses
-                every token.
+            InputError: it does not fit the context, or the vocabulary, or suppresses every token.
         """
         self._info.check_generate(request)
         self._waiting.append(Running.start(self._next_id, request))
@@ -126,7 +127,7 @@ class TorchEngine:
         """Give every running request its next tokens, and read more of the prompts of those that join.
 
         Returns:
-            The events of a request in their order; empty when nothing is left to do (see `steps_are_short`).
+            The events of a request in their order; empty when nothing is left to do (see `part_seconds`).
         """
         events: list[TokenEvent] = []
         while not events and (self._running or self._waiting):
@@ -134,7 +135,7 @@ class TorchEngine:
             events = self._decode() if self._decodes_now() else []
             events += self._read()
             self._drop({event.id for event in events if event.finish_reason is not None})
-            if self._steps_are_short:
+            if self._has_short_steps:
                 break
         return events
 

@@ -118,7 +118,7 @@ def test_a_request_that_comes_while_others_are_tried_again_waits_for_its_turn(de
 
 def test_what_is_given_up_while_a_prompt_is_read_is_forgotten_before_the_next_step(decoder):
     """The prompt takes dozens of steps; no more than one goes on after its reader is gone."""
-    engine = TorchEngine(decoder, read_tokens=4, steps_are_short=True)
+    engine = TorchEngine(decoder, read_tokens=4, part_seconds=60)
     begun, left = threading.Event(), threading.Event()
     step, steps = engine.step, []
 

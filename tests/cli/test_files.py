@@ -11,6 +11,7 @@ from spanmix.errors import InputError
 from spanmix.generate.asked import Asked
 from spanmix.generate.formats import codegen2_format
 from spanmix.generate.opening import OpenModel
+from spanmix.generate.text import Sampling
 from spanmix.generate.torch_engine import TorchEngine
 
 
@@ -97,17 +98,18 @@ def test_a_file_that_was_saved_meanwhile_is_left_alone(
 
 
 @pytest.mark.parametrize(("given", "ends"), [(b"a\r\nb\r\n", b"\r\n"), (b"a\nb\r\n", b"\n")])
-def test_a_file_keeps_its_line_ends(script, monkeypatch, tokenizer, given, ends):
+def test_a_file_keeps_its_line_ends(script, monkeypatch, tokenizer, make_decoder, given, ends):
     """What comes ends its lines as all the others do; the model is shown line feeds."""
     from spanmix.generate.infill import Infill
 
     shown = []
 
-    def infill_many(engine, tokenizer, format, parts, sampling):
+    def infill_many(engine, tokenizer, format, parts, sampling, healer):
         shown.extend(parts)
         return [Infill("x\ny", "stop", (), ())]
 
-    model = OpenModel("m", None, tokenizer, Asked((), codegen2_format(tokenizer.control)), None)
+    engine = TorchEngine(make_decoder(1, 32, 1, 8, 128))
+    model = OpenModel("m", engine, tokenizer, Asked((), codegen2_format(tokenizer.control)), None)
     monkeypatch.setattr("spanmix.generate.opening.open_model", lambda name, engine_name, lead_tokens: model)
     monkeypatch.setattr("spanmix.generate.infill.infill_many", infill_many)
     script.write_bytes(given)
@@ -115,6 +117,24 @@ def test_a_file_keeps_its_line_ends(script, monkeypatch, tokenizer, given, ends)
     assert script.read_bytes() == given.replace(b"b", b"x" + ends + b"yb")
     assert ("\r" in "".join(shown)) == (ends == b"\n")
     assert main(["infill", "m", str(script), "--at", "1:1", "--json", "--only-middle"]) == 2
+
+
+def test_a_cursor_inside_a_word_is_healed(capsys, monkeypatch, tokenizer, make_decoder):
+    from spanmix.generate.healing import Healer
+    from spanmix.generate.infill import infill
+
+    engine, format = TorchEngine(make_decoder(1, 32, 1, 8, 128)), codegen2_format(tokenizer.control)
+    model = OpenModel("m", engine, tokenizer, Asked((), format), None)
+    monkeypatch.setattr("spanmix.generate.opening.open_model", lambda name, engine_name, lead_tokens: model)
+    num_changed = 0
+    for prefix in ("def alph", "val", "return tot", "x = coun"):
+        asked = Sampling(8)
+        healed = infill(engine, tokenizer, format, prefix, "\n", asked, Healer(tokenizer)).text
+        num_changed += healed != infill(engine, tokenizer, format, prefix, "\n", asked).text
+        told = ["--prefix", prefix, "--suffix", "\n", "--max-tokens", "8", "--only-middle"]
+        assert main(["infill", "m", *told]) == 0
+        assert capsys.readouterr().out == healed + "\n"
+    assert num_changed
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path):

@@ -74,7 +74,8 @@ def run(args: argparse.Namespace) -> None:
     # Models know lines that end in a line feed; a file that has other ends keeps them.
     crlf = file is not None and ends_in_crlf(file.text)
     shown = [part.replace("\r\n", "\n") for part in parts] if crlf else parts
-    answers = infill_many(model.engine, model.tokenizer, model.infill_format, shown, asked)
+    format = model.infill_format
+    answers = infill_many(model.engine, model.tokenizer, format, shown, asked, model.healer())
     middles = [answer.text.replace("\n", "\r\n") if crlf else answer.text for answer in answers]
     filled = stitch(parts, middles)
     if file is not None and args.in_place:

@@ -16,6 +16,7 @@ from spanmix.generate.ctranslate2_folder import MODEL_FILE, is_ctranslate2_folde
 from spanmix.generate.endpoint_engine import EndpointEngine
 from spanmix.generate.engine import Engine
 from spanmix.generate.formats import InfillFormat
+from spanmix.generate.healing import Healer
 from spanmix.generate.torch_engine import TorchEngine
 from spanmix.generate.transformers_engine import TransformersEngine
 from spanmix.generate.transformers_folder import is_of_another_family, open_transformers
@@ -60,6 +61,10 @@ class OpenModel:
                 "complete` continues a text with it, and `spanmix evaluate --tasks bits-per-byte` measures it"
             )
         return self.asked.infill
+
+    def healer(self) -> Healer | None:
+        """Return what lets answers go on inside a word; None if the engine cannot."""
+        return Healer(self.tokenizer) if "opening" in self.engine.info.capabilities else None
 
     def identity(self) -> dict[str, str | None]:
         """Return what two measurements of the same model have in common: ``model``, ``weights_sha256``

@@ -75,8 +75,7 @@ class PromptWriter:
         self._clamp = clamp
         self.context_tokens = context_tokens
         self._longest_token = max(map(len, model.tokenizer.token_bytes))
-        can_heal = "opening" in model.engine.info.capabilities
-        self._healer = Healer(model.tokenizer) if can_heal else None
+        self._healer = model.healer()
 
     def write(
         self, text: str | Sequence[int], suffix: str | None, max_tokens: int | None, heal: bool | None = None

@@ -15,6 +15,7 @@ from spanmix.generate.engine import GenerateRequest, ScoreRequest
 from spanmix.generate.packed import can_pack
 from spanmix.generate.row_cache import RowCache
 from spanmix.generate.torch_engine import TorchEngine
+from spanmix.model.architecture import preset
 from spanmix.model.layers import Linear
 
 SHAPE = (2, 48, 3, 8, 160)
@@ -179,18 +180,19 @@ def test_prompts_are_read_in_parts_while_others_generate(make_decoder):
     assert {event.id for event in engine.step()} == {running, short}
 
 
-@pytest.mark.parametrize(("token_seconds", "num_read"), [(1, 128), (0.001, 128), (0.0006, 256), (1e-5, 400)])
-def test_a_part_of_a_prompt_takes_as_long_as_it_may(make_decoder, monkeypatch, token_seconds, num_read):
-    clock = [0.0]
-
-    def whole(rows, prefixes):
-        clock[0] += len(rows[0]) * token_seconds
-
-    runner = DecoderRunner(make_decoder(*SHAPE), torch.float32)
-    monkeypatch.setattr(runner, "whole", whole)
-    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
-    assert runner.num_read_in(0.2, 400) == num_read
-    assert runner.num_read_in(0.15, 5) == 5
+@pytest.mark.parametrize(
+    ("name", "dtype", "num_read"),
+    [("125m", torch.float32, 128), ("125m", torch.bfloat16, 512), ("350m", torch.bfloat16, 256)],
+)
+def test_a_part_of_a_prompt_is_shorter_where_reading_takes_longer(
+    make_decoder, monkeypatch, name, dtype, num_read
+):
+    decoder = make_decoder(*SHAPE)
+    monkeypatch.setattr(decoder, "architecture", preset(name))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    runner = DecoderRunner(decoder, dtype)
+    assert runner.num_read_in(0.2, 512) == num_read
+    assert runner.num_read_in(0.001, 512) == 128 and runner.num_read_in(0.2, 5) == 5
 
 
 @pytest.mark.parametrize("form", ["codegen", "llama"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +21,8 @@ Places = Sequence[tuple[int, int]]
 
 _FEWEST_READ = 128
 """Tokens of a prompt that are read at once, however long it takes: fewer are hardly read sooner."""
+_FP32_FLOPS, _BF16_FLOPS = 6e10, 5e11
+"""Of a thread's matrix products of some hundred rows, with AVX2 and with AMX (docs/performance.md)."""
 _LOGITS_ELEMENTS = 4_000_000
 """Most logits, positions times vocabulary, that exist at once while scoring."""
 
@@ -101,24 +102,18 @@ class DecoderRunner:
             num_top = [requests[b].num_top_logprobs for b, _ in part]
             add_scores([scores[b] for b, _ in part], num_top, self.logits(hidden_BTD, part), targets_N)
 
-    @torch.inference_mode()
     def num_read_in(self, seconds: float, most: int) -> int:
-        """Return how many tokens, up to `most`, are read at once in so long; `_FEWEST_READ` at least.
+        """Return how many tokens, up to `most`, are read at once in about so long; `_FEWEST_READ` at least.
 
-        It reads some, twice as many each time, until they take longer.
+        What is read at once changes how sums are rounded, so this is a rule, not a measurement: so many
+        operations a thread and second as a processor of these days does in this type.
         """
-        fits = num_tokens = min(_FEWEST_READ, most)
-        self.whole([[0] * num_tokens], [0])  # the first time takes longer
-        while fits < most:
-            num_tokens = min(2 * fits, most)
-            before = time.perf_counter()
-            self.whole([[0] * num_tokens], [0])
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
-            if time.perf_counter() - before > seconds:
-                break
-            fits = num_tokens
-        return fits
+        if self.device.type != "cpu":
+            return most
+        flops = torch.get_num_threads() * (_BF16_FLOPS if self.dtype == torch.bfloat16 else _FP32_FLOPS)
+        shape = self.decoder.architecture
+        fits = int(seconds * flops / (2 * shape.num_layers * shape.num_block_weights))
+        return min(most, max(_FEWEST_READ, 2 ** max(0, fits.bit_length() - 1)))
 
     def _pad(self, rows: Rows, starts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return token ids and positions of rows padded on the right, each int64 [B, T].

@@ -62,8 +62,8 @@ class TorchEngine:
         max_draft_tokens: most tokens that are guessed at once for a request (see `Drafter`); 0 guesses none.
         resting_rows: for how many prompts that are done there is room, for others that begin like them;
             beyond that they stay until their row is needed.
-        part_seconds: read no more at once than takes so long, which is tried out now, and let a step end
-            behind it, so that a request can be cancelled, or join. It may then be empty before the end.
+        part_seconds: read no more at once than takes about so long, and let a step end behind it, so that a
+            request can be cancelled, or join. A step may then be empty before the end.
     """
 
     def __init__(

@@ -113,7 +113,7 @@ class DecoderRunner:
         flops = torch.get_num_threads() * (_BF16_FLOPS if self.dtype == torch.bfloat16 else _FP32_FLOPS)
         shape = self.decoder.architecture
         fits = int(seconds * flops / (2 * shape.num_layers * shape.num_block_weights))
-        return min(most, max(_FEWEST_READ, 2 ** max(0, fits.bit_length() - 1)))
+        return min(most, max(_FEWEST_READ, 1 << max(0, fits.bit_length() - 1)))
 
     def _pad(self, rows: Rows, starts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return token ids and positions of rows padded on the right, each int64 [B, T].

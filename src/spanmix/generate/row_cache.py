@@ -88,10 +88,11 @@ class RowCache:
         rows, slots = len(self._held), self.keys_LBHSC.shape[3]
         if num_rows <= rows and num_slots <= slots:
             return
-        if num_slots > slots:
-            rounded = -(-num_slots // _SLOTS_AT_ONCE) * _SLOTS_AT_ONCE
-            rounded = max(num_slots, min(rounded, self._context_tokens + 1))
-            slots = rounded if num_rows * rounded <= self._max_slots else num_slots
+        rounded = -(-num_slots // _SLOTS_AT_ONCE) * _SLOTS_AT_ONCE
+        rounded = max(num_slots, min(rounded, self._context_tokens + 1))
+        # Many short rows may not fit at the length of an earlier long one: then all become shorter.
+        lengths = (max(slots, rounded), rounded)
+        slots = next((each for each in lengths if num_rows * each <= self._max_slots), num_slots)
         if num_rows > rows:
             rows = max(num_rows + self._resting_rows, 2 * rows)
         self._resize(max(num_rows, min(rows, self._max_slots // slots)), slots)
@@ -113,7 +114,8 @@ class RowCache:
         if source in resting and 2 * num_reused >= len(self._held[source]):
             self.swap(row, source)
         else:
-            victim = min(resting, key=lambda other: (self._left_at[other], other))
+            others = (other for other in resting if other != source)  # it is still to be copied from
+            victim = min(others, key=lambda other: (self._left_at[other], other), default=row)
             self._copy(row, victim, len(self._held[row]))
             self._held[victim], self._left_at[victim] = self._held[row], self._left_at[row]
             self._copy(victim if source == row else source, row, num_reused)
@@ -183,16 +185,17 @@ class RowCache:
         slots = min(slots, num_slots)
         # Of a row that rests it is known how much of it is used.
         used = [slots if row < self.num_rows else min(slots, len(self._held[row])) for row in kept]
-        for name in ("keys_LBHSC", "values_LBHSC"):
+        shape = (layers, num_rows, heads, num_slots, channels)
+        dtype, device = self.keys_LBHSC.dtype, self.keys_LBHSC.device
+        # Both before either is in its place: where memory lacks, all stays as it is.
+        stores = [(name, _zeros(shape, dtype, device)) for name in ("keys_LBHSC", "values_LBHSC")]
+        for name, new_LBHSC in stores:
             old_LBHSC = getattr(self, name)
-            new_LBHSC = _zeros(
-                (layers, num_rows, heads, num_slots, channels), old_LBHSC.dtype, old_LBHSC.device
-            )
             for row, (source, length) in enumerate(zip(kept, used, strict=True)):
                 new_LBHSC[:, row, :, :length] = old_LBHSC[:, source, :, :length]
             setattr(self, name, new_LBHSC)
         num_new = num_rows - len(kept)
-        self._held = [self._held[row] for row in kept] + [_NOTHING] * num_new
+        self._held = [self._held[row][:slots] for row in kept] + [_NOTHING] * num_new
         self._left_at = [self._left_at[row] for row in kept] + [0] * num_new
 
 

@@ -79,7 +79,7 @@ def test_stitching_gives_the_file_with_the_middles():
 @pytest.mark.parametrize(
     ("position", "message"),
     [
-        ("4:1", "the text has 3 lines; use 1 to 3"),
+        ("4:1", "the last line of the text is 3; use 1 to 3"),
         ("1:5", "line 1 has 3 characters; use a column from 1 to 4"),
         ("2:3", "line 2 has 1 characters; use a column from 1 to 2"),
         ("0:1", "not LINE:COL"),

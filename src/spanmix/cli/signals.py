@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 """What a scheduler sends some time before it kills. Ctrl-C is SIGINT, which interrupts at once."""
@@ -12,8 +13,17 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does; at the end it does again what it did."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: signal.raise_signal(signal.SIGINT))
+    """Let SIGTERM do what Ctrl-C does; at the end it does again what it did.
+
+    Where Ctrl-C is ignored, as a shell has it for what a script puts in the background, it interrupts as well.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:

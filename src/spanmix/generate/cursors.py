@@ -44,7 +44,8 @@ def offset_of(text: str, line: int, column: int) -> int:
         return 1 + offset_of(text[1:], line, column)
     lines = text.split("\n")
     if line > len(lines):
-        raise InputError(f"position {line}:{column}: the text has {len(lines)} lines; use 1 to {len(lines)}")
+        last = len(lines)
+        raise InputError(f"position {line}:{column}: the last line of the text is {last}; use 1 to {last}")
     # The carriage return belongs to the line end, so no cursor gets between the two.
     length = len(lines[line - 1].removesuffix("\r") if line < len(lines) else lines[line - 1])
     if column > length + 1:

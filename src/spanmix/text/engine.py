@@ -88,10 +88,14 @@ def _rows(answers: Any, interrupts: list[int]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Collect Ctrl-C while Daft works: it ends its answers at one, as if there were no more."""
+    """Collect Ctrl-C while Daft works: it ends its answers at one, as if there were no more.
+
+    It does so, too, where the signal was ignored when the process began, as a shell has it for what a script
+    puts in the background.
+    """
     seen: list[int] = []
     ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if not ours or signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, signal.SIG_IGN):
         yield seen
         return
     before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from spanmix.text.licences.expressions import all_of, any_of, licence_ids, spdx_expression
-from spanmix.text.licences.phrases import licences_in, offers_choice, words_of
+from spanmix.text.licences.expressions import all_of, licence_ids, spdx_expression
+from spanmix.text.licences.granted import granted
+from spanmix.text.licences.phrases import words_of
 from spanmix.text.licences.restrictions import negated, restrictions
 
 HEADER_CHARACTERS = 8_000
@@ -100,18 +101,13 @@ def header_licence(text: str) -> Stated:
     if not head:
         return Stated(_with_limits(tagged, limits), unknown)
     words = words_of(head)
-    stated = _with_limits(with_texts(tagged, _granted(words)), limits)
+    stated = _with_limits(with_texts(tagged, granted(words)), limits)
     return Stated(stated, unknown or negated(words), copyright_lines(head))
 
 
 def text_expression(text: str) -> str | None:
     """Return the SPDX expression of a notice or a licence file's text with its restrictions, or None."""
-    return _with_limits(_granted(words_of(text)), restrictions(text))
-
-
-def _granted(words: str) -> str | None:
-    ids = licences_in(words)
-    return any_of(ids) if offers_choice(words) else all_of(ids)
+    return _with_limits(granted(words_of(text)), restrictions(text))
 
 
 def _with_limits(expression: str | None, limits: tuple[str, ...]) -> str | None:

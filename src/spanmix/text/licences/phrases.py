@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 
+from spanmix.text.licences.alternatives import alternatives
 from spanmix.text.licences.creative_commons import creative_commons
 from spanmix.text.licences.gnu import gnu_licences
 from spanmix.text.licences.restrictions import without_negations
@@ -58,15 +59,6 @@ _UNDER_ID = {
 _LINE = re.compile(
     r"(?:^|\b)licen[sc]e (mit|isc|apache 2(?:.0)?|bsd 3 clause|bsd 2 clause|mpl 2.0)(?: licen[sc]e)?\b"
 )
-_CHOICE = re.compile(
-    r"\balternatively\b|\bunder either of\b|\bdual licensed\b|\bdually licensed\b|\bat your choice\b|"
-    r"\btri licensed\b|"
-    r"\bor (?:under )?the mit licen[sc]e\b|\bunder either the\b|\bunder the terms of either\b|\byour "
-    r"choice of\b|\bmit or gpl\b|\b(?:mit|bsd) and gpl\b"
-)
-
-_LONGEST_NOTICE = 3_500
-"""A BSD text with the notice of a second licence behind it has 2,200 characters."""
 
 
 def words_of(text: str) -> str:
@@ -96,6 +88,9 @@ def licences_in(words: str) -> tuple[str, ...]:
     if any(f"{name} " in words for name in _UNDER_ID):
         for match in (*_UNDER.finditer(words), *_LINE.finditer(words)):
             at.setdefault(_UNDER_ID[match[1]], match.start())
+    for offered, place in alternatives(words):
+        for spdx in offered:
+            at.setdefault(spdx, place)
     for spdx in [spdx for spdx in at if " WITH " in spdx]:
         at.pop(spdx.partition(" WITH ")[0], None)
     return tuple(sorted(at, key=lambda spdx: (at[spdx], spdx)))
@@ -103,11 +98,3 @@ def licences_in(words: str) -> tuple[str, ...]:
 
 def _holds(rule: Rule, words: str) -> bool:
     return all(phrase in words for phrase in rule.phrases) and not any(one in words for one in rule.forbidden)
-
-
-def offers_choice(words: str) -> bool:
-    """Say whether a notice that states several licences lets its reader choose between them.
-
-    Longer texts are collections: what they offer, they offer for some part of them.
-    """
-    return len(words) <= _LONGEST_NOTICE and _CHOICE.search(words) is not None

@@ -12,7 +12,8 @@ licence by
 
 Metadata speaks for the licence files beside it if it names the licence that each of them begins with:
 installed packages often bundle the texts of what was compiled into them. If the two contradict each other,
-both hold. Python packages are found by the ``RECORD`` of the ``.dist-info`` that lists the file.
+both hold. So do several licence files without metadata, unless one of them or the README offers a choice
+between just these. Python packages are found by the ``RECORD`` of the ``.dist-info`` that lists the file.
 
 Symbolic links are not opened unless the source follows them. Where a licence file is a link to one in a
 folder above, in the same checkout, the search goes on there; any other link makes the licence unknown, so
@@ -37,6 +38,7 @@ from spanmix.text.licences.stating_files import LookedAt, StatingFiles
 _LICENCE_FILE = re.compile(
     r"(?:un)?licen[sc]es?(?:[-_.].*)?|copying(?:[-_.].*)?|copyright(?:\.txt|\.md)?|mit-license.*", re.I
 )
+_README = re.compile(r"readme(?:\.(?:md|markdown|rst|txt))?", re.I)
 _NO_TEXT = (
     ".py",
     ".js",
@@ -201,13 +203,18 @@ def read_folder(folder: Path, names: list[str], stating: StatingFiles) -> tuple[
             paragraphs = dep5.read_dep5(text)
     files = _licence_files(folder, names, stating)
     texts = [text for path in files if not dep5.is_dep5(text := stating.text(path))]
-    stated = join(declared, texts, unknown)
+    readme = _readme(folder, names, stating) if len(texts) > 1 and not declared else ""
+    stated = join(declared, texts, unknown, readme)
     if paragraphs:
         whole = dep5.stated_for(paragraphs, None)
         expression = stated.expression or whole.expression
         stated = Stated(expression, stated.unknown or whole.unknown, stated.copyrights or whole.copyrights)
     by_path = _ByPath(paragraphs, patterns) if paragraphs or patterns else None
     return stated, by_path
+
+
+def _readme(folder: Path, names: list[str], stating: StatingFiles) -> str:
+    return next((stating.text(folder / name) for name in names if _README.fullmatch(name)), "")
 
 
 def _licence_files(folder: Path, names: list[str], stating: StatingFiles) -> list[Path]:

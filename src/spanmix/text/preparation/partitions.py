@@ -12,6 +12,7 @@ from spanmix.corpus_configs.sources import EVERY_FILE
 from spanmix.errors import InputError
 from spanmix.text.dropped import Dropped
 from spanmix.text.preparation.stating import StatingFile, StatingSearch
+from spanmix.text.readers.faults import BARE, LFS_POINTER
 from spanmix.text.readers.units import UNIT_BYTES, Unit, list_units
 
 AGAINST = "against"
@@ -38,6 +39,13 @@ class Partition:
     def num_bytes(self) -> int:
         """What is to be read, as far as it is known."""
         return sum(unit.num_bytes for unit in self.units)
+
+
+_NOT_OPENED = (".zip", ".7z", ".rar", ".bz2", ".xz", ".whl", ".jar")
+_WAYS_OUT = {
+    BARE: "clone a bare repository and name the clone",
+    LFS_POINTER: "fetch what Git LFS keeps elsewhere with git lfs pull",
+}
 
 
 def list_partitions(config: CorpusConfig) -> list[Partition]:
@@ -96,7 +104,17 @@ def no_text(source: SourceFilesConfig, why: str) -> InputError:
             f"source {source.name} has no paths; name its folders or files in corpus.sources.paths, or "
             f"behind the recipe, as {source.name}=FOLDER"
         )
-    return InputError(f"source {source.name} ({', '.join(source.paths)}) has no text: {why}")
+    return InputError(
+        f"source {source.name} ({', '.join(source.paths)}) has no text: {why}{_way_out(source, why)}"
+    )
+
+
+def _way_out(source: SourceFilesConfig, why: str) -> str:
+    """Return what to change where what was named holds files that are not read as it is."""
+    ways = [way for reason, way in _WAYS_OUT.items() if reason in why]
+    if any(path.lower().endswith(_NOT_OPENED) for path in source.paths):
+        ways.append("unpack the archive and name the folder, or pack it as .tar, .tar.gz or .tar.zst")
+    return "".join(f"; {way}" for way in ways)
 
 
 def count_reasons(counts: Mapping[str, int], first: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ HIDDEN, CORPUS = "hidden", "corpus of Spanmix"
 IGNORED, SUBMODULE = "ignored by git", "git submodule"
 SYMBOLIC_LINK, HARD_LINK = "symbolic link", "hard link"
 GENERATED, VENDORED = "linguist-generated", "linguist-vendored"
+BARE, LFS_POINTER = "bare git repository", "Git LFS pointer"
 
 
 class BombError(Exception):

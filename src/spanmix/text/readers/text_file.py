@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from spanmix.corpus_configs.sources import SourceFilesConfig
 from spanmix.text.dropped import BINARY, NOT_UTF8, UNREADABLE, Dropped, longer_than, printable, why_not
 from spanmix.text.languages.endings import language_of
 from spanmix.text.readers.columns import Facts
-from spanmix.text.readers.faults import NOTEBOOK, PAGE
+from spanmix.text.readers.faults import LFS_POINTER, NOTEBOOK, PAGE
 from spanmix.text.readers.json_values import NotUtf8Error
 from spanmix.text.readers.notebook import MalformedNotebookError, to_script
 from spanmix.text.readers.origin import Origin
@@ -18,6 +19,12 @@ from spanmix.types import Document
 
 _NOTEBOOK_FACTOR = 4
 _NO_FACTS = Facts()
+_MOST_POINTER_BYTES = 1_024
+_POINTER = re.compile(
+    rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v1\r?\n(?:[a-z0-9.-]+ [^\r\n]*\r?\n)*"
+    rb"oid sha256:[0-9a-f]{64}\r?\n(?:[a-z0-9.-]+ [^\r\n]*\r?\n)*size \d+\s*"
+)
+"""What git has in place of a file that Git LFS has not fetched (git-lfs, docs/spec.md)."""
 
 
 def most_bytes(name: str, max_document_bytes: int) -> int:
@@ -56,7 +63,8 @@ def to_document(
 
     The text is exactly what the file holds, with its line ends and its byte order mark, but for notebooks,
     which become scripts, and for prose if the source asks for it. UTF-16 is not read: it is dropped as not
-    UTF-8, or as binary where it holds NUL bytes.
+    UTF-8, or as binary where it holds NUL bytes. What stands for a file that Git LFS has not fetched is no
+    text of anybody's.
 
     Args:
         data: all bytes of the file.
@@ -72,6 +80,8 @@ def to_document(
         return origin.dropped(longer_than(max_document_bytes), num_bytes=num_bytes)
     if b"\0" in data:
         return origin.dropped(BINARY, num_bytes=num_bytes)
+    if num_bytes < _MOST_POINTER_BYTES and _POINTER.fullmatch(data):
+        return origin.dropped(LFS_POINTER, num_bytes=num_bytes)
     language = facts.language or language_of(facts.path or name)
     try:
         if _is_notebook(name) and data.strip():

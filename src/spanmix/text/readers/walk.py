@@ -12,6 +12,7 @@ from pathlib import Path
 from spanmix.corpus_configs.sources import EVERY_FILE, SourceFilesConfig
 from spanmix.text.dropped import UNREADABLE, Dropped
 from spanmix.text.readers.faults import (
+    BARE,
     CORPUS,
     GENERATED,
     HIDDEN,
@@ -180,6 +181,8 @@ def _enter(entry: _Entry, found: _Listing, source: SourceFilesConfig) -> Place |
     """Return where the entries of a folder lie, or why it is not entered."""
     if source.tokenizer is None and _is_corpus(found):
         return entry.origin.dropped(CORPUS)
+    if source.git_rules and _is_bare(found):
+        return entry.origin.dropped(BARE)
     place = entry.place
     if entry.relative:
         opened = open_checkout(Path(entry.path)) if source.git_rules and ".git" in found else None
@@ -211,6 +214,12 @@ def _is_corpus(found: Collection[str]) -> bool:
     """Return whether a folder with these entries holds what `spanmix prepare` makes."""
     names = {name.removesuffix(".documents.parquet") for name in found if name.endswith(".documents.parquet")}
     return CORPUS_FILE in found and any(f"{name}.bin" in found and f"{name}.idx" in found for name in names)
+
+
+def _is_bare(found: _Listing) -> bool:
+    """Return whether a folder is git's own, as a clone without a work tree is: no file in it can be read."""
+    folders = all(name in found and _is_folder(found[name]) for name in ("objects", "refs"))
+    return folders and all(name in found and not _is_folder(found[name]) for name in ("HEAD", "config"))
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 def sigterm_interrupts() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does; at the end it does again what it did.
 
-    Where Ctrl-C is ignored, as a shell has it for what a script puts in the background, it interrupts as well.
+    Where Ctrl-C is ignored, as a shell has it for what a script puts in the background, it interrupts too.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -111,7 +111,7 @@ def test_a_model_that_cannot_infill_completes(folder, capsys):
 def test_lead_tokens_override_the_folders_if_they_are_given(folder, capsys, monkeypatch):
     seen = []
 
-    def infill_many(engine, tokenizer, format, parts, sampling):
+    def infill_many(engine, tokenizer, format, parts, sampling, healer):
         seen.append(format.lead_tokens)
         raise InputError("enough")
 

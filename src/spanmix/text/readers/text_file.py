@@ -63,8 +63,7 @@ def to_document(
 
     The text is exactly what the file holds, with its line ends and its byte order mark, but for notebooks,
     which become scripts, and for prose if the source asks for it. UTF-16 is not read: it is dropped as not
-    UTF-8, or as binary where it holds NUL bytes. What stands for a file that Git LFS has not fetched is no
-    text of anybody's.
+    UTF-8, or as binary where it holds NUL bytes. The pointer of a file that Git LFS keeps is dropped.
 
     Args:
         data: all bytes of the file.

@@ -38,7 +38,7 @@ SHAPES = {
 
 CPU_FLAGS = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
 INT8_MOST = 0.5 if "vnni" in CPU_FLAGS else 4.0
-"""Log-probabilities in int8 are within this. Found without VNNI: up to 2.9; why so far apart was not tried."""
+"""Log-probabilities in int8 are within this. Found without VNNI: up to 2.9; the cause was not sought."""
 
 
 def export(source, dest, quantization):
